@@ -1,0 +1,21 @@
+package catalogapi
+
+import "github.com/fusioncommerce/fusion/internal/platform/money"
+
+// Offer is what a SKU costs now. A SKU that is not for sale has none.
+type Offer struct {
+	SKU       string
+	ProductID string
+	Name      string
+	Prices    []money.Amount // one a currency; the first is the product's own
+}
+
+// In is the price in a currency.
+func (o Offer) In(c money.Currency) (money.Amount, bool) {
+	for _, p := range o.Prices {
+		if p.Currency == c {
+			return p, true
+		}
+	}
+	return money.Amount{}, false
+}

@@ -1,0 +1,92 @@
+package catalog
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/microcosm-cc/bluemonday"
+
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
+)
+
+var (
+	errSKUTaken     = fault.New(fault.Conflict, "sku_taken", "Another product has this SKU.")
+	errTransition   = fault.New(fault.Conflict, "invalid_transition", "The product cannot change to this status.")
+	errDraftsHidden = fault.New(fault.Forbidden, "forbidden", "Drafts need the permission products:read.")
+)
+
+type status string
+
+const (
+	draft    status = "draft"
+	active   status = "active"
+	archived status = "archived"
+)
+
+// moves are the changes of status that a product can make.
+var moves = map[status][]status{
+	draft:    {active, archived},
+	active:   {draft, archived},
+	archived: {active},
+}
+
+// product is a product with its one variant.
+type product struct {
+	ID          uuid.UUID
+	VariantID   uuid.UUID
+	SKU         string
+	Name        string
+	Description string
+	Price       money.Amount
+	Status      status
+	Version     int64
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+// changes are the parts of a product that somebody wants otherwise; nil leaves one as it
+// is. The SKU never changes: stock and past orders go by it.
+type changes struct {
+	Name        *string
+	Description *string
+	Price       *money.Amount
+	Status      *status
+}
+
+// change applies c and reports whether anything is different now.
+func (p *product) change(c changes, at time.Time) (bool, error) {
+	before := *p
+	if c.Status != nil && *c.Status != p.Status {
+		if !slices.Contains(moves[p.Status], *c.Status) {
+			return false, errTransition.Saying("A product that is %s cannot become %s.", p.Status, *c.Status)
+		}
+		p.Status = *c.Status
+	}
+	if c.Name != nil {
+		p.Name = *c.Name
+	}
+	if c.Description != nil {
+		p.Description = clean(*c.Description)
+	}
+	if c.Price != nil {
+		p.Price = *c.Price
+	}
+	if *p == before {
+		return false, nil
+	}
+	p.Version++
+	p.UpdatedAt = at
+	return true, nil
+}
+
+// clean keeps a description from carrying a script into a storefront that shows it as
+// HTML. Text without markup stays as it is, letter by letter.
+func clean(text string) string {
+	if !strings.Contains(text, "<") {
+		return text
+	}
+	return bluemonday.UGCPolicy().Sanitize(text)
+}

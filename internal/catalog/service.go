@@ -1,0 +1,120 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+)
+
+type service struct {
+	db     *db.DB
+	events *event.Log
+	store  store
+	cache  *cache
+}
+
+// create stores a product and says how much of it there is to begin with.
+func (s *service) create(ctx context.Context, tx *db.Tx, p product, inventory int64) (product, error) {
+	p.ID, p.VariantID, p.Version, p.CreatedAt, p.UpdatedAt = clock.NewID(), clock.NewID(), 1, tx.Now, tx.Now
+	p.Description = clean(p.Description)
+	if err := s.store.insert(ctx, tx, p); err != nil {
+		return product{}, err
+	}
+	return p, s.publish(ctx, tx, catalogapi.ProductCreated{Product: fact(p), Inventory: inventory})
+}
+
+// update changes a product if it still is the version that the caller means. What
+// the caller wants may depend on what the product is.
+func (s *service) update(ctx context.Context, id uuid.UUID, match httpx.IfMatch, want func(product) (changes, error)) (product, error) {
+	var p product
+	err := s.db.InTx(ctx, func(tx *db.Tx) (err error) {
+		if p, err = s.store.lock(ctx, tx, id); err != nil {
+			return err
+		}
+		if err := match.Allows(p.Version); err != nil {
+			return err
+		}
+		c, err := want(p)
+		if err != nil {
+			return err
+		}
+		before := p.Status
+		changed, err := p.change(c, tx.Now)
+		if err != nil || !changed {
+			return err
+		}
+		if err := s.store.save(ctx, tx, p); err != nil {
+			return err
+		}
+		if p.Status == archived && before != archived {
+			return s.publish(ctx, tx, catalogapi.ProductArchived{Product: fact(p)})
+		}
+		return s.publish(ctx, tx, catalogapi.ProductUpdated{Product: fact(p)})
+	})
+	return p, err
+}
+
+// publish records the fact and, once it is true, forgets what this process had cached.
+func (s *service) publish(ctx context.Context, tx *db.Tx, e event.Event) error {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	tx.AfterCommit(func() { s.cache.drop(id.Tenant) })
+	return s.events.Publish(ctx, tx, e)
+}
+
+func (s *service) get(ctx context.Context, id uuid.UUID) (p product, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		p, err = s.store.find(ctx, tx, id)
+		return err
+	})
+	return p, err
+}
+
+func (s *service) list(ctx context.Context, f filter) (products []product, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		products, err = s.store.list(ctx, tx, f)
+		return err
+	})
+	return products, err
+}
+
+func (s *service) offers(ctx context.Context, skus []string) (map[string]catalogapi.Offer, error) {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	generation := s.cache.enter(id.Tenant)
+	found, missing := s.cache.offersOf(id.Tenant, skus)
+	if len(missing) == 0 {
+		return found, nil
+	}
+	var fresh map[string]catalogapi.Offer
+	if err := s.db.Read(ctx, func(tx *db.Tx) error {
+		fresh, err = s.store.offers(ctx, tx, missing)
+		return err
+	}); err != nil {
+		return nil, fmt.Errorf("offers: %w", err)
+	}
+	s.cache.keepOffers(id.Tenant, generation, fresh)
+	for sku, offer := range fresh {
+		found[sku] = offer
+	}
+	return found, nil
+}
+
+func fact(p product) catalogapi.Product {
+	return catalogapi.Product{
+		ProductID: p.ID.String(), SKU: p.SKU, Name: p.Name, Description: p.Description, Price: p.Price.Decimal(), Currency: string(p.Price.Currency),
+		Status: string(p.Status), Version: p.Version, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
+	}
+}

@@ -1,0 +1,4 @@
+// Package internal holds the modules and the platform that they stand on.
+package internal
+
+//go:generate go run -C .. ./internal/tools/eventdocs docs/events.md

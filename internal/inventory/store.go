@@ -1,0 +1,290 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+)
+
+// store is the SQL of the inventory's schema.
+type store struct{}
+
+const levelColumns = `location, sku, on_hand, reserved, low_threshold, version, updated_at`
+
+func (store) find(ctx context.Context, tx *db.Tx, sku string) (level, error) {
+	return one(ctx, tx, `select `+levelColumns+` from inventory.stock where location = $1 and sku = $2`, sku)
+}
+
+// lock reads a level that this transaction is about to change.
+func (store) lock(ctx context.Context, tx *db.Tx, sku string) (level, error) {
+	return one(ctx, tx, `select `+levelColumns+` from inventory.stock where location = $1 and sku = $2 for update`, sku)
+}
+
+func one(ctx context.Context, tx *db.Tx, query, sku string) (level, error) {
+	var l level
+	err := tx.Get(ctx, &l, query, defaultLocation, sku)
+	if db.IsNoRows(err) {
+		return level{}, httpx.ErrNotFound
+	}
+	if err != nil {
+		return level{}, fmt.Errorf("read stock: %w", err)
+	}
+	return l, nil
+}
+
+// lockAll locks levels in the order of their SKUs. A SKU without stock is absent.
+func (store) lockAll(ctx context.Context, tx *db.Tx, skus []string) (map[string]*level, error) {
+	var rows []level
+	if err := tx.Select(ctx, &rows, `select `+levelColumns+` from inventory.stock where location = $1 and sku = any($2) order by sku for update`,
+		defaultLocation, pq.Array(skus)); err != nil {
+		return nil, fmt.Errorf("lock stock: %w", err)
+	}
+	levels := make(map[string]*level, len(rows))
+	for i := range rows {
+		levels[rows[i].SKU] = &rows[i]
+	}
+	return levels, nil
+}
+
+// movement is a row of the ledger.
+type movement struct {
+	ID            uuid.UUID  `db:"id"`
+	Kind          string     `db:"kind"`
+	OnHandDelta   int64      `db:"on_hand_delta"`
+	ReservedDelta int64      `db:"reserved_delta"`
+	Reason        string     `db:"reason"`
+	OrderID       *uuid.UUID `db:"order_id"`
+	Actor         string     `db:"actor"`
+	CreatedAt     time.Time  `db:"created_at"`
+}
+
+// save writes a changed level with its movement. A change of the threshold alone moves nothing.
+func (store) save(ctx context.Context, tx *db.Tx, l level, m movement) error {
+	_, err := tx.Exec(ctx, `
+		with l as (
+			update inventory.stock set on_hand = $3, low_threshold = $4, version = $5, updated_at = $6 where location = $1 and sku = $2
+		)
+		insert into inventory.movement (id, location, sku, kind, on_hand_delta, reserved_delta, reason, actor, created_at)
+		select $7, $1, $2, $8, $9::bigint, 0, $10, $11, $6 where $9::bigint <> 0`,
+		l.Location, l.SKU, l.OnHand, l.LowThreshold, l.Version, l.UpdatedAt, clock.NewID(), m.Kind, m.OnHandDelta, m.Reason, m.Actor)
+	if err != nil {
+		return fmt.Errorf("save stock: %w", err)
+	}
+	return nil
+}
+
+// start makes the stock of SKUs that have none.
+func (store) start(ctx context.Context, tx *db.Tx, items []item) error {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `insert into inventory.location (code, name) values ($1, 'Main store') on conflict do nothing`, defaultLocation); err != nil {
+		return fmt.Errorf("make location: %w", err)
+	}
+	slices.SortFunc(items, func(a, b item) int { return strings.Compare(a.SKU, b.SKU) })
+	skus, quantities, ids := make([]string, len(items)), make([]int64, len(items)), make([]string, len(items))
+	for i, it := range items {
+		skus[i], quantities[i], ids[i] = it.SKU, it.Quantity, clock.NewID().String()
+	}
+	_, err = tx.Exec(ctx, `
+		with new as (
+			insert into inventory.stock (location, sku, on_hand, low_threshold, updated_at)
+			select $1, n.sku, n.quantity, $6, $5 from unnest($2::text[], $3::bigint[]) n(sku, quantity)
+			on conflict do nothing
+			returning sku, on_hand
+		)
+		insert into inventory.movement (id, location, sku, kind, on_hand_delta, reserved_delta, reason, actor, created_at)
+		select n.id, $1, new.sku, 'initial', new.on_hand, 0, 'product created', $7, $5
+		from new join unnest($2::text[], $4::uuid[]) n(sku, id) on n.sku = new.sku`,
+		defaultLocation, pq.Array(skus), pq.Array(quantities), pq.Array(ids), tx.Now, defaultThreshold, id.Actor)
+	if err != nil {
+		return fmt.Errorf("start stock: %w", err)
+	}
+	return nil
+}
+
+// reservations tells which of the orders are known, and how they stand.
+func (store) reservations(ctx context.Context, tx *db.Tx, orders []string) (map[string]string, error) {
+	var rows []struct {
+		OrderID string `db:"order_id"`
+		Status  string `db:"status"`
+	}
+	if err := tx.Select(ctx, &rows, `select order_id::text, status from inventory.reservation where order_id = any($1::uuid[])`, pq.Array(orders)); err != nil {
+		return nil, fmt.Errorf("read reservations: %w", err)
+	}
+	known := make(map[string]string, len(rows))
+	for _, r := range rows {
+		known[r.OrderID] = r.Status
+	}
+	return known, nil
+}
+
+// holding is a demand with its outcome.
+type holding struct {
+	demand
+	held bool
+}
+
+// hold writes the outcome of many demands in one statement: what stock promises now,
+// the reservations with their lines, and the movements. The rows of stock are locked.
+func (store) hold(ctx context.Context, tx *db.Tx, held []holding) error {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	var orders, statuses []string
+	var lines ledger
+	for _, h := range held {
+		orders = append(orders, h.OrderID)
+		if !h.held {
+			statuses = append(statuses, "refused")
+			continue
+		}
+		statuses = append(statuses, "held")
+		lines.add(h.demand)
+	}
+	_, err = tx.Exec(ctx, `
+		with r as (
+			insert into inventory.reservation (order_id, status, created_at, updated_at)
+			select o.id, o.status, $4, $4 from unnest($2::uuid[], $3::text[]) o(id, status)
+		), lines as (
+			select * from unnest($5::uuid[], $6::uuid[], $7::text[], $8::bigint[]) l(id, order_id, sku, quantity)
+		), s as (
+			update inventory.stock s set reserved = s.reserved + d.quantity, version = s.version + 1, updated_at = $4
+			from (select sku, sum(quantity)::bigint quantity from lines group by sku) d where s.location = $1 and s.sku = d.sku
+		), l as (
+			insert into inventory.reservation_line (order_id, location, sku, quantity) select order_id, $1, sku, quantity from lines
+		)
+		insert into inventory.movement (id, location, sku, kind, on_hand_delta, reserved_delta, reason, order_id, actor, created_at)
+		select id, $1, sku, 'reserved', 0, quantity, 'order created', order_id, $9, $4 from lines`,
+		defaultLocation, pq.Array(orders), pq.Array(statuses), tx.Now,
+		pq.Array(lines.ids), pq.Array(lines.orders), pq.Array(lines.skus), pq.Array(lines.quantities), id.Actor)
+	if err != nil {
+		return fmt.Errorf("hold stock: %w", err)
+	}
+	return nil
+}
+
+// ledger is lines as columns, the way unnest takes them.
+type ledger struct {
+	ids, orders, skus []string
+	quantities        []int64
+}
+
+func (l *ledger) add(d demand) {
+	for _, i := range d.Items {
+		l.ids = append(l.ids, clock.NewID().String())
+		l.orders = append(l.orders, d.OrderID)
+		l.skus = append(l.skus, i.SKU)
+		l.quantities = append(l.quantities, i.Quantity)
+	}
+}
+
+// release frees what the orders hold and tells what that was. Orders that are not known
+// are noted as released. Reservations are locked before stock, stock in the order of SKUs.
+func (store) release(ctx context.Context, tx *db.Tx, orders []string) ([]demand, error) {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var rows []struct {
+		OrderID  string `db:"order_id"`
+		SKU      string `db:"sku"`
+		Quantity int64  `db:"quantity"`
+	}
+	if err := tx.Select(ctx, &rows, `
+		with held as (
+			select order_id from inventory.reservation where order_id = any($1::uuid[]) and status = 'held' order by order_id for update
+		)
+		select l.order_id::text, l.sku, l.quantity from held join inventory.reservation_line l using (order_id) order by l.order_id, l.sku`,
+		pq.Array(orders)); err != nil {
+		return nil, fmt.Errorf("read what is held: %w", err)
+	}
+	var freed []demand
+	var lines ledger
+	for _, r := range rows {
+		if len(freed) == 0 || freed[len(freed)-1].OrderID != r.OrderID {
+			freed = append(freed, demand{OrderID: r.OrderID})
+		}
+		d := &freed[len(freed)-1]
+		d.Items = append(d.Items, item{r.SKU, r.Quantity})
+	}
+	for _, d := range freed {
+		lines.add(d)
+	}
+	if _, err := tx.Exec(ctx, `select from inventory.stock where location = $1 and sku = any($2) order by sku for update`, defaultLocation, pq.Array(lines.skus)); err != nil {
+		return nil, fmt.Errorf("lock stock: %w", err)
+	}
+	_, err = tx.Exec(ctx, `
+		with lines as (
+			select * from unnest($4::uuid[], $5::uuid[], $6::text[], $7::bigint[]) l(id, order_id, sku, quantity)
+		), r as (
+			insert into inventory.reservation as known (order_id, status, created_at, updated_at)
+			select distinct o, 'released', $3::timestamptz, $3::timestamptz from unnest($2::uuid[]) o
+			on conflict (tenant_id, order_id) do update set status = 'released', updated_at = excluded.updated_at where known.status = 'held'
+		), s as (
+			update inventory.stock s set reserved = s.reserved - d.quantity, version = s.version + 1, updated_at = $3
+			from (select sku, sum(quantity)::bigint quantity from lines group by sku) d where s.location = $1 and s.sku = d.sku
+		)
+		insert into inventory.movement (id, location, sku, kind, on_hand_delta, reserved_delta, reason, order_id, actor, created_at)
+		select id, $1, sku, 'released', 0, -quantity, 'order called off', order_id, $8, $3 from lines`,
+		defaultLocation, pq.Array(orders), tx.Now,
+		pq.Array(lines.ids), pq.Array(lines.orders), pq.Array(lines.skus), pq.Array(lines.quantities), id.Actor)
+	if err != nil {
+		return nil, fmt.Errorf("release stock: %w", err)
+	}
+	return freed, nil
+}
+
+// filter of the list of stock.
+type filter struct {
+	After string // SKU; the page begins behind it
+	Down  bool   // from the last SKU to the first
+	Low   bool   // only what is at its threshold or below
+	Limit int
+}
+
+func (store) list(ctx context.Context, tx *db.Tx, f filter) ([]level, error) {
+	query, args := `select `+levelColumns+` from inventory.stock where location = $1`, []any{defaultLocation, f.Limit}
+	if f.Low {
+		query += ` and on_hand - reserved <= low_threshold`
+	}
+	beyond, direction := `>`, ``
+	if f.Down {
+		beyond, direction = `<`, ` desc`
+	}
+	if f.After != "" {
+		query += ` and sku ` + beyond + ` $3`
+		args = append(args, f.After)
+	}
+	levels := []level{}
+	if err := tx.Select(ctx, &levels, query+` order by sku`+direction+` limit $2`, args...); err != nil {
+		return nil, fmt.Errorf("list stock: %w", err)
+	}
+	return levels, nil
+}
+
+// movements of a SKU, newest first, before one of them unless it is nil.
+func (store) movements(ctx context.Context, tx *db.Tx, sku string, before uuid.UUID, limit int) ([]movement, error) {
+	list := []movement{}
+	err := tx.Select(ctx, &list, `
+		select id, kind, on_hand_delta, reserved_delta, reason, order_id, actor, created_at
+		from inventory.movement
+		where location = $1 and sku = $2 and ($3 = '00000000-0000-0000-0000-000000000000'::uuid or id < $3::uuid)
+		order by id desc limit $4`, defaultLocation, sku, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list movements: %w", err)
+	}
+	return list, nil
+}

@@ -1,0 +1,231 @@
+package orders
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
+)
+
+type itemBody struct {
+	SKU      string        `json:"sku" minLength:"1" maxLength:"64" example:"MUG-BLUE"`
+	Quantity int64         `json:"quantity" minimum:"1" maximum:"100000" example:"2"`
+	Price    httpx.Decimal `json:"price,omitempty"`
+}
+
+type address struct {
+	Name       string `json:"name,omitempty" maxLength:"200"`
+	Line1      string `json:"line1,omitempty" maxLength:"200"`
+	Line2      string `json:"line2,omitempty" maxLength:"200"`
+	City       string `json:"city,omitempty" maxLength:"100"`
+	Region     string `json:"region,omitempty" maxLength:"100"`
+	PostalCode string `json:"postalCode,omitempty" maxLength:"20"`
+	Country    string `json:"country,omitempty" pattern:"^[A-Z]{2}$" doc:"ISO 3166-1 alpha-2" example:"PT"`
+	Phone      string `json:"phone,omitempty" maxLength:"40"`
+}
+
+type placeBody struct {
+	CustomerID      string            `json:"customerId" minLength:"1" maxLength:"64" doc:"Your id of the buyer"`
+	Currency        string            `json:"currency,omitempty" maxLength:"3" doc:"ISO 4217; the first item's own when it is absent" example:"EUR"`
+	Items           []itemBody        `json:"items" minItems:"1" maxItems:"500"`
+	Email           string            `json:"email,omitempty" format:"email" maxLength:"254"`
+	ShippingAddress *address          `json:"shippingAddress,omitempty"`
+	Metadata        map[string]string `json:"metadata,omitempty" maxProperties:"50" doc:"Up to 50 of your own values: names of 40, values of 500 characters"`
+}
+
+// Check finds what the schema cannot say.
+func (b *placeBody) Check() (fields []fault.Field) {
+	if b.Currency != "" {
+		if c, err := money.ParseCurrency(b.Currency); err != nil || !c.IsEnabled() {
+			fields = append(fields, httpx.CurrencyField("/currency"))
+		}
+	}
+	if b.CustomerID != "" && (strings.TrimSpace(b.CustomerID) != b.CustomerID || strings.ContainsFunc(b.CustomerID, unicode.IsControl)) {
+		fields = append(fields, fault.Field{Pointer: "/customerId", Code: "pattern", Detail: "must not begin or end with blanks or hold control characters"})
+	}
+	for name, value := range b.Metadata {
+		if name == "" || len([]rune(name)) > 40 {
+			fields = append(fields, fault.Field{Pointer: "/metadata/" + name, Code: "max_length", Detail: "must have a name of 1 to 40 characters"})
+		} else if len([]rune(value)) > 500 {
+			fields = append(fields, fault.Field{Pointer: "/metadata/" + name, Code: "max_length", Detail: "must have at most 500 characters"})
+		}
+	}
+	return fields
+}
+
+type placeInput struct{ httpx.JSON[placeBody] }
+
+type itemResponse struct {
+	SKU      string `json:"sku"`
+	Name     string `json:"name" doc:"As it was when the order was placed"`
+	Quantity int64  `json:"quantity"`
+	Price    string `json:"price" doc:"Of one unit" example:"12.50"`
+	Total    string `json:"total" example:"25.00"`
+}
+
+type orderResponse struct {
+	ID              string            `json:"id" format:"uuid"`
+	Number          int64             `json:"number" doc:"What people call the order; unique in the shop" example:"1001"`
+	CustomerID      string            `json:"customerId"`
+	Status          string            `json:"status" enum:"created,confirmed,paid,shipped,delivered,failed,cancelled,refunded"`
+	Reason          string            `json:"reason,omitempty" doc:"Why it failed or was cancelled" example:"insufficient_stock"`
+	Items           []itemResponse    `json:"items"`
+	Total           string            `json:"total" example:"25.00"`
+	Currency        string            `json:"currency" example:"EUR"`
+	Email           string            `json:"email,omitempty"`
+	ShippingAddress *address          `json:"shippingAddress,omitempty"`
+	Metadata        map[string]string `json:"metadata"`
+	CreatedAt       time.Time         `json:"createdAt"`
+	UpdatedAt       time.Time         `json:"updatedAt"`
+
+	version int64
+}
+
+// ETag is the order's version.
+func (r orderResponse) ETag() string { return httpx.VersionTag(r.version) }
+
+// placedResponse also says where the order is.
+type placedResponse struct{ orderResponse }
+
+// Location of the order.
+func (r placedResponse) Location() string { return "/v1/orders/" + r.ID }
+
+func present(o order) orderResponse {
+	r := orderResponse{
+		ID: o.ID.String(), Number: o.Number, CustomerID: o.CustomerID, Status: string(o.Status), Reason: o.Reason, Items: []itemResponse{},
+		Total: o.Total.Decimal(), Currency: string(o.Currency), Email: o.Email, ShippingAddress: o.Address, Metadata: o.Metadata,
+		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, version: o.Version,
+	}
+	for _, l := range o.Lines {
+		r.Items = append(r.Items, itemResponse{SKU: l.SKU, Name: l.Name, Quantity: l.Quantity, Price: l.Price.Decimal(), Total: l.Total.Decimal()})
+	}
+	return r
+}
+
+func (s *service) handlePlace(ctx context.Context, in *placeInput) (placedResponse, error) {
+	b := in.Body
+	wants := make([]want, len(b.Items))
+	for i, it := range b.Items {
+		wants[i] = want{fmt.Sprintf("/items/%d", i), it.SKU, it.Quantity, it.Price}
+	}
+	o, err := s.draft(ctx, wants, terms{money.Currency(b.Currency), identity.Can(ctx, permissionOverridePrice)})
+	if err != nil {
+		return placedResponse{}, err
+	}
+	o.CustomerID, o.Email, o.Address, o.Metadata = b.CustomerID, b.Email, b.ShippingAddress, b.Metadata
+	if o.Metadata == nil {
+		o.Metadata = map[string]string{}
+	}
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (placedResponse, error) {
+		o, err := s.place(ctx, tx, o)
+		return placedResponse{present(o)}, err
+	})
+}
+
+type byID struct {
+	ID string `path:"id"`
+}
+
+func (s *service) handleGet(ctx context.Context, in *byID) (orderResponse, error) {
+	id, err := httpx.ID(in.ID)
+	if err != nil {
+		return orderResponse{}, err
+	}
+	o, err := s.get(ctx, id)
+	return present(o), err
+}
+
+type listInput struct {
+	httpx.Page
+	Status     string    `query:"status" enum:"created,confirmed,paid,shipped,delivered,failed,cancelled,refunded"`
+	CustomerID string    `query:"customerId" maxLength:"64"`
+	From       time.Time `query:"createdAt[gte]" doc:"Created at this time or later"`
+	Until      time.Time `query:"createdAt[lt]" doc:"Created before this time"`
+	Sort       string    `query:"sort" enum:"createdAt,-createdAt" default:"-createdAt"`
+}
+
+func (s *service) handleList(ctx context.Context, in *listInput) (httpx.List[orderResponse], error) {
+	out := httpx.List[orderResponse]{Data: []orderResponse{}}
+	f := filter{Status: in.Status, CustomerID: in.CustomerID, Sort: in.Sort, Limit: in.Limit + 1}
+	if !in.From.IsZero() {
+		f.From = &in.From
+	}
+	if !in.Until.IsZero() {
+		f.Until = &in.Until
+	}
+	if in.Cursor != "" {
+		f.After = &position{}
+		if err := httpx.ReadCursor(in.Cursor, f.After); err != nil {
+			return out, err
+		}
+		if f.After.Sort != f.Sort {
+			return out, httpx.ErrCursor("it belongs to another order of the list")
+		}
+	}
+	list, err := s.list(ctx, f)
+	if err != nil {
+		return out, err
+	}
+	if len(list) > in.Limit {
+		list = list[:in.Limit]
+		last := list[in.Limit-1]
+		if out.NextCursor, err = httpx.Cursor(position{in.Sort, last.CreatedAt, last.ID}); err != nil {
+			return out, err
+		}
+	}
+	for _, o := range list {
+		out.Data = append(out.Data, present(o))
+	}
+	return out, nil
+}
+
+type stepResponse struct {
+	Status string    `json:"status"`
+	Reason string    `json:"reason,omitempty"`
+	Actor  string    `json:"actor" doc:"Who or what made the step"`
+	At     time.Time `json:"at"`
+}
+
+func (s *service) handleTimeline(ctx context.Context, in *byID) (httpx.List[stepResponse], error) {
+	out := httpx.List[stepResponse]{Data: []stepResponse{}}
+	id, err := httpx.ID(in.ID)
+	if err != nil {
+		return out, err
+	}
+	steps, err := s.timeline(ctx, id)
+	for _, st := range steps {
+		out.Data = append(out.Data, stepResponse{Status: st.Status, Reason: text(st.Reason), Actor: st.Actor, At: st.At.UTC()})
+	}
+	return out, err
+}
+
+type cancelBody struct {
+	Reason string `json:"reason,omitempty" maxLength:"500" example:"changed my mind"`
+}
+
+type cancelInput struct {
+	byID
+	Body *cancelBody
+}
+
+func (s *service) handleCancel(ctx context.Context, in *cancelInput) (orderResponse, error) {
+	id, err := httpx.ID(in.ID)
+	if err != nil {
+		return orderResponse{}, err
+	}
+	reason := ""
+	if in.Body != nil {
+		reason = in.Body.Reason
+	}
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (orderResponse, error) {
+		o, err := s.cancel(ctx, tx, id, reason)
+		return present(o), err
+	})
+}

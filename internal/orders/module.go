@@ -1,0 +1,64 @@
+// Package orders accepts orders and tracks each one to its end.
+//
+// Only Module, New and the interfaces that it needs are exported. Other modules see
+// ordersapi.
+package orders
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/platform/app"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+)
+
+// Offers is what orders needs from the catalog: what SKUs cost now. A SKU that is not
+// for sale is absent from the answer.
+type Offers interface {
+	Offers(ctx context.Context, skus []string) (map[string]catalogapi.Offer, error)
+}
+
+// Module is the orders.
+type Module struct{ svc *service }
+
+// New makes the orders.
+func New(k app.Kit, offers Offers) *Module {
+	return &Module{&service{db: k.DB, events: k.Events, offers: offers, numbers: newNumbers(k.DB, k.Clock)}}
+}
+
+// Name of the module, its schema and its migrations.
+func (*Module) Name() string { return "orders" }
+
+const permissionOverridePrice = "orders:override_price"
+
+// Mount declares routes and reactions.
+func (m *Module) Mount(on app.Mount) {
+	const read, write = "orders:read", "orders:write"
+	api := on.API.Group("Orders")
+	api.Permit(permissionOverridePrice)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/orders", ID: "createOrder", Summary: "Place an order", Permission: write, Status: http.StatusCreated,
+		Description: "Prices are the catalog's. A price that is sent is the one the buyer saw: if it is another, the order is refused, unless the caller holds `orders:override_price`. " +
+			"The order is `created`; it becomes `confirmed` when its stock is held, or `failed` with a reason, within moments.",
+		Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange, errPriceChanged},
+	}, m.svc.handlePlace)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/orders", ID: "listOrders", Summary: "List orders", Permission: read,
+	}, m.svc.handleList)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "getOrder", Summary: "Read an order", Permission: read,
+	}, m.svc.handleGet)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/orders/{id}/timeline", ID: "getOrderTimeline", Summary: "Read what happened to an order", Permission: read,
+	}, m.svc.handleTimeline)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/orders/{id}/cancel", ID: "cancelOrder", Summary: "Cancel an order", Permission: write,
+		Description: "Frees its stock. Cancelling a cancelled order changes nothing.", Refusals: []*fault.Error{errNotCancellable},
+	}, m.svc.handleCancel)
+
+	event.OnBatch(on.Bus, "orders.confirm-reserved", m.svc.onReserved)
+	event.OnBatch(on.Bus, "orders.fail-insufficient", m.svc.onInsufficient)
+}

@@ -1,0 +1,69 @@
+// Package ordersapi is the orders module's published language: the only part of it
+// that other modules may import. Fields are only ever added.
+package ordersapi
+
+import (
+	"embed"
+	"time"
+)
+
+// Schemas holds the JSON Schema of each event type, <type>.v<version>.json.
+//
+//go:embed schemas/*.json
+var Schemas embed.FS
+
+// Item is one line of an order.
+type Item struct {
+	SKU      string `json:"sku"`
+	Quantity int64  `json:"quantity"`
+	Price    string `json:"price"` // of one unit, decimal
+}
+
+// Order is the order as the facts below show it.
+type Order struct {
+	OrderID    string    `json:"orderId"`
+	Number     int64     `json:"number"`
+	CustomerID string    `json:"customerId"`
+	Status     string    `json:"status"`
+	Items      []Item    `json:"items"`
+	Total      string    `json:"total"` // decimal
+	Currency   string    `json:"currency"`
+	Version    int64     `json:"version"`
+	CreatedAt  time.Time `json:"createdAt"`
+}
+
+// EventKey is the order: its facts are handled in order.
+func (o Order) EventKey() string { return o.OrderID }
+
+// EventSequence is the order's version.
+func (o Order) EventSequence() int64 { return o.Version }
+
+// OrderCreated says that an order was accepted and waits for stock.
+type OrderCreated struct{ Order }
+
+// EventType is the topic.
+func (OrderCreated) EventType() string { return "order.created" }
+
+// OrderConfirmed says that the stock of an order is held.
+type OrderConfirmed struct{ Order }
+
+// EventType is the topic.
+func (OrderConfirmed) EventType() string { return "order.confirmed" }
+
+// OrderFailed says that an order cannot be fulfilled, and why.
+type OrderFailed struct {
+	Order
+	Reason string `json:"reason"`
+}
+
+// EventType is the topic.
+func (OrderFailed) EventType() string { return "order.failed" }
+
+// OrderCancelled says that an order was called off: what was held for it is free.
+type OrderCancelled struct {
+	Order
+	Reason string `json:"reason"`
+}
+
+// EventType is the topic.
+func (OrderCancelled) EventType() string { return "order.cancelled" }

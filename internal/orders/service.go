@@ -1,0 +1,111 @@
+package orders
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+)
+
+type service struct {
+	db      *db.DB
+	events  *event.Log
+	offers  Offers
+	numbers *numbers
+	store   store
+}
+
+// draft prices an order and gives it a number. It asks the catalog and therefore comes
+// before the transaction: no other module is called while rows are locked.
+func (s *service) draft(ctx context.Context, wants []want, t terms) (order, error) {
+	skus := make([]string, len(wants))
+	for i, w := range wants {
+		skus[i] = w.SKU
+	}
+	offers, err := s.offers.Offers(ctx, skus)
+	if err != nil {
+		return order{}, fmt.Errorf("price order: %w", err)
+	}
+	o := order{ID: clock.NewID(), Status: created, Version: 1}
+	if o.Lines, err = price(wants, offers, t); err != nil {
+		return order{}, err
+	}
+	if o.Total, err = total(o.Lines); err != nil {
+		return order{}, err
+	}
+	o.Currency = o.Total.Currency
+	o.Number, err = s.numbers.take(ctx)
+	return o, err
+}
+
+// place accepts a priced order.
+func (s *service) place(ctx context.Context, tx *db.Tx, o order) (order, error) {
+	o.CreatedAt, o.UpdatedAt = tx.Now, tx.Now
+	if err := s.store.insert(ctx, tx, o); err != nil {
+		return order{}, err
+	}
+	return o, s.events.Publish(ctx, tx, ordersapi.OrderCreated{Order: fact(o)})
+}
+
+func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, reason string) (order, error) {
+	actor, err := identity.From(ctx)
+	if err != nil {
+		return order{}, err
+	}
+	o, err := s.store.lock(ctx, tx, id)
+	if err != nil {
+		return order{}, err
+	}
+	changed, err := o.cancel(reason, tx.Now)
+	if err != nil || !changed {
+		return o, err
+	}
+	if err := s.store.save(ctx, tx, o, actor.Actor); err != nil {
+		return order{}, err
+	}
+	return o, s.events.Publish(ctx, tx, ordersapi.OrderCancelled{Order: fact(o), Reason: reason})
+}
+
+func (s *service) get(ctx context.Context, id uuid.UUID) (o order, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		o, err = s.store.find(ctx, tx, id)
+		return err
+	})
+	return o, err
+}
+
+func (s *service) list(ctx context.Context, f filter) (list []order, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		list, err = s.store.list(ctx, tx, f)
+		return err
+	})
+	return list, err
+}
+
+func (s *service) timeline(ctx context.Context, id uuid.UUID) (steps []step, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		if _, err := s.store.find(ctx, tx, id); err != nil {
+			return err
+		}
+		steps, err = s.store.timeline(ctx, tx, id)
+		return err
+	})
+	return steps, err
+}
+
+func fact(o order) ordersapi.Order {
+	f := ordersapi.Order{
+		OrderID: o.ID.String(), Number: o.Number, CustomerID: o.CustomerID, Status: string(o.Status),
+		Total: o.Total.Decimal(), Currency: string(o.Currency), Version: o.Version, CreatedAt: o.CreatedAt,
+	}
+	for _, l := range o.Lines {
+		f.Items = append(f.Items, ordersapi.Item{SKU: l.SKU, Quantity: l.Quantity, Price: l.Price.Decimal()})
+	}
+	return f
+}

@@ -1,0 +1,294 @@
+package orders
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
+)
+
+// store is the SQL of the orders' schema.
+type store struct{}
+
+type row struct {
+	ID         uuid.UUID `db:"id"`
+	Number     int64     `db:"number"`
+	CustomerID string    `db:"customer_id"`
+	Status     string    `db:"status"`
+	Reason     *string   `db:"reason"`
+	Currency   string    `db:"currency"`
+	Total      int64     `db:"total_minor"`
+	Email      *string   `db:"email"`
+	Address    []byte    `db:"shipping_address"`
+	Metadata   []byte    `db:"metadata"`
+	Version    int64     `db:"version"`
+	CreatedAt  time.Time `db:"created_at"`
+	UpdatedAt  time.Time `db:"updated_at"`
+}
+
+const orderColumns = `id, number, customer_id, status, reason, currency, total_minor, email, shipping_address, metadata, version, created_at, updated_at`
+
+func (r row) domain() (order, error) {
+	currency := money.Currency(r.Currency)
+	o := order{
+		ID: r.ID, Number: r.Number, CustomerID: r.CustomerID, Status: status(r.Status), Reason: text(r.Reason), Currency: currency,
+		Total: money.Amount{Minor: r.Total, Currency: currency}, Email: text(r.Email), Version: r.Version,
+		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+	}
+	if err := json.Unmarshal(r.Metadata, &o.Metadata); err != nil {
+		return order{}, fmt.Errorf("metadata of order %s: %w", r.ID, err)
+	}
+	if r.Address != nil {
+		if err := json.Unmarshal(r.Address, &o.Address); err != nil {
+			return order{}, fmt.Errorf("address of order %s: %w", r.ID, err)
+		}
+	}
+	return o, nil
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// insert writes the order, its lines and the first step of its timeline in one statement.
+func (store) insert(ctx context.Context, tx *db.Tx, o order) error {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	metadata, err := json.Marshal(o.Metadata)
+	if err != nil {
+		return fmt.Errorf("encode metadata: %w", err)
+	}
+	var shipTo *string
+	if o.Address != nil {
+		body, err := json.Marshal(o.Address)
+		if err != nil {
+			return fmt.Errorf("encode address: %w", err)
+		}
+		shipTo = orNull(string(body))
+	}
+	n := len(o.Lines)
+	products, skus, names := make([]string, n), make([]string, n), make([]string, n)
+	quantities, prices, totals := make([]int64, n), make([]int64, n), make([]int64, n)
+	for i, l := range o.Lines {
+		products[i], skus[i], names[i] = l.ProductID.String(), l.SKU, l.Name
+		quantities[i], prices[i], totals[i] = l.Quantity, l.Price.Minor, l.Total.Minor
+	}
+	_, err = tx.Exec(ctx, `
+		with o as (
+			insert into orders.orders (id, number, customer_id, status, currency, total_minor, email, shipping_address, metadata, version, created_at, updated_at)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
+		), t as (
+			insert into orders.timeline (order_id, version, status, actor, at) values ($1, $10, $4, $12, $11)
+		)
+		insert into orders.line (order_id, position, product_id, sku, name, quantity, price_minor, total_minor)
+		select $1, l.position, l.product_id, l.sku, l.name, l.quantity, l.price, l.total
+		from unnest($13::uuid[], $14::text[], $15::text[], $16::bigint[], $17::bigint[], $18::bigint[])
+		     with ordinality l(product_id, sku, name, quantity, price, total, position)`,
+		o.ID, o.Number, o.CustomerID, string(o.Status), string(o.Currency), o.Total.Minor, orNull(o.Email), shipTo, string(metadata), o.Version, o.CreatedAt, id.Actor,
+		pq.Array(products), pq.Array(skus), pq.Array(names), pq.Array(quantities), pq.Array(prices), pq.Array(totals))
+	if err != nil {
+		return fmt.Errorf("insert order: %w", err)
+	}
+	return nil
+}
+
+func (s store) find(ctx context.Context, tx *db.Tx, id uuid.UUID) (order, error) {
+	return s.one(ctx, tx, `select `+orderColumns+` from orders.orders where id = $1`, id)
+}
+
+// lock reads an order that this transaction is about to change.
+func (s store) lock(ctx context.Context, tx *db.Tx, id uuid.UUID) (order, error) {
+	return s.one(ctx, tx, `select `+orderColumns+` from orders.orders where id = $1 for update`, id)
+}
+
+func (s store) one(ctx context.Context, tx *db.Tx, query string, id uuid.UUID) (order, error) {
+	var rows []row
+	if err := tx.Select(ctx, &rows, query, id); err != nil {
+		return order{}, fmt.Errorf("find order: %w", err)
+	}
+	list, err := s.withLines(ctx, tx, rows)
+	if err != nil {
+		return order{}, err
+	}
+	if len(list) == 0 {
+		return order{}, httpx.ErrNotFound
+	}
+	return list[0], nil
+}
+
+// withLines reads the lines of all orders in one statement.
+func (store) withLines(ctx context.Context, tx *db.Tx, rows []row) ([]order, error) {
+	if len(rows) == 0 {
+		return []order{}, nil
+	}
+	ids, list, at := make([]string, len(rows)), make([]order, len(rows)), make(map[uuid.UUID]int, len(rows))
+	for i, r := range rows {
+		var err error
+		if list[i], err = r.domain(); err != nil {
+			return nil, err
+		}
+		ids[i], at[r.ID] = r.ID.String(), i
+	}
+	var lines []struct {
+		OrderID   uuid.UUID `db:"order_id"`
+		ProductID uuid.UUID `db:"product_id"`
+		SKU       string    `db:"sku"`
+		Name      string    `db:"name"`
+		Quantity  int64     `db:"quantity"`
+		Price     int64     `db:"price_minor"`
+		Total     int64     `db:"total_minor"`
+	}
+	if err := tx.Select(ctx, &lines, `
+		select order_id, product_id, sku, name, quantity, price_minor, total_minor
+		from orders.line where order_id = any($1::uuid[]) order by order_id, position`, pq.Array(ids)); err != nil {
+		return nil, fmt.Errorf("read lines: %w", err)
+	}
+	for _, l := range lines {
+		o := &list[at[l.OrderID]]
+		o.Lines = append(o.Lines, line{
+			ProductID: l.ProductID, SKU: l.SKU, Name: l.Name, Quantity: l.Quantity,
+			Price: money.Amount{Minor: l.Price, Currency: o.Currency}, Total: money.Amount{Minor: l.Total, Currency: o.Currency},
+		})
+	}
+	return list, nil
+}
+
+// save writes a changed status with its step of the timeline.
+func (store) save(ctx context.Context, tx *db.Tx, o order, actor string) error {
+	_, err := tx.Exec(ctx, `
+		with o as (
+			update orders.orders set status = $2, reason = $3, version = $4, updated_at = $5 where id = $1
+		)
+		insert into orders.timeline (order_id, version, status, reason, actor, at) values ($1, $4, $2, $3, $6, $5)`,
+		o.ID, string(o.Status), orNull(o.Reason), o.Version, o.UpdatedAt, actor)
+	if err != nil {
+		return fmt.Errorf("save order: %w", err)
+	}
+	return nil
+}
+
+// advance moves those of the orders that may take the step, and returns them as they
+// are then. Rows are locked in the order of their ids.
+func (s store) advance(ctx context.Context, tx *db.Tx, ids []string, to status, reason string) ([]order, error) {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var from []string
+	for origin := range moves {
+		if origin.canBecome(to) {
+			from = append(from, string(origin))
+		}
+	}
+	var rows []row
+	if err := tx.Select(ctx, &rows, `
+		with mine as (
+			select id from orders.orders where id = any($1::uuid[]) and status = any($2) order by id for update
+		), moved as (
+			update orders.orders o set status = $3, reason = $4, version = o.version + 1, updated_at = $5
+			from mine where o.id = mine.id returning o.*
+		), steps as (
+			insert into orders.timeline (order_id, version, status, reason, actor, at)
+			select id, version, status, reason, $6, updated_at from moved
+		)
+		select `+orderColumns+` from moved order by id`,
+		pq.Array(ids), pq.Array(from), string(to), orNull(reason), tx.Now, id.Actor); err != nil {
+		return nil, fmt.Errorf("advance orders: %w", err)
+	}
+	return s.withLines(ctx, tx, rows)
+}
+
+// filter of a list, with where the page begins.
+type filter struct {
+	Status      string
+	CustomerID  string
+	From, Until *time.Time // creation: from, inclusive; until, exclusive
+	Sort        string
+	After       *position
+	Limit       int
+}
+
+// position is the last order of the page before.
+type position struct {
+	Sort string    `json:"s"`
+	At   time.Time `json:"at"`
+	ID   uuid.UUID `json:"id"`
+}
+
+func (s store) list(ctx context.Context, tx *db.Tx, f filter) ([]order, error) {
+	var conditions []string
+	var args []any
+	where := func(condition string, v any) {
+		args = append(args, v)
+		conditions = append(conditions, fmt.Sprintf(condition, len(args)))
+	}
+	if f.Status != "" {
+		where(`status = $%d`, f.Status)
+	}
+	if f.CustomerID != "" {
+		where(`customer_id = $%d`, f.CustomerID)
+	}
+	if f.From != nil {
+		where(`created_at >= $%d`, *f.From)
+	}
+	if f.Until != nil {
+		where(`created_at < $%d`, *f.Until)
+	}
+	beyond, direction := `>`, ``
+	if strings.HasPrefix(f.Sort, "-") {
+		beyond, direction = `<`, ` desc`
+	}
+	if f.After != nil {
+		args = append(args, f.After.At, f.After.ID)
+		conditions = append(conditions, fmt.Sprintf(`(created_at, id) %s ($%d::timestamptz, $%d::uuid)`, beyond, len(args)-1, len(args)))
+	}
+	query := `select ` + orderColumns + ` from orders.orders`
+	if len(conditions) > 0 {
+		query += ` where ` + strings.Join(conditions, ` and `)
+	}
+	args = append(args, f.Limit)
+	query += fmt.Sprintf(` order by created_at%s, id%s limit $%d`, direction, direction, len(args))
+	var rows []row
+	if err := tx.Select(ctx, &rows, query, args...); err != nil {
+		return nil, fmt.Errorf("list orders: %w", err)
+	}
+	return s.withLines(ctx, tx, rows)
+}
+
+// step is one entry of an order's timeline.
+type step struct {
+	Status string    `db:"status"`
+	Reason *string   `db:"reason"`
+	Actor  string    `db:"actor"`
+	At     time.Time `db:"at"`
+}
+
+func (store) timeline(ctx context.Context, tx *db.Tx, id uuid.UUID) ([]step, error) {
+	steps := []step{}
+	if err := tx.Select(ctx, &steps, `select status, reason, actor, at from orders.timeline where order_id = $1 order by version`, id); err != nil {
+		return nil, fmt.Errorf("read timeline: %w", err)
+	}
+	return slices.Clip(steps), nil
+}

@@ -1,0 +1,158 @@
+// Package app mounts modules on one router, one bus and one job runner, and runs
+// them until it is told to stop.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/jobs"
+	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
+)
+
+// Kit is everything that a module may ask of the platform.
+type Kit struct {
+	DB     *db.DB
+	Events *event.Log
+	Clock  clock.Clock
+	Log    *slog.Logger
+}
+
+// Mount is where a module plugs in its routes, reactions and jobs. It is called once.
+type Mount struct {
+	API  *httpx.API
+	Bus  *event.Bus
+	Jobs *jobs.Runner
+}
+
+// Module is one business capability.
+type Module interface {
+	Name() string
+	Mount(on Mount)
+}
+
+// Options of the program.
+type Options struct {
+	DatabaseURL    string // of the application's role
+	APIConnections int
+	BusConnections int
+	BootstrapKey   string
+	Version        string
+	Drain          time.Duration // how long requests and batches in hand may take after a stop
+	Clock          clock.Clock
+	Log            *slog.Logger
+	// CheckEvent refuses events that do not follow their schema. Specs set it.
+	CheckEvent func(eventType string, version int, data []byte) error
+}
+
+// App is the program with its modules mounted.
+type App struct {
+	opt     Options
+	api     *db.DB
+	busDB   *db.DB
+	server  *httpx.Server
+	bus     *event.Bus
+	jobs    *jobs.Runner
+	metrics *telemetry.Metrics
+}
+
+// New builds the program. It does not reach for the database yet.
+func New(o Options, modules func(Kit) []Module) (*App, error) {
+	if o.Clock == nil {
+		o.Clock = clock.System
+	}
+	api, err := db.Open(db.Options{DSN: o.DatabaseURL, Connections: o.APIConnections, Clock: o.Clock})
+	if err != nil {
+		return nil, err
+	}
+	busDB, err := db.Open(db.Options{DSN: o.DatabaseURL, Connections: o.BusConnections, Clock: o.Clock})
+	if err != nil {
+		return nil, errors.Join(err, api.Close())
+	}
+	a := &App{opt: o, api: api, busDB: busDB, metrics: telemetry.NewMetrics(o.Version)}
+	events := event.NewLog()
+	events.Check = o.CheckEvent
+	a.bus = event.NewBus(busDB, events, o.Log, a.metrics.Delivery)
+	a.jobs = jobs.NewRunner(busDB, o.Log)
+	a.server = httpx.New(httpx.Options{
+		DB: api, Log: o.Log, Version: o.Version, Auth: apikey.NewVerifier(api, o.Clock, o.BootstrapKey),
+		Observe: a.metrics.Request, Ready: a.ready,
+	})
+	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs}
+	for _, j := range housekeeping() {
+		a.jobs.Add(j)
+	}
+	eventRoutes(mount.API, api, events)
+	for _, m := range modules(Kit{DB: api, Events: events, Clock: o.Clock, Log: o.Log.With("module", "")}) {
+		m.Mount(mount)
+	}
+	if err := a.server.API().Err(); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+// API describes the routes of the mounted modules.
+func (a *App) API() *httpx.API { return a.server.API() }
+
+// Handler answers requests, for specs that need no listener.
+func (a *App) Handler() http.Handler { return a.server.Handler() }
+
+// Metrics serves what Prometheus scrapes.
+func (a *App) Metrics() http.Handler { return a.metrics.Handler() }
+
+// DB is the pool of the requests.
+func (a *App) DB() *db.DB { return a.api }
+
+// Close gives the connections back.
+func (a *App) Close() error { return errors.Join(a.api.Close(), a.busDB.Close()) }
+
+func (a *App) ready(ctx context.Context) map[string]error {
+	_, err := a.api.Pool().ExecContext(ctx, "select 1")
+	return map[string]error{"database": err}
+}
+
+// Serve answers requests and delivers events until ctx ends. Then it lets in nothing
+// new, finishes the requests in hand, then the batches in hand, and returns.
+func (a *App) Serve(ctx context.Context, ln net.Listener) error {
+	// The workers outlive the requests: what a last request published is still handled.
+	workers, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWorkers()
+	srv := a.server.HTTP()
+	g, failed := errgroup.WithContext(workers)
+	g.Go(func() error { return a.bus.Run(failed) })
+	g.Go(func() error { return a.jobs.Run(failed) })
+	g.Go(func() error {
+		if err := srv.Serve(ln); !httpx.IsClosed(err) {
+			return fmt.Errorf("serve: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-failed.Done():
+		}
+		defer stopWorkers()
+		a.server.Drain()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.opt.Drain)
+		defer cancel()
+		if err := srv.Shutdown(drain); err != nil {
+			return errors.Join(fmt.Errorf("requests were still running after %s: %w", a.opt.Drain, err), srv.Close())
+		}
+		return nil
+	})
+	return g.Wait()
+}

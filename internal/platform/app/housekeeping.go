@@ -1,0 +1,27 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/jobs"
+)
+
+// housekeeping is the platform's own periodic work.
+func housekeeping() []jobs.Job {
+	return []jobs.Job{
+		{Name: "platform.partitions", Every: 12 * time.Hour, Run: statement(`select platform.maintain_partitions()`)},
+		// In pieces: a day's answers of a busy shop are too many for one statement.
+		{Name: "platform.forget-answers", Every: 5 * time.Minute, Run: statement(`
+			delete from platform.idempotency where ctid in (
+				select ctid from platform.idempotency where created_at < now() - interval '24 hours' order by created_at limit 20000)`)},
+	}
+}
+
+func statement(query string) func(context.Context, *db.Tx) error {
+	return func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.Exec(ctx, query)
+		return err
+	}
+}

@@ -1,0 +1,100 @@
+// Package config turns flags, environment, one file and the defaults into one
+// typed struct, and remembers where each value came from.
+//
+// A shop that starts with a setting nobody meant is worse than one that does
+// not start: an unknown name, a value outside its range or a secret that cannot
+// be read stops the load, and all of them are reported at once. Nothing below
+// Process looks at the process itself, so a spec states its world as a value.
+//
+// Only what must be known before the database can be reached belongs here.
+// Settings of the shop live in the database; the two share no key, so that a
+// value has exactly one home.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is every setting the program starts with. The tags are the one source
+// for parsing, checking, help and documentation:
+//
+//	key      name, or the section's name; the environment name and the flag follow from it
+//	default  the value when nobody says otherwise
+//	doc      one sentence for the operator
+//	oneof    allowed words, separated by |, or the name of a list in choices
+//	min max  bounds of a number or a duration, both allowed
+//	is       name of a rule in rules
+//	empty    allows the empty value and says what it means
+//	env      a second FUSION_ name
+//	paas     a name that hosting platforms set; "PORT=0.0.0.0:*" says how its value becomes ours
+//	flag     a short flag beside the long one
+type Config struct {
+	Data      Data      `key:"data"`
+	HTTP      HTTP      `key:"http"`
+	Ops       Ops       `key:"ops"`
+	Database  Database  `key:"database"`
+	Modules   []string  `key:"modules" default:"" is:"module" empty:"all of them" doc:"Modules this process runs"`
+	Bus       Bus       `key:"bus"`
+	Bootstrap Bootstrap `key:"bootstrap"`
+	Log       Log       `key:"log"`
+	Shutdown  Shutdown  `key:"shutdown"`
+}
+
+// Data is what the program keeps on its own disk.
+type Data struct {
+	Dir string `key:"dir" default:"./data" is:"path" env:"FUSION_DATA" flag:"data" doc:"Directory of the private PostgreSQL cluster and of local files"`
+}
+
+// HTTP is the public listener.
+type HTTP struct {
+	Addr string `key:"addr" default:"127.0.0.1:8080" is:"address" env:"FUSION_ADDR" paas:"PORT=0.0.0.0:*" flag:"addr" doc:"Address the shop listens on"`
+	// TrustedProxies are the peers whose X-Forwarded-For is believed. A wider
+	// list lets callers choose the address that rate limits and audit see.
+	TrustedProxies []netip.Prefix `key:"trusted_proxies" default:"" is:"network" empty:"nobody's" doc:"Proxies whose X-Forwarded headers are believed"`
+	PublicURL      string         `key:"public_url" default:"" is:"url" empty:"taken from each request" doc:"Address customers see, for links in mail and share previews"`
+}
+
+// Ops is the listener of metrics and profiles, which customers never reach.
+type Ops struct {
+	Addr string `key:"addr" default:"127.0.0.1:9464" is:"address" empty:"no such listener" doc:"Address of metrics and profiles"`
+}
+
+// Database says where the data lives. The URLs are secrets because they carry
+// passwords; everything that shows one goes through RedactDSN.
+type Database struct {
+	URL         Secret `key:"url" default:"" is:"dsn" paas:"DATABASE_URL" empty:"a private cluster in data.dir" doc:"PostgreSQL the program works on, as a role without ownership"`
+	MigrateURL  Secret `key:"migrate_url" default:"" is:"dsn" empty:"same as database.url" doc:"The same database as its owner and without a pooler between, for migrations"`
+	AutoMigrate bool   `key:"auto_migrate" default:"true" doc:"Apply pending migrations at start"`
+	// Requests and event handlers have pools of their own, so that a burst of
+	// the one cannot starve the other.
+	APIConnections int `key:"api_connections" default:"16" min:"1" max:"500" doc:"Connections for requests"`
+	BusConnections int `key:"bus_connections" default:"6" min:"1" max:"500" doc:"Connections for event handlers"`
+}
+
+// Bus is the carrier of events between modules.
+type Bus struct {
+	Driver string `key:"driver" default:"inprocess" oneof:"BusDrivers" env:"FUSION_BUS" flag:"bus" doc:"What carries events between modules"`
+}
+
+// BusDrivers are the words bus.driver accepts. A driver is added when it works,
+// not before: an option that is offered and then refused helps nobody.
+var BusDrivers = []string{"inprocess"}
+
+// Bootstrap is for machines that set up a shop with nobody at a keyboard.
+type Bootstrap struct {
+	Key Secret `key:"key" default:"" empty:"no such key" doc:"First secret API key of a new shop"`
+}
+
+// Log is what the program writes about itself.
+type Log struct {
+	Level  string `key:"level" default:"info" oneof:"debug|info|warn|error" doc:"Least severe messages to log"`
+	Format string `key:"format" default:"auto" oneof:"auto|json|pretty" doc:"Form of the log; auto is pretty on a terminal, else json"`
+}
+
+// Shutdown is the patience of a stop.
+type Shutdown struct {
+	// Timeout must stay below what the supervisor grants before it kills
+	// (systemd 90s, Kubernetes 30s), or a payment is cut off half-way.
+	Timeout time.Duration `key:"timeout" default:"25s" min:"1s" max:"10m" doc:"Time to finish requests and event handlers before exit"`
+}

@@ -1,0 +1,337 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// rule is what a text, or each item of a list, must look like.
+type rule struct {
+	must  string // completes "must be …"
+	holds func(string) bool
+}
+
+var errNoNetwork = errors.New("not an address or network")
+
+var moduleName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
+
+// rules are named by the tag "is".
+var rules = map[string]rule{
+	"address": {"host:port, such as 127.0.0.1:8080 or :8080", isAddress},
+	"dsn": {
+		"a PostgreSQL URL such as postgres://user:password@host/database (special characters percent-encoded) or pairs such as host=… user=…", isDSN,
+	},
+	"module":  {"module names, such as catalog,orders", moduleName.MatchString},
+	"network": {"addresses or networks, such as 10.0.0.0/8,192.168.1.7", func(s string) bool { _, err := network(s); return err == nil }},
+	"path":    {"a path", func(s string) bool { return strings.TrimSpace(s) != "" }},
+	"url":     {"an http or https URL such as https://shop.example.com", isPublicURL},
+}
+
+// choices are the words of the tag "oneof"; none means any text.
+func choices(tag reflect.StructTag) []string {
+	switch oneof := tag.Get("oneof"); oneof {
+	case "":
+		return nil
+	case "BusDrivers":
+		return BusDrivers
+	default:
+		return strings.Split(oneof, "|")
+	}
+}
+
+func words(all []string) string {
+	if len(all) == 1 {
+		return all[0]
+	}
+	return "one of " + strings.Join(all, ", ")
+}
+
+// allowed says what a field takes, from the same tags that decode obeys.
+func allowed(t reflect.Type, tag reflect.StructTag) string {
+	var must string
+	switch typeOf(t) {
+	case Bool:
+		must = "true or false"
+	case Int:
+		must = fmt.Sprintf("a whole number from %s to %s", tag.Get("min"), tag.Get("max"))
+	case Duration:
+		must = fmt.Sprintf("a duration from %s to %s, such as %s", tag.Get("min"), tag.Get("max"), tag.Get("default"))
+	default:
+		switch all, is := choices(tag), tag.Get("is"); {
+		case len(all) > 0:
+			must = words(all)
+		case is != "":
+			must = rules[is].must
+		default:
+			must = "any text"
+		}
+	}
+	if meaning, ok := tag.Lookup("empty"); ok {
+		must += "; empty: " + meaning
+	}
+	return must
+}
+
+// refusal says why a raw value is not acceptable. Part is the item of a list
+// that is to blame; hint is an advice to add.
+type refusal struct{ part, hint string }
+
+// decode turns a raw value (text from flags, environment and defaults; what
+// YAML made of it from a file) into the field's type.
+func (e entry) decode(raw any) (any, *refusal) {
+	switch e.Type {
+	case Bool:
+		return e.decodeBool(raw)
+	case Int:
+		return e.decodeInt(raw)
+	case Duration:
+		return e.decodeDuration(raw)
+	case List:
+		return e.decodeList(raw)
+	default:
+		return e.decodeText(raw)
+	}
+}
+
+func (e entry) decodeText(raw any) (any, *refusal) {
+	text, ok := raw.(string)
+	if !ok { // YAML reads 0123 as a number: a secret would silently become another one
+		return nil, &refusal{hint: "put the text in quotes"}
+	}
+	if r := e.refuse(text); r != nil {
+		return nil, r
+	}
+	if e.Type == Hidden {
+		return NewSecret(text), nil
+	}
+	if e.tag.Get("is") == "url" {
+		text = strings.TrimRight(text, "/") // so that links are joined with a single slash
+	}
+	return text, nil
+}
+
+// refuse applies the rules for a text, which may also be an item of a list.
+func (e entry) refuse(text string) *refusal {
+	if text == "" {
+		if _, ok := e.tag.Lookup("empty"); ok {
+			return nil
+		}
+	}
+	if all := choices(e.tag); len(all) > 0 && !slices.Contains(all, text) {
+		if near := nearest(text, all); near != "" {
+			return &refusal{hint: "did you mean " + near + "?"}
+		}
+		return &refusal{}
+	}
+	if is := e.tag.Get("is"); is != "" && !rules[is].holds(text) {
+		return &refusal{}
+	}
+	return nil
+}
+
+func (e entry) decodeBool(raw any) (any, *refusal) {
+	switch v := raw.(type) {
+	case bool:
+		return v, nil
+	case string:
+		switch strings.ToLower(v) {
+		case "true", "yes", "on", "1":
+			return true, nil
+		case "false", "no", "off", "0":
+			return false, nil
+		}
+	}
+	return nil, &refusal{}
+}
+
+func (e entry) decodeInt(raw any) (any, *refusal) {
+	var n int
+	var err error
+	switch v := raw.(type) {
+	case int:
+		n = v
+	case string:
+		n, err = strconv.Atoi(v)
+	default: // 16.5 of a file, and also 16.0: who writes it means something else
+		return nil, &refusal{}
+	}
+	low, lowErr := strconv.Atoi(e.tag.Get("min"))
+	high, highErr := strconv.Atoi(e.tag.Get("max"))
+	if err != nil || lowErr != nil || highErr != nil || n < low || n > high {
+		return nil, &refusal{}
+	}
+	return n, nil
+}
+
+func (e entry) decodeDuration(raw any) (any, *refusal) {
+	text, ok := raw.(string)
+	if !ok {
+		return nil, &refusal{hint: "say the unit, such as s or m"}
+	}
+	d, err := time.ParseDuration(text)
+	low, lowErr := time.ParseDuration(e.tag.Get("min"))
+	high, highErr := time.ParseDuration(e.tag.Get("max"))
+	if err != nil || lowErr != nil || highErr != nil || d < low || d > high {
+		if _, err := strconv.ParseFloat(text, 64); err == nil {
+			return nil, &refusal{hint: "say the unit, such as s or m"}
+		}
+		return nil, &refusal{}
+	}
+	return d, nil
+}
+
+func (e entry) decodeList(raw any) (any, *refusal) {
+	items, ok := split(raw)
+	if !ok {
+		return nil, &refusal{hint: "put each item in quotes"}
+	}
+	for i, item := range items {
+		if r := e.refuse(item); r != nil {
+			r.part = item
+			return nil, r
+		}
+		if slices.Contains(items[:i], item) {
+			return nil, &refusal{part: item, hint: "it is there twice"}
+		}
+	}
+	if e.kind != reflect.TypeFor[[]netip.Prefix]() {
+		return items, nil
+	}
+	var networks []netip.Prefix
+	for _, item := range items {
+		n, err := network(item)
+		if err != nil {
+			return nil, &refusal{part: item}
+		}
+		networks = append(networks, n)
+	}
+	return networks, nil
+}
+
+// split reads "a, b" or a YAML list of texts. Empty items are dropped, so that
+// "a," and "" mean what they look like. No items are nil, as in the zero Config.
+func split(raw any) ([]string, bool) {
+	var parts []string
+	switch v := raw.(type) {
+	case string:
+		parts = strings.Split(v, ",")
+	case []any:
+		for _, item := range v {
+			text, ok := item.(string)
+			if !ok {
+				return nil, false
+			}
+			parts = append(parts, text)
+		}
+	default:
+		return nil, false
+	}
+	var items []string
+	for _, p := range parts {
+		if p = strings.TrimSpace(p); p != "" {
+			items = append(items, p)
+		}
+	}
+	return items, true
+}
+
+// isAddress takes port 0 too: the system chooses, as specs want it. Names of
+// ports are refused, because /etc/services differs between machines.
+func isAddress(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil || strings.ContainsFunc(host, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("/@", r) }) {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+func isPublicURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
+		u.User == nil && u.RawQuery == "" && !u.ForceQuery && !strings.Contains(s, "#")
+}
+
+// network reads 10.0.0.0/8, or one address as the network of itself. 10.1.2.3/8
+// is refused: it would trust 16 million hosts where one was probably meant.
+func network(s string) (netip.Prefix, error) {
+	if !strings.Contains(s, "/") {
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.Zone() != "" {
+			return netip.Prefix{}, errNoNetwork
+		}
+		return a.Prefix(a.BitLen())
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil || p != p.Masked() {
+		return netip.Prefix{}, errNoNetwork
+	}
+	return p, nil
+}
+
+// display shows a decoded value without its secrets.
+func (e entry) display(value any) string {
+	switch v := value.(type) {
+	case Secret:
+		if e.tag.Get("is") == "dsn" {
+			return RedactDSN(v.Reveal())
+		}
+		return v.String()
+	case time.Duration:
+		return compact(v)
+	case []string:
+		return strings.Join(v, ",")
+	case []netip.Prefix:
+		items := make([]string, len(v))
+		for i, p := range v {
+			items[i] = p.String()
+		}
+		return strings.Join(items, ",")
+	}
+	return fmt.Sprint(value)
+}
+
+// compact writes 10m where time.Duration writes 10m0s.
+func compact(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// quote shows a wrong value in an error: short, on one line, and without the
+// password of a URL that was put in the wrong place.
+func quote(raw any) string {
+	const most = 80
+	text, ok := raw.(string)
+	if !ok {
+		switch raw.(type) {
+		case map[string]any:
+			return "a section"
+		case []any:
+			return "a list"
+		}
+		return fmt.Sprint(raw)
+	}
+	if strings.Contains(text, "://") || strings.Contains(text, "password") {
+		text = RedactDSN(text)
+	}
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most]) + "…"
+	}
+	return strconv.Quote(text)
+}

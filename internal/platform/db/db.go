@@ -1,0 +1,304 @@
+// Package db owns the connection pools and the only ways to open a transaction.
+// Every transaction belongs to one merchant: row-level security sees to it that
+// a forgotten WHERE shows nothing of another one.
+package db
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+)
+
+// ErrUnavailable is what callers see while the database cannot be reached.
+var ErrUnavailable = fault.New(fault.Unavailable, "dependency_unavailable", "The database does not answer right now. Try again shortly.").After(1)
+
+// DB is one pool of connections. Requests and event handlers have a pool each,
+// so that neither can starve the other.
+type DB struct {
+	pool *sqlx.DB
+	now  clock.Clock
+}
+
+// Options of a pool.
+type Options struct {
+	DSN         string // as given; what lib/pq needs is added
+	Connections int    // at most that many at once
+	Clock       clock.Clock
+}
+
+// acquireTimeout bounds the wait for a free connection: beyond it the caller is
+// better served by a 503 than by a queue.
+const acquireTimeout = 2 * time.Second
+
+// Open prepares a pool. It does not connect: the first use does.
+func Open(o Options) (*DB, error) {
+	dsn, err := WithParameters(o.DSN)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := sqlx.Open("postgres", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	pool.SetMaxOpenConns(o.Connections)
+	pool.SetMaxIdleConns(o.Connections)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	now := o.Clock
+	if now == nil {
+		now = clock.System
+	}
+	return &DB{pool: pool, now: now}, nil
+}
+
+// WithParameters adds to a DSN what our use of lib/pq needs: binary_parameters
+// makes a statement one round trip and keeps it free of named prepared
+// statements, which a transaction-pooling PgBouncer cannot carry.
+func WithParameters(dsn string) (string, error) {
+	if !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://") {
+		return dsn + " binary_parameters=yes", nil
+	}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return "", errors.New("database URL cannot be parsed") // the parse error would repeat the password
+	}
+	q := u.Query()
+	q.Set("binary_parameters", "yes")
+	u.RawQuery = q.Encode()
+	return u.String(), nil
+}
+
+// Close ends all connections.
+func (d *DB) Close() error { return d.pool.Close() }
+
+// Pool is for specs and for the few platform queries that have no merchant.
+func (d *DB) Pool() *sqlx.DB { return d.pool }
+
+// Tx is passed to every store method: a function that takes a *Tx takes part in
+// the caller's transaction, a function that does not cannot.
+type Tx struct {
+	// Now is the one time of the whole unit of work.
+	Now time.Time
+
+	conn  *sqlx.Conn
+	cost  *Cost
+	after []func()
+}
+
+// Exec runs one statement and returns the number of rows it touched.
+func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	tx.cost.Add(1)
+	res, err := tx.conn.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// Get reads one row into dest, a struct or a scalar; sql.ErrNoRows when there is none.
+func (tx *Tx) Get(ctx context.Context, dest any, query string, args ...any) error {
+	tx.cost.Add(1)
+	return tx.conn.GetContext(ctx, dest, query, args...)
+}
+
+// Select reads all rows into dest, a pointer to a slice.
+func (tx *Tx) Select(ctx context.Context, dest any, query string, args ...any) error {
+	tx.cost.Add(1)
+	return tx.conn.SelectContext(ctx, dest, query, args...)
+}
+
+// AfterCommit runs fn once the transaction is durable, and never if it is not.
+// fn must not fail: wake a worker, drop a cache entry.
+func (tx *Tx) AfterCommit(fn func()) { tx.after = append(tx.after, fn) }
+
+// maxAttempts bounds how often a transaction that lost a deadlock starts again.
+const maxAttempts = 4
+
+// InTx runs fn in one transaction of the merchant that ctx acts for. fn may run
+// again after a deadlock or a serialization failure, so it touches nothing but tx.
+func (d *DB) InTx(ctx context.Context, fn func(tx *Tx) error) error {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	return d.retrying(ctx, "begin; select set_config('app.tenant_id', '"+id.Tenant.String()+"', true)", fn)
+}
+
+// Read is InTx for transactions that change nothing.
+func (d *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	return d.retrying(ctx, "begin read only; select set_config('app.tenant_id', '"+id.Tenant.String()+"', true)", fn)
+}
+
+// Across runs fn in a transaction that sees the platform's own rows of every
+// merchant (and no business row of any). Only the platform may use it: the
+// architecture spec keeps modules away.
+func (d *DB) Across(ctx context.Context, fn func(tx *Tx) error) error {
+	return d.retrying(ctx, "begin; select set_config('app.all_tenants', 'on', true)", fn)
+}
+
+// As continues a transaction begun by Across as one merchant, up to the next
+// call, and sets a savepoint that UndoAs returns to.
+func (tx *Tx) As(ctx context.Context, tenant uuid.UUID) error {
+	_, err := tx.Exec(ctx, "select set_config('app.tenant_id', '"+tenant.String()+"', true), set_config('app.all_tenants', 'off', true); savepoint as_tenant")
+	return err
+}
+
+// EndAs keeps what was done since As and returns to seeing every merchant.
+func (tx *Tx) EndAs(ctx context.Context) error {
+	_, err := tx.Exec(ctx, "release savepoint as_tenant; select set_config('app.tenant_id', '', true), set_config('app.all_tenants', 'on', true)")
+	return err
+}
+
+// UndoAs takes back what was done since As, including what was to run after the commit.
+func (tx *Tx) UndoAs(ctx context.Context, hooks int) error {
+	tx.after = tx.after[:hooks]
+	_, err := tx.Exec(ctx, "rollback to savepoint as_tenant; release savepoint as_tenant; select set_config('app.tenant_id', '', true), set_config('app.all_tenants', 'on', true)")
+	return err
+}
+
+// Hooks is the mark to hand to UndoAs.
+func (tx *Tx) Hooks() int { return len(tx.after) }
+
+func (d *DB) retrying(ctx context.Context, begin string, fn func(tx *Tx) error) error {
+	for attempt := 1; ; attempt++ {
+		err := d.once(ctx, begin, fn)
+		if attempt == maxAttempts || !IsContention(err) {
+			return Explain(ctx, err)
+		}
+		wait := time.Duration(attempt) * time.Duration(5+rand.IntN(10)) * time.Millisecond //nolint:gosec // jitter, not a secret
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (d *DB) once(ctx context.Context, begin string, fn func(tx *Tx) error) (err error) {
+	conn, err := d.begin(ctx, begin)
+	if err != nil {
+		return err
+	}
+	finished := false
+	// After an error or a panic the connection is rolled back; one that cannot be
+	// is thrown away, so that no transaction ever leaks into the next request.
+	defer func() {
+		if !finished {
+			rollback(ctx, conn)
+		}
+		err = errors.Join(err, ignoreGone(conn.Close()))
+	}()
+	tx := &Tx{Now: d.now(), conn: conn, cost: costOf(ctx)}
+	tx.cost.Add(1)
+	if err := fn(tx); err != nil {
+		return err
+	}
+	tx.cost.Add(1)
+	if _, err := conn.ExecContext(ctx, "commit"); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	finished = true
+	for _, hook := range tx.after {
+		hook()
+	}
+	return nil
+}
+
+// begin opens the transaction and names its merchant in one round trip.
+//
+// A connection that died in the pool (the server was restarted) only shows at
+// its first use. Nothing has happened by then, so the next one is tried, until a
+// fresh one had to be dialled.
+func (d *DB) begin(ctx context.Context, statement string) (*sqlx.Conn, error) {
+	acquire, cancel := context.WithTimeout(ctx, acquireTimeout)
+	defer cancel()
+	for attempt := 0; ; attempt++ {
+		conn, err := d.pool.Connx(acquire)
+		if err != nil {
+			if acquire.Err() != nil && ctx.Err() == nil {
+				return nil, fmt.Errorf("%w (no free connection: %w)", ErrUnavailable, err)
+			}
+			return nil, fmt.Errorf("connect: %w", err)
+		}
+		_, err = conn.ExecContext(ctx, statement)
+		if err == nil {
+			return conn, nil
+		}
+		discard(conn)
+		if attempt > d.pool.Stats().MaxOpenConnections || !isConnectionLoss(err) {
+			return nil, fmt.Errorf("begin: %w", err)
+		}
+	}
+}
+
+// rollbackTimeout is short: a server that does not answer a rollback is gone.
+const rollbackTimeout = 2 * time.Second
+
+func rollback(ctx context.Context, conn *sqlx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	defer cancel()
+	if _, err := conn.ExecContext(ctx, "rollback"); err != nil {
+		discard(conn)
+	}
+}
+
+// discard takes a connection out of the pool; database/sql does so for ErrBadConn.
+func discard(conn *sqlx.Conn) {
+	// The only result is the ErrBadConn that we return ourselves.
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn) {
+		return nil
+	}
+	return err
+}
+
+// Explain turns what PostgreSQL says about an outage or about unreadable input
+// into a fault, so that neither becomes a 500.
+func Explain(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if _, declared := errors.AsType[*fault.Error](err); declared {
+		return err
+	}
+	pe, ok := errors.AsType[*pq.Error](err)
+	switch {
+	case ok && (pe.Code == "22021" || pe.Code == "22P05"): // NUL or invalid UTF-8 that came through
+		return fmt.Errorf("%w: %w", errText, err)
+	case isConnectionLoss(err), IsContention(err), ok && unavailable(pe):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
+}
+
+var errText = fault.New(fault.Invalid, "invalid_text", "Some text holds characters that cannot be stored.")
+
+// unavailable: insufficient resources, operator intervention, connection
+// exceptions, lock not available, query cancelled (statement_timeout).
+func unavailable(pe *pq.Error) bool {
+	switch pe.Code.Class() {
+	case "53", "57", "08", "58":
+		return true
+	}
+	return pe.Code == "55P03"
+}

@@ -1,0 +1,50 @@
+package db
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"syscall"
+
+	"github.com/lib/pq"
+)
+
+// IsNoRows reports that a Get found nothing.
+func IsNoRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }
+
+// Violates reports whether err is a violation of the named constraint.
+func Violates(err error, constraint string) bool {
+	pe, ok := errors.AsType[*pq.Error](err)
+	return ok && pe.Constraint == constraint
+}
+
+// IsContention reports a deadlock or a serialization failure: nothing is wrong,
+// and the same transaction may well succeed the next time.
+func IsContention(err error) bool {
+	pe, ok := errors.AsType[*pq.Error](err)
+	return ok && (pe.Code == "40001" || pe.Code == "40P01")
+}
+
+// IsOutage reports that the transaction failed for a reason that lies outside of
+// it: the server went away, refused or gave up.
+func IsOutage(err error) bool {
+	if errors.Is(err, ErrUnavailable) || isConnectionLoss(err) {
+		return true
+	}
+	pe, ok := errors.AsType[*pq.Error](err)
+	return ok && unavailable(pe)
+}
+
+func isConnectionLoss(err error) bool {
+	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		return true
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return true
+	}
+	pe, ok := errors.AsType[*pq.Error](err)
+	return ok && (pe.Code.Class() == "08" || pe.Code == "57P01" || pe.Code == "57P02" || pe.Code == "57P03")
+}

@@ -1,0 +1,307 @@
+// Package httpx is the only place that knows Echo and Huma. Modules declare routes
+// and hand over plain functions; binding, validation, authorisation, idempotency,
+// problem+json and the OpenAPI document come from the declaration.
+package httpx
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
+
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+)
+
+// Public is the permission of a route that needs none.
+const Public = "public"
+
+// Route declares one operation. A route without a permission stops the start.
+type Route struct {
+	Method      string
+	Path        string
+	ID          string // operation id: the name of the call in generated clients
+	Summary     string
+	Description string
+	Permission  string // "orders:write", or Public
+	Status      int    // of success; 200 when it is 0
+	Refusals    []*fault.Error
+}
+
+// API is where a module declares its routes.
+type API struct {
+	huma  huma.API
+	db    *db.DB
+	log   *slog.Logger
+	state *declared
+	tag   string
+}
+
+// declared is what all routes together said.
+type declared struct {
+	errs        []error
+	permissions map[string]bool
+	routes      []Route
+}
+
+// Group puts the routes declared on it under one heading of the documentation.
+func (a *API) Group(tag string) *API {
+	g := *a
+	g.tag = tag
+	return &g
+}
+
+// Permit makes a permission known that no route as a whole asks for.
+func (a *API) Permit(permission string) { a.state.permissions[permission] = true }
+
+// Permissions lists every permission that a key can hold.
+func (a *API) Permissions() map[string]bool { return a.state.permissions }
+
+// Routes lists what was declared.
+func (a *API) Routes() []Route { return a.state.routes }
+
+// Err tells what is wrong with the declarations; the program does not start then.
+func (a *API) Err() error { return errors.Join(a.state.errs...) }
+
+// Spec is the OpenAPI 3.1 document.
+func (a *API) Spec() *huma.OpenAPI { return a.huma.OpenAPI() }
+
+// Handle declares a route and the function that answers it. In is a struct of path,
+// query and header parameters and, embedded, JSON[T] for a body.
+func Handle[In, Out any](a *API, r Route, h func(context.Context, *In) (Out, error)) {
+	if r.Status == 0 {
+		r.Status = http.StatusOK
+	}
+	a.state.routes = append(a.state.routes, r)
+	switch {
+	case r.Permission == "":
+		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s declares no permission", r.Method, r.Path))
+	case r.Permission != Public:
+		a.Permit(r.Permission)
+	}
+	op := huma.Operation{
+		OperationID: r.ID, Method: r.Method, Path: r.Path, Summary: r.Summary, Description: r.Description,
+		Tags: []string{a.tag}, DefaultStatus: r.Status, MaxBodyBytes: maxBody, Errors: nil,
+	}
+	a.document(&op, r, reflect.TypeFor[In](), reflect.TypeFor[Out]())
+	op.Middlewares = huma.Middlewares{a.authorise(r.Permission), a.knownParameters(&op), a.contentType}
+	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*huma.StreamResponse, error) {
+		ans, err := answerTo(ctx, a.db, r, func(ctx context.Context) (Out, error) { return h(ctx, in) })
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return &huma.StreamResponse{Body: func(hc huma.Context) { ans.write(humaecho.Unwrap(hc)) }}, nil
+	})
+}
+
+// answerTo runs a handler. A command that was answered before is not run again.
+func answerTo[Out any](ctx context.Context, d *db.DB, r Route, h func(context.Context) (Out, error)) (*answer, error) {
+	call := callOf(ctx)
+	call.status = r.Status
+	if r.Method == http.MethodPost && call.key != "" {
+		if err := call.scopeTo(ctx); err != nil {
+			return nil, err
+		}
+		if past, err := call.recall(ctx, d); err != nil || past != nil {
+			return past, err
+		}
+	}
+	out, err := h(ctx)
+	if err != nil {
+		if errors.Is(err, errAnsweredMeanwhile) {
+			return call.recall(ctx, d)
+		}
+		return nil, err
+	}
+	if call.answer != nil {
+		return call.answer, nil
+	}
+	if r.Method == http.MethodPost && call.key != "" {
+		return nil, errNotDurable
+	}
+	return render(r.Status, out)
+}
+
+// problem logs what is ours to mend and hides it from the caller.
+func (a *API) problem(ctx context.Context, err error) *Problem {
+	f := fault.From(err)
+	switch f.Kind {
+	case fault.Internal:
+		a.log.ErrorContext(ctx, "request failed", "err", err)
+	case fault.Unavailable:
+		a.log.WarnContext(ctx, "request refused", "err", err)
+	default:
+	}
+	return newProblem(ctx, f)
+}
+
+// authorise compares the route's permission with what the caller holds, before
+// anything of the request is read.
+func (a *API) authorise(permission string) func(huma.Context, func(huma.Context)) {
+	return func(hc huma.Context, next func(huma.Context)) {
+		id, err := identity.From(hc.Context())
+		switch {
+		case err != nil:
+			humaecho.Unwrap(hc).Error(err)
+		case permission == Public || id.Can(permission):
+			next(hc)
+		case id.IsAnonymous():
+			humaecho.Unwrap(hc).Error(errNoCredential)
+		default:
+			humaecho.Unwrap(hc).Error(errForbidden.Saying("This needs the permission %s.", permission).With("requiredPermission", permission))
+		}
+	}
+}
+
+var (
+	errNoCredential  = fault.New(fault.Unauthenticated, "unauthenticated", "Send an API key: Authorization: Bearer <key>.")
+	errBadCredential = fault.New(fault.Unauthenticated, "invalid_credentials", "The credential is not valid, or not any more.")
+	errForbidden     = fault.New(fault.Forbidden, "forbidden", "You may not do this.")
+	errParameter     = fault.New(fault.Malformed, "unknown_parameter", "The query has a parameter that this call does not know.")
+	errContentType   = fault.New(fault.MediaType, "unsupported_media_type", "Send the body as Content-Type: application/json.")
+)
+
+// knownParameters refuses what would otherwise be ignored in silence.
+func (a *API) knownParameters(op *huma.Operation) func(huma.Context, func(huma.Context)) {
+	return func(hc huma.Context, next func(huma.Context)) {
+		u := hc.URL()
+		if u.RawQuery == "" {
+			next(hc)
+			return
+		}
+		known := []string{}
+		for _, p := range hc.Operation().Parameters {
+			if p.In == "query" {
+				known = append(known, p.Name)
+			}
+		}
+		var bad []fault.Field
+		for name := range u.Query() {
+			if !contains(known, name) {
+				bad = append(bad, fault.Field{Pointer: "?" + name, Code: "unknown_parameter", Detail: nearest(name, known)})
+			}
+		}
+		if len(bad) > 0 {
+			humaecho.Unwrap(hc).Error(errParameter.Saying("This call does not know the query parameter %s.", strings.TrimPrefix(bad[0].Pointer, "?")).AtFields(bad...))
+			return
+		}
+		next(hc)
+	}
+}
+
+func nearest(name string, known []string) string {
+	if len(known) == 0 {
+		return "this call takes no query parameters"
+	}
+	return name + " is not one of " + strings.Join(known, ", ")
+}
+
+func contains(list []string, s string) bool {
+	for _, v := range list {
+		if v == s {
+			return true
+		}
+	}
+	return false
+}
+
+// contentType refuses a body that does not say it is JSON.
+func (a *API) contentType(hc huma.Context, next func(huma.Context)) {
+	r := humaecho.Unwrap(hc).Request()
+	if hc.Operation().RequestBody != nil && r.ContentLength != 0 && !isJSON(r.Header.Get("Content-Type")) {
+		humaecho.Unwrap(hc).Error(errContentType)
+		return
+	}
+	next(hc)
+}
+
+func isJSON(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "application/json")
+}
+
+// answer is a response ready to be sent, now or as a replay.
+type answer struct {
+	status   int
+	header   map[string]string
+	body     []byte
+	replayed bool
+}
+
+// Tagged results carry their version as a strong ETag (RFC 9110, 8.8.3).
+type Tagged interface{ ETag() string }
+
+// Located results say where the thing that was made can be read.
+type Located interface{ Location() string }
+
+// Rendered is a result whose JSON is already made, as a cache keeps it.
+type Rendered struct {
+	JSON []byte
+	Tag  string
+}
+
+// ETag of the rendered result.
+func (r Rendered) ETag() string { return r.Tag }
+
+// Cached is the result of a route that keeps what it rendered. The document shows T.
+type Cached[T any] struct{ Rendered }
+
+// Schema is T's.
+func (Cached[T]) Schema(r huma.Registry) *huma.Schema { return r.Schema(reflect.TypeFor[T](), true, "") }
+
+func (c Cached[T]) rendered() Rendered { return c.Rendered }
+
+// Render makes the JSON of a result, for a cache to keep.
+func Render(v Tagged) (Rendered, error) {
+	body, err := Marshal(v)
+	return Rendered{body, v.ETag()}, err
+}
+
+// None is the result of a call that answers 204.
+type None struct{}
+
+func render(status int, out any) (*answer, error) {
+	ans := &answer{status: status, header: map[string]string{}}
+	if t, ok := out.(Tagged); ok && t.ETag() != "" {
+		ans.header["ETag"] = t.ETag()
+	}
+	if l, ok := out.(Located); ok {
+		ans.header["Location"] = l.Location()
+	}
+	switch v := out.(type) {
+	case None:
+	case interface{ rendered() Rendered }:
+		ans.body = v.rendered().JSON
+	default:
+		body, err := Marshal(out)
+		if err != nil {
+			return nil, err
+		}
+		ans.body = body
+	}
+	return ans, nil
+}
+
+// Marshal encodes JSON as it goes over the wire: text stays readable.
+func Marshal(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode response: %w", err)
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+// VersionTag is the ETag of a thing with a version.
+func VersionTag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }

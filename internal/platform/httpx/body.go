@@ -1,0 +1,320 @@
+package httpx
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+)
+
+const (
+	maxBody  = 256<<10 + 1 // Huma refuses at the limit, we accept 256 KiB
+	maxDepth = 64
+)
+
+// JSON is a request body. Embed it in the input struct of a route.
+type JSON[T any] struct{ Body T }
+
+// Checker is a body with rules that its schema cannot say. Check is called whether
+// or not the schema holds, so that a caller hears of everything at once; it looks
+// only at what is there.
+type Checker interface{ Check() []fault.Field }
+
+// Resolve lets Huma collect what Check finds.
+func (j *JSON[T]) Resolve(huma.Context) []error {
+	c, ok := any(&j.Body).(Checker)
+	if !ok {
+		return nil
+	}
+	var errs []error
+	for _, f := range c.Check() {
+		errs = append(errs, &fieldError{f})
+	}
+	return errs
+}
+
+// unreadable separates the code from the sentence in an error that has to travel
+// through Huma as text.
+const unreadable = "\x00"
+
+var unreadableFaults = map[string]*fault.Error{
+	"malformed_json": errMalformed, "invalid_text": errText, "card_data_not_accepted": errCardData,
+}
+
+var errCardData = fault.New(fault.Invalid, "card_data_not_accepted", "The request holds a card number. Never send one: it is not stored here.")
+
+func cannotRead(f *fault.Error, format string, args ...any) error {
+	return errors.New(f.Code + unreadable + f.Saying(format, args...).Detail)
+}
+
+// jsonFormat reads bodies strictly. Huma reads twice: first into any, to validate,
+// then into the struct.
+var jsonFormat = huma.Format{
+	Marshal: func(w io.Writer, v any) error {
+		body, err := Marshal(v)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(body)
+		return err
+	},
+	Unmarshal: func(data []byte, v any) error {
+		if tree, ok := v.(*any); ok {
+			var err error
+			*tree, err = readTree(data)
+			return err
+		}
+		if err := json.Unmarshal(data, v); err != nil {
+			if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+				return errors.New(typeMessage(te))
+			}
+			return errors.New("unreadable")
+		}
+		return nil
+	},
+}
+
+// typeMessage is how Huma would have put it.
+func typeMessage(te *json.UnmarshalTypeError) string {
+	switch te.Type.Kind() {
+	case reflect.Int, reflect.Int16, reflect.Int32, reflect.Int64:
+		return "expected integer"
+	case reflect.String:
+		return "expected string"
+	default:
+		return "unreadable"
+	}
+}
+
+// readTree decodes JSON as RFC 8259 advises and encoding/json does not insist on:
+// no duplicate names (nor ones that differ in case only), one document, valid UTF-8,
+// no NUL, a bounded depth. Numbers that an int64 or a plain decimal cannot hold come
+// out as json.Number, which no schema of ours accepts.
+func readTree(data []byte) (any, error) {
+	if !utf8.Valid(data) {
+		return nil, cannotRead(errText, "The body is not valid UTF-8.")
+	}
+	if loneSurrogate(data) {
+		return nil, cannotRead(errText, `The body holds half of a surrogate pair (\ud800 to \udfff).`)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	r := treeReader{dec: dec}
+	tree, err := r.value(0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, cannotRead(errMalformed, "Something follows the JSON document.")
+	}
+	return tree, nil
+}
+
+type treeReader struct{ dec *json.Decoder }
+
+func (r *treeReader) value(depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, cannotRead(errMalformed, "The body is nested deeper than %d levels.", maxDepth)
+	}
+	t, err := r.dec.Token()
+	if err != nil {
+		return nil, cannotRead(errMalformed, "The body is not valid JSON (at byte %d).", r.dec.InputOffset())
+	}
+	switch t := t.(type) {
+	case json.Delim:
+		if t == '{' {
+			return r.object(depth)
+		}
+		return r.array(depth)
+	case string:
+		return t, checkText(t)
+	case json.Number:
+		return number(t), nil
+	default:
+		return t, nil
+	}
+}
+
+func (r *treeReader) object(depth int) (any, error) {
+	object, folded := map[string]any{}, map[string]bool{}
+	for r.dec.More() {
+		t, err := r.dec.Token()
+		name, ok := t.(string)
+		if err != nil || !ok {
+			return nil, cannotRead(errMalformed, "The body is not valid JSON (at byte %d).", r.dec.InputOffset())
+		}
+		if err := checkText(name); err != nil {
+			return nil, err
+		}
+		if fold := strings.ToLower(name); folded[fold] {
+			return nil, cannotRead(errMalformed, "The field %q stands twice in one object.", name)
+		} else {
+			folded[fold] = true
+		}
+		if object[name], err = r.value(depth + 1); err != nil {
+			return nil, err
+		}
+	}
+	return object, r.close()
+}
+
+func (r *treeReader) array(depth int) (any, error) {
+	list := []any{}
+	for r.dec.More() {
+		v, err := r.value(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	return list, r.close()
+}
+
+func (r *treeReader) close() error {
+	if _, err := r.dec.Token(); err != nil {
+		return cannotRead(errMalformed, "The body is not valid JSON (at byte %d).", r.dec.InputOffset())
+	}
+	return nil
+}
+
+func checkText(s string) error {
+	if strings.ContainsRune(s, 0) {
+		return cannotRead(errText, "Some text holds a NUL character.")
+	}
+	if holdsCardNumber(s) {
+		return cannotRead(errCardData, "%s", errCardData.Detail)
+	}
+	return nil
+}
+
+// number keeps plain numbers for validation. The exact text is what the struct gets.
+func number(n json.Number) any {
+	s := n.String()
+	if strings.ContainsAny(s, "eE") {
+		return n
+	}
+	if !strings.Contains(s, ".") {
+		if _, err := strconv.ParseInt(s, 10, 64); err != nil {
+			return n
+		}
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return n
+	}
+	return f
+}
+
+// loneSurrogate finds \ud800..\udfff escapes that are not a pair: encoding/json
+// would replace them in silence.
+func loneSurrogate(data []byte) bool {
+	for i := 0; i+1 < len(data); i++ {
+		if data[i] != '\\' {
+			continue
+		}
+		if data[i+1] != 'u' {
+			i++ // the escaped character, which may be a backslash
+			continue
+		}
+		hi, ok := hex4(data, i+2)
+		if !ok || hi < 0xd800 || hi > 0xdfff {
+			i += 5
+			continue
+		}
+		lo, ok := hex4(data, i+8)
+		if hi > 0xdbff || !ok || data[i+6] != '\\' || data[i+7] != 'u' || lo < 0xdc00 || lo > 0xdfff {
+			return true
+		}
+		i += 11
+	}
+	return false
+}
+
+func hex4(data []byte, at int) (uint64, bool) {
+	if at+4 > len(data) {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(data[at:at+4]), 16, 32)
+	return n, err == nil
+}
+
+// cardRanges are the issuer ranges and lengths of the card schemes (ISO/IEC 7812),
+// as prefix from, prefix to and the lengths. 13 digits are left out: they are
+// European Article Numbers today.
+var cardRanges = []struct {
+	from, to, prefix int
+	lengths          []int
+}{
+	{4, 4, 1, []int{16, 19}},
+	{51, 55, 2, []int{16}},
+	{2221, 2720, 4, []int{16}},
+	{34, 34, 2, []int{15}},
+	{37, 37, 2, []int{15}},
+	{6011, 6011, 4, []int{16, 19}},
+	{644, 659, 3, []int{16, 19}},
+	{3528, 3589, 4, []int{16}},
+	{62, 62, 2, []int{16, 19}},
+	{300, 305, 3, []int{14}},
+	{36, 36, 2, []int{14}},
+	{38, 39, 2, []int{14}},
+}
+
+// holdsCardNumber looks for a run of digits, perhaps grouped by blanks or hyphens,
+// that a card scheme could have issued.
+func holdsCardNumber(s string) bool {
+	digits := make([]byte, 0, 20)
+	for i := 0; i <= len(s); i++ {
+		switch {
+		case i < len(s) && s[i] >= '0' && s[i] <= '9':
+			digits = append(digits, s[i])
+			continue
+		case i < len(s) && (s[i] == ' ' || s[i] == '-') && len(digits) > 0 && i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '9':
+			continue
+		}
+		if isCardNumber(digits) {
+			return true
+		}
+		digits = digits[:0]
+	}
+	return false
+}
+
+func isCardNumber(digits []byte) bool {
+	if len(digits) < 14 || len(digits) > 19 || !luhn(digits) {
+		return false
+	}
+	for _, r := range cardRanges {
+		prefix, err := strconv.Atoi(string(digits[:r.prefix]))
+		if err != nil || prefix < r.from || prefix > r.to {
+			continue
+		}
+		for _, n := range r.lengths {
+			if n == len(digits) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func luhn(digits []byte) bool {
+	sum := 0
+	for i := range digits {
+		d := int(digits[len(digits)-1-i] - '0')
+		if i%2 == 1 {
+			if d *= 2; d > 9 {
+				d -= 9
+			}
+		}
+		sum += d
+	}
+	return sum%10 == 0
+}

@@ -1,0 +1,171 @@
+package httpx
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+)
+
+// call is one request as the platform keeps track of it.
+type call struct {
+	requestID string
+	method    string
+	path      string
+	key       string   // Idempotency-Key
+	body      [32]byte // SHA-256 of the canonical body
+	scope     string   // who asks for what: the key counts within it
+	status    int      // of success
+	answer    *answer  // rendered inside the transaction
+	cost      db.Cost
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c
+	}
+	return &call{}
+}
+
+var (
+	errKeyLength  = fault.New(fault.Malformed, "idempotency_key_invalid", "Idempotency-Key has 1 to 255 printable characters.")
+	errKeyReused  = fault.New(fault.Invalid, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new one for each new request.")
+	errInFlight   = fault.New(fault.Conflict, "idempotency_in_flight", "The first request with this Idempotency-Key is still running. Ask again for its answer.").After(1)
+	errNotDurable = errors.New("a command answered without a transaction")
+)
+
+// errAnsweredMeanwhile rolls a command back whose twin committed first.
+var errAnsweredMeanwhile = errors.New("answered meanwhile")
+
+// Command runs what a POST does, in one transaction with the record of its answer:
+// a request repeated with the same Idempotency-Key is answered again and not executed
+// again. Ask other modules before it; inside it touch only tx.
+func Command[Out any](ctx context.Context, d *db.DB, fn func(tx *db.Tx) (Out, error)) (Out, error) {
+	var out Out
+	c := callOf(ctx)
+	err := d.InTx(ctx, func(tx *db.Tx) (err error) {
+		if c.key == "" {
+			out, err = fn(tx)
+			return err
+		}
+		if err := c.lock(ctx, tx); err != nil {
+			return err
+		}
+		if out, err = fn(tx); err != nil {
+			return err
+		}
+		ans, err := render(c.status, out)
+		if err != nil {
+			return err
+		}
+		if err := c.remember(ctx, tx, ans); err != nil {
+			return err
+		}
+		c.answer = ans
+		return nil
+	})
+	return out, err
+}
+
+// scopeTo says within what the key counts: caller, method and path.
+func (c *call) scopeTo(ctx context.Context) error {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	c.scope = id.Actor + " " + c.method + " " + c.path
+	return nil
+}
+
+// recall finds the answer of an earlier request with the same key.
+func (c *call) recall(ctx context.Context, d *db.DB) (*answer, error) {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var rows []struct {
+		BodyHash []byte `db:"body_hash"`
+		Status   int    `db:"status"`
+		Headers  string `db:"headers"`
+		Body     []byte `db:"body"`
+	}
+	c.cost.Add(1)
+	if err := d.Pool().SelectContext(ctx, &rows, `select body_hash, status, headers, body from platform.find_answer($1, $2, $3)`, id.Tenant, c.scope, c.key); err != nil {
+		return nil, db.Explain(ctx, fmt.Errorf("recall answer: %w", err))
+	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	r := rows[0]
+	if string(r.BodyHash) != string(c.body[:]) {
+		return nil, errKeyReused
+	}
+	ans := &answer{status: r.Status, body: r.Body, replayed: true}
+	if err := json.Unmarshal([]byte(r.Headers), &ans.header); err != nil {
+		return nil, fmt.Errorf("recall answer: %w", err)
+	}
+	return ans, nil
+}
+
+// lock keeps a second request with the key out while the first one runs. A lock, not
+// a row: it is gone with the transaction, whatever ends it.
+func (c *call) lock(ctx context.Context, tx *db.Tx) error {
+	sum := sha256.Sum256([]byte(c.scope + "\x00" + c.key))
+	var mine bool
+	if err := tx.Get(ctx, &mine, `select pg_try_advisory_xact_lock($1)`, lockKey(sum)); err != nil {
+		return fmt.Errorf("lock idempotency key: %w", err)
+	}
+	if !mine {
+		return errInFlight
+	}
+	return nil
+}
+
+// lockKey keeps clear of the event log's fence, whose keys begin with 70<<48.
+func lockKey(sum [32]byte) int64 {
+	return int64(binary.BigEndian.Uint64(sum[:8])) | -1<<62 //nolint:gosec // the bits are what counts
+}
+
+func (c *call) remember(ctx context.Context, tx *db.Tx, ans *answer) error {
+	headers, err := json.Marshal(ans.header)
+	if err != nil {
+		return fmt.Errorf("remember answer: %w", err)
+	}
+	n, err := tx.Exec(ctx, `
+		insert into platform.idempotency as old (scope, key, body_hash, status, headers, body) values ($1, $2, $3, $4, $5, $6)
+		on conflict (tenant_id, scope, key) do update
+		set body_hash = excluded.body_hash, status = excluded.status, headers = excluded.headers, body = excluded.body, created_at = now()
+		where old.created_at <= now() - interval '24 hours'`,
+		c.scope, c.key, c.body[:], ans.status, string(headers), ans.body)
+	if err != nil {
+		return fmt.Errorf("remember answer: %w", err)
+	}
+	if n == 0 {
+		return errAnsweredMeanwhile
+	}
+	return nil
+}
+
+// canonical is the body without what JSON leaves free: blanks and the order of fields.
+func canonical(data []byte) [32]byte {
+	var tree any
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if err := dec.Decode(&tree); err != nil {
+		return sha256.Sum256(data) // it is going to be refused
+	}
+	body, err := json.Marshal(tree)
+	if err != nil {
+		return sha256.Sum256(data)
+	}
+	return sha256.Sum256(body)
+}

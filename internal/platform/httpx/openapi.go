@@ -1,0 +1,125 @@
+package httpx
+
+import (
+	"net/http"
+	"path"
+	"reflect"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+)
+
+func describe(o *huma.OpenAPI) {
+	o.Info.Description = "Commerce API of one shop. Money is a decimal string beside a currency; lists are pages with an opaque cursor; errors are problem+json (RFC 9457) and name every bad field. Every POST can be repeated safely with an Idempotency-Key."
+	o.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
+	o.Servers = []*huma.Server{{URL: "/"}}
+	o.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"key": {Type: "http", Scheme: "bearer", Description: "An API key"},
+	}
+}
+
+// schemaName prefixes a schema with its module: two modules may both have a
+// lineBody, and Huma panics on a duplicate.
+func schemaName(t reflect.Type, hint string) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	name := huma.DefaultSchemaNamer(t, hint)
+	pkg := path.Base(t.PkgPath())
+	if t.Name() == "" || t.PkgPath() == "" || pkg == "httpx" || pkg == "fault" || strings.HasPrefix(strings.ToLower(name), pkg) {
+		return name
+	}
+	return strings.ToUpper(pkg[:1]) + pkg[1:] + name
+}
+
+// document writes into the OpenAPI document what the declaration says: the answer,
+// its headers, who may ask and how it can be refused.
+func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
+	success := &huma.Response{Description: http.StatusText(r.Status), Headers: map[string]*huma.Param{
+		"X-Request-Id": {Description: "Id of this request, as sent or made", Schema: &huma.Schema{Type: "string"}},
+	}}
+	if out != reflect.TypeFor[None]() {
+		schema := a.huma.OpenAPI().Components.Schemas.Schema(out, true, r.ID+"Response")
+		success.Content = map[string]*huma.MediaType{"application/json": {Schema: schema}}
+	}
+	text := &huma.Schema{Type: "string"}
+	if out.Implements(reflect.TypeFor[Tagged]()) {
+		success.Headers["ETag"] = &huma.Param{Description: "Version of what was read, for If-Match and If-None-Match", Schema: text}
+	}
+	if out.Implements(reflect.TypeFor[Located]()) {
+		success.Headers["Location"] = &huma.Param{Description: "Where it can be read", Schema: text}
+	}
+	op.Responses = map[string]*huma.Response{strconv.Itoa(r.Status): success}
+	if r.Method == http.MethodGet && success.Headers["ETag"] != nil {
+		op.Responses["304"] = &huma.Response{Description: "The version named by If-None-Match is still the current one"}
+	}
+	if r.Method == http.MethodPost {
+		success.Headers["Idempotency-Replayed"] = &huma.Param{Description: "true when this is the answer to an earlier request", Schema: text}
+		one, many := 1, 255
+		op.Parameters = append(op.Parameters, &huma.Param{Name: "Idempotency-Key", In: "header",
+			Description: "Repeating a request with the same key and body within 24 hours repeats its answer, not its effect",
+			Schema:      &huma.Schema{Type: "string", MinLength: &one, MaxLength: &many}})
+	}
+	if r.Permission != Public {
+		op.Security = []map[string][]string{{"key": {}}}
+		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: `" + r.Permission + "`")
+	}
+	problem := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[*Problem](), true, "Problem")
+	refusals := map[int][]*fault.Error{}
+	for _, f := range append(implied(r, in), r.Refusals...) {
+		refusals[statusOf[f.Kind]] = append(refusals[statusOf[f.Kind]], f)
+	}
+	for status, faults := range refusals {
+		op.Responses[strconv.Itoa(status)] = &huma.Response{
+			Description: codes(faults), Content: map[string]*huma.MediaType{"application/problem+json": {Schema: problem}},
+		}
+	}
+}
+
+// implied are the refusals that follow from the shape of a route.
+func implied(r Route, in reflect.Type) []*fault.Error {
+	list := []*fault.Error{errParameter, errBadCredential, fault.ErrInternal, errUnavailable}
+	if r.Permission != Public {
+		list = append(list, errNoCredential, errForbidden)
+	}
+	if strings.Contains(r.Path, "{") {
+		list = append(list, ErrNotFound)
+	}
+	if _, ok := in.FieldByName("Body"); ok {
+		list = append(list, errMalformed, errTooLarge, errContentType, errValidation, errUnknownField, errText, errCardData)
+	} else if in.NumField() > 0 {
+		list = append(list, errValidation)
+	}
+	if _, ok := in.FieldByName("Cursor"); ok {
+		list = append(list, errCursor)
+	}
+	if _, ok := in.FieldByName("Match"); ok {
+		list = append(list, errStale)
+	}
+	if r.Method == http.MethodPost {
+		list = append(list, errKeyLength, errKeyReused, errInFlight)
+	}
+	return list
+}
+
+var (
+	errUnknownField = fault.New(fault.Invalid, "unknown_field", "The body has a field that this call does not know.")
+	errUnavailable  = fault.New(fault.Unavailable, "dependency_unavailable", "Something this call needs does not answer right now.")
+)
+
+func codes(faults []*fault.Error) string {
+	seen := map[string]bool{}
+	var list []string
+	for _, f := range faults {
+		if !seen[f.Code] {
+			seen[f.Code] = true
+			list = append(list, "`"+f.Code+"`")
+		}
+	}
+	sort.Strings(list)
+	return strings.Join(list, ", ")
+}

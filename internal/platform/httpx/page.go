@@ -1,0 +1,69 @@
+package httpx
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+)
+
+// Page is embedded in the input of a list.
+type Page struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"How many at most"`
+	Cursor string `query:"cursor" maxLength:"1024" doc:"The nextCursor of the page before"`
+}
+
+// List is what every list answers.
+type List[T any] struct {
+	Data       []T    `json:"data"`
+	NextCursor string `json:"nextCursor,omitempty" doc:"Send it as cursor for the next page; absent at the end"`
+}
+
+var errCursor = fault.New(fault.Invalid, "invalid_cursor", "The cursor is not one of this list. Start again without it.")
+
+const checksum = 6 // bytes
+
+// Cursor makes an opaque cursor of a position. It holds no secret and grants nothing;
+// its checksum keeps an edited one from being taken for a position.
+func Cursor(position any) (string, error) {
+	body, err := json.Marshal(position)
+	if err != nil {
+		return "", fmt.Errorf("encode cursor: %w", err)
+	}
+	sum := sha256.Sum256(append([]byte("cursor"), body...))
+	return base64.RawURLEncoding.EncodeToString(append(sum[:checksum], body...)), nil
+}
+
+// ReadCursor reads the position back.
+func ReadCursor(cursor string, position any) error {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	if err == nil && len(raw) > checksum {
+		sum := sha256.Sum256(append([]byte("cursor"), raw[checksum:]...))
+		dec := json.NewDecoder(bytes.NewReader(raw[checksum:]))
+		dec.DisallowUnknownFields()
+		if bytes.Equal(sum[:checksum], raw[:checksum]) && dec.Decode(position) == nil {
+			return nil
+		}
+	}
+	return ErrCursor("it cannot be read")
+}
+
+// ErrCursor refuses a cursor that was made for another list, order or filter.
+func ErrCursor(why string) error { return errCursor.At("?cursor", "invalid_cursor", why) }
+
+// ID reads an id from a path. What is no id names nothing.
+func ID(text string) (uuid.UUID, error) {
+	if len(text) != 36 {
+		return uuid.Nil, ErrNotFound
+	}
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return uuid.Nil, ErrNotFound
+	}
+	return id, nil
+}

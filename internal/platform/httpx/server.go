@@ -1,0 +1,272 @@
+package httpx
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
+)
+
+// Authenticator finds out whom a credential belongs to. ok is false for one that is
+// not valid.
+type Authenticator interface {
+	Authenticate(ctx context.Context, token string) (id identity.Identity, ok bool, err error)
+}
+
+// Options of the server.
+type Options struct {
+	DB      *db.DB
+	Log     *slog.Logger
+	Auth    Authenticator
+	Version string
+	// Observe hears of every request, for metrics. route is the pattern, not the path.
+	Observe func(method, route string, status int, took time.Duration)
+	// Ready names each dependency with its state; nil means well.
+	Ready func(ctx context.Context) map[string]error
+}
+
+// Server is the one router of the program.
+type Server struct {
+	echo *echo.Echo
+	api  *API
+	log  *slog.Logger
+	opt  Options
+	// draining makes readiness fail while requests in hand are finished.
+	draining chan struct{}
+}
+
+// New prepares the router. Modules declare their routes on API() before Handler() serves.
+func New(o Options) *Server {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	s := &Server{echo: e, log: o.Log, opt: o, draining: make(chan struct{})}
+	e.HTTPErrorHandler = s.onError
+	e.Pre(s.track, unprefixed)
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{DisablePrintStack: true, LogErrorFunc: s.panicked}), s.identify, s.body)
+
+	// Huma keeps these in package variables; they are the same for every server.
+	huma.DefaultArrayNullable = false // a list is empty, never null
+	huma.ValidateStrictCasing = true
+	huma.NewErrorWithContext = func(hc huma.Context, status int, msg string, errs ...error) huma.StatusError {
+		return fromHuma(hc.Context(), status, msg, errs)
+	}
+	cfg := huma.DefaultConfig("FusionCommerce", o.Version)
+	cfg.CreateHooks = nil // no $schema links in bodies
+	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", ""
+	cfg.Formats = map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat}
+	cfg.DefaultFormat = "application/json"
+	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
+	describe(cfg.OpenAPI)
+	s.api = &API{huma: humaecho.New(e, cfg), db: o.DB, log: o.Log, state: &declared{permissions: map[string]bool{}}}
+	s.platformRoutes()
+	return s
+}
+
+// API is where modules declare their routes.
+func (s *Server) API() *API { return s.api }
+
+// Handler serves what was declared.
+func (s *Server) Handler() http.Handler { return s.echo }
+
+// Drain turns readiness off: balancers stop sending, requests in hand go on.
+func (s *Server) Drain() { close(s.draining) }
+
+// requestTimeout bounds one request; the statements within have bounds of their own.
+const requestTimeout = 15 * time.Second
+
+var requestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
+
+// track gives the request its id, its deadline, its log attributes and its account of
+// the database, and notes how it went.
+func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		started, r := time.Now(), c.Request() //nolint:forbidigo // measures, decides nothing
+		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, key: r.Header.Get("Idempotency-Key")}
+		if !requestID.MatchString(cl.requestID) {
+			cl.requestID = clock.NewID().String()
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+		defer cancel()
+		ctx = context.WithValue(ctx, callKey{}, cl)
+		ctx = db.WithCost(ctx, &cl.cost)
+		ctx = event.WithOrigin(ctx, event.Origin{CorrelationID: cl.requestID, Traceparent: traceparent(r.Header.Get("traceparent"))})
+		ctx = telemetry.With(ctx, slog.String("request_id", cl.requestID))
+		c.SetRequest(r.WithContext(ctx))
+		h := c.Response().Header()
+		h.Set("X-Request-Id", cl.requestID)
+		h.Set("X-Content-Type-Options", "nosniff")
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		s.finished(c, cl, time.Since(started)) //nolint:forbidigo // as above
+		return nil
+	}
+}
+
+func (s *Server) finished(c echo.Context, cl *call, took time.Duration) {
+	route, status := c.Path(), c.Response().Status
+	if route == "" || status == http.StatusNotFound && strings.HasSuffix(route, "*") {
+		route = "unmatched"
+	}
+	if s.opt.Observe != nil {
+		s.opt.Observe(cl.method, route, status, took)
+	}
+	level := slog.LevelDebug // reads would drown the log
+	if status >= 400 || cl.method != http.MethodGet {
+		level = slog.LevelInfo
+	}
+	s.log.LogAttrs(c.Request().Context(), level, "request", slog.String("method", cl.method), slog.String("route", route),
+		slog.Int("status", status), slog.Duration("took", took), slog.Int64("round_trips", cl.cost.RoundTrips()))
+}
+
+var validTraceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+func traceparent(header string) string {
+	if validTraceparent.MatchString(header) {
+		return header
+	}
+	return ""
+}
+
+// The first release's routes answer without the version as well.
+var unversioned = []string{"/products", "/orders", "/inventory", "/campaigns", "/payments", "/shipments"}
+
+func unprefixed(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		u := c.Request().URL
+		for _, p := range unversioned {
+			if u.Path == p || strings.HasPrefix(u.Path, p+"/") {
+				u.Path = "/v1" + u.Path
+				if u.RawPath != "" {
+					u.RawPath = "/v1" + u.RawPath
+				}
+				callOf(c.Request().Context()).path = u.Path
+				break
+			}
+		}
+		return next(c)
+	}
+}
+
+// identify says who asks and for which merchant. A credential that is not valid is
+// refused even where none is needed: the caller believes to be somebody.
+func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		ctx, header := c.Request().Context(), c.Request().Header.Get("Authorization")
+		id := identity.Identity{Tenant: identity.DefaultTenant, Actor: identity.Anonymous}
+		if header != "" {
+			scheme, token, _ := strings.Cut(header, " ")
+			if !strings.EqualFold(scheme, "Bearer") {
+				return errBadCredential.Saying("Send the credential as: Authorization: Bearer <key>.")
+			}
+			var ok bool
+			var err error
+			if id, ok, err = s.opt.Auth.Authenticate(ctx, strings.TrimSpace(token)); err != nil {
+				return db.Explain(ctx, err)
+			}
+			if !ok {
+				return errBadCredential
+			}
+		}
+		ctx = identity.With(ctx, id)
+		ctx = telemetry.With(ctx, slog.String("tenant", id.Tenant.String()), slog.String("actor", id.Actor))
+		c.SetRequest(c.Request().WithContext(ctx))
+		return next(c)
+	}
+}
+
+// body looks at the whole body when an Idempotency-Key has to recognise it.
+func (s *Server) body(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		cl := callOf(r.Context())
+		if r.Method != http.MethodPost || len(r.Header.Values("Idempotency-Key")) == 0 {
+			return next(c)
+		}
+		if len(cl.key) == 0 || len(cl.key) > 255 || strings.ContainsFunc(cl.key, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return errKeyLength
+		}
+		data, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+		if err != nil {
+			return errTooSlow
+		}
+		if len(data) == maxBody {
+			return errTooLarge
+		}
+		cl.body = canonical(data)
+		r.Body = io.NopCloser(bytes.NewReader(data))
+		return next(c)
+	}
+}
+
+func (s *Server) panicked(c echo.Context, err error, stack []byte) error {
+	s.log.ErrorContext(c.Request().Context(), "panic", "err", err, "stack", string(stack))
+	return fault.ErrInternal
+}
+
+// write sends an answer; a client that has this version already gets none.
+func (a *answer) write(c echo.Context) {
+	h := c.Response().Header()
+	for name, value := range a.header {
+		h.Set(name, value)
+	}
+	if a.replayed {
+		h.Set("Idempotency-Replayed", "true")
+	}
+	status := a.status
+	h.Set("Cache-Control", "no-store")
+	if tag := a.header["ETag"]; tag != "" && c.Request().Method == http.MethodGet {
+		h.Set("Cache-Control", "no-cache")
+		h.Set("Vary", "Authorization")
+		if matches(c.Request().Header.Get("If-None-Match"), tag) {
+			status = http.StatusNotModified
+		}
+	}
+	if status == http.StatusNoContent || status == http.StatusNotModified {
+		c.Response().WriteHeader(status)
+		return
+	}
+	h.Set("Content-Type", "application/json")
+	c.Response().WriteHeader(status)
+	// The client may be gone; there is nobody left to tell.
+	_, _ = c.Response().Write(a.body)
+}
+
+// matches compares weakly, as If-None-Match does (RFC 9110, 13.1.2).
+func matches(header, tag string) bool {
+	for candidate := range strings.SplitSeq(header, ",") {
+		candidate = strings.TrimSpace(candidate)
+		if candidate == "*" || strings.TrimPrefix(candidate, "W/") == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// Timeouts of the listener: net/http has none by default.
+func (s *Server) HTTP() *http.Server {
+	return &http.Server{
+		Handler: s.echo, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// IsClosed reports the error with which a server that was told to stop returns.
+func IsClosed(err error) bool { return errors.Is(err, http.ErrServerClosed) }

@@ -1,0 +1,60 @@
+// Package identity says who acts and for which merchant. It is set in two
+// places, the HTTP edge and the event consumer, and read everywhere else.
+package identity
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/google/uuid"
+)
+
+// DefaultTenant is the one merchant of a single-shop installation.
+var DefaultTenant = uuid.MustParse("00000000-0000-7000-8000-000000000001")
+
+// Everything is the permission that implies all others: an owner's.
+const Everything = "*"
+
+// Anonymous is the actor of a request without a credential.
+const Anonymous = "anonymous"
+
+// Identity is who acts, for whom, and what they may do.
+type Identity struct {
+	Tenant      uuid.UUID
+	Actor       string   // "key:<id>", "system:<consumer>" or Anonymous
+	Permissions []string // "orders:write"; Everything for owners
+}
+
+// Can reports whether the identity holds a permission.
+func (i Identity) Can(permission string) bool {
+	return slices.Contains(i.Permissions, Everything) || slices.Contains(i.Permissions, permission)
+}
+
+// IsAnonymous reports whether no credential came with the request.
+func (i Identity) IsAnonymous() bool { return i.Actor == Anonymous }
+
+// ErrNone means that code which needs a merchant ran without one: a bug.
+var ErrNone = errors.New("no identity in context")
+
+type key struct{}
+
+// With returns a context in which id acts.
+func With(ctx context.Context, id Identity) context.Context {
+	return context.WithValue(ctx, key{}, id)
+}
+
+// From returns who acts in ctx.
+func From(ctx context.Context) (Identity, error) {
+	id, ok := ctx.Value(key{}).(Identity)
+	if !ok || id.Tenant == uuid.Nil {
+		return Identity{}, ErrNone
+	}
+	return id, nil
+}
+
+// Can reports whether whoever acts in ctx holds a permission.
+func Can(ctx context.Context, permission string) bool {
+	id, err := From(ctx)
+	return err == nil && id.Can(permission)
+}

@@ -1,0 +1,58 @@
+// Command eventdocs renders docs/events.md from the schemas of the events and their
+// goldens. It runs in the root of the repository and writes to the file that it is
+// given, or else prints:
+//
+//	go run ./internal/tools/eventdocs docs/events.md
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
+	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
+	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
+)
+
+// modules stand in the order in which a purchase meets them.
+var modules = []eventschema.Module{
+	{Name: "catalog", Schemas: catalogapi.Schemas},
+	{Name: "orders", Schemas: ordersapi.Schemas},
+	{Name: "inventory", Schemas: inventoryapi.Schemas},
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "eventdocs:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	page, err := render(".")
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		_, err = os.Stdout.WriteString(page)
+		return err
+	}
+	// A redirect would leave an empty page behind when rendering fails.
+	return os.WriteFile(args[0], []byte(page), 0o644) //nolint:gosec // a page that everybody may read
+}
+
+// render gives the page; root is the root of the repository, where the goldens lie.
+func render(root string) (string, error) {
+	facts, err := eventschema.Load(modules...)
+	if err != nil {
+		return "", err
+	}
+	goldens := make([]fs.FS, len(modules))
+	for i, m := range modules {
+		goldens[i] = os.DirFS(filepath.Join(root, "internal", m.Name, m.Name+"api", "testdata"))
+	}
+	return facts.Markdown(goldens...), nil
+}
