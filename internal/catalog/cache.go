@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/google/uuid"
@@ -122,7 +123,5 @@ func (c *cache) keepOffers(tenant uuid.UUID, generation uint64, offers map[strin
 	if len(s.offers)+len(offers) > maxOffers {
 		clear(s.offers)
 	}
-	for sku, o := range offers {
-		s.offers[sku] = o
-	}
+	maps.Copy(s.offers, offers)
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -77,10 +79,14 @@ func present(p product) productResponse {
 func (s *service) handleCreate(ctx context.Context, in *createInput) (createdResponse, error) {
 	b := in.Body
 	price, _ := b.Price.Amount(b.Currency, "", "") // Check has accepted it
-	return httpx.Command(ctx, s.db, func(tx *db.Tx) (createdResponse, error) {
-		p, err := s.create(ctx, tx, product{SKU: b.SKU, Name: b.Name, Description: b.Description, Price: price, Status: status(b.Status)}, b.Inventory)
+	p := product{ID: clock.NewID(), SKU: b.SKU, Name: b.Name, Description: b.Description, Price: price, Status: status(b.Status)}
+	stocked := s.events.Await(catalogapi.ProductCreated{}.EventType(), p.ID.String())
+	out, err := httpx.Command(ctx, s.db, func(tx *db.Tx) (createdResponse, error) {
+		p, err := s.create(ctx, tx, p, b.Inventory)
 		return createdResponse{present(p)}, err
 	})
+	stocked(ctx, err == nil)
+	return out, err
 }
 
 type byID struct {

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/google/uuid"
 
@@ -23,7 +24,7 @@ type service struct {
 
 // create stores a product and says how much of it there is to begin with.
 func (s *service) create(ctx context.Context, tx *db.Tx, p product, inventory int64) (product, error) {
-	p.ID, p.VariantID, p.Version, p.CreatedAt, p.UpdatedAt = clock.NewID(), clock.NewID(), 1, tx.Now, tx.Now
+	p.VariantID, p.Version, p.CreatedAt, p.UpdatedAt = clock.NewID(), 1, tx.Now, tx.Now
 	p.Description = clean(p.Description)
 	if err := s.store.insert(ctx, tx, p); err != nil {
 		return product{}, err
@@ -106,9 +107,7 @@ func (s *service) offers(ctx context.Context, skus []string) (map[string]catalog
 		return nil, fmt.Errorf("offers: %w", err)
 	}
 	s.cache.keepOffers(id.Tenant, generation, fresh)
-	for sku, offer := range fresh {
-		found[sku] = offer
-	}
+	maps.Copy(found, fresh)
 	return found, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/lib/pq"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
@@ -186,7 +185,7 @@ func (store) offers(ctx context.Context, tx *db.Tx, skus []string) (map[string]c
 		join catalog.product p on p.tenant_id = v.tenant_id and p.id = v.product_id
 		join catalog.price c on c.tenant_id = v.tenant_id and c.variant_id = v.id
 		where v.sku = any($1) and p.status = 'active'
-		order by v.sku, c.is_default desc, c.currency`, pq.Array(skus)); err != nil {
+		order by v.sku, c.is_default desc, c.currency`, db.Array(skus)); err != nil {
 		return nil, fmt.Errorf("read offers: %w", err)
 	}
 	offers := make(map[string]catalogapi.Offer, len(rows))

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/lib/pq"
 
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
@@ -46,7 +45,7 @@ func one(ctx context.Context, tx *db.Tx, query, sku string) (level, error) {
 func (store) lockAll(ctx context.Context, tx *db.Tx, skus []string) (map[string]*level, error) {
 	var rows []level
 	if err := tx.Select(ctx, &rows, `select `+levelColumns+` from inventory.stock where location = $1 and sku = any($2) order by sku for update`,
-		defaultLocation, pq.Array(skus)); err != nil {
+		defaultLocation, db.Array(skus)); err != nil {
 		return nil, fmt.Errorf("lock stock: %w", err)
 	}
 	levels := make(map[string]*level, len(rows))
@@ -107,7 +106,7 @@ func (store) start(ctx context.Context, tx *db.Tx, items []item) error {
 		insert into inventory.movement (id, location, sku, kind, on_hand_delta, reserved_delta, reason, actor, created_at)
 		select n.id, $1, new.sku, 'initial', new.on_hand, 0, 'product created', $7, $5
 		from new join unnest($2::text[], $4::uuid[]) n(sku, id) on n.sku = new.sku`,
-		defaultLocation, pq.Array(skus), pq.Array(quantities), pq.Array(ids), tx.Now, defaultThreshold, id.Actor)
+		defaultLocation, db.Array(skus), db.Array(quantities), db.Array(ids), tx.Now, defaultThreshold, id.Actor)
 	if err != nil {
 		return fmt.Errorf("start stock: %w", err)
 	}
@@ -120,7 +119,7 @@ func (store) reservations(ctx context.Context, tx *db.Tx, orders []string) (map[
 		OrderID string `db:"order_id"`
 		Status  string `db:"status"`
 	}
-	if err := tx.Select(ctx, &rows, `select order_id::text, status from inventory.reservation where order_id = any($1::uuid[])`, pq.Array(orders)); err != nil {
+	if err := tx.Select(ctx, &rows, `select order_id::text, status from inventory.reservation where order_id = any($1::uuid[])`, db.Array(orders)); err != nil {
 		return nil, fmt.Errorf("read reservations: %w", err)
 	}
 	known := make(map[string]string, len(rows))
@@ -168,8 +167,8 @@ func (store) hold(ctx context.Context, tx *db.Tx, held []holding) error {
 		)
 		insert into inventory.movement (id, location, sku, kind, on_hand_delta, reserved_delta, reason, order_id, actor, created_at)
 		select id, $1, sku, 'reserved', 0, quantity, 'order created', order_id, $9, $4 from lines`,
-		defaultLocation, pq.Array(orders), pq.Array(statuses), tx.Now,
-		pq.Array(lines.ids), pq.Array(lines.orders), pq.Array(lines.skus), pq.Array(lines.quantities), id.Actor)
+		defaultLocation, db.Array(orders), db.Array(statuses), tx.Now,
+		db.Array(lines.ids), db.Array(lines.orders), db.Array(lines.skus), db.Array(lines.quantities), id.Actor)
 	if err != nil {
 		return fmt.Errorf("hold stock: %w", err)
 	}
@@ -208,7 +207,7 @@ func (store) release(ctx context.Context, tx *db.Tx, orders []string) ([]demand,
 			select order_id from inventory.reservation where order_id = any($1::uuid[]) and status = 'held' order by order_id for update
 		)
 		select l.order_id::text, l.sku, l.quantity from held join inventory.reservation_line l using (order_id) order by l.order_id, l.sku`,
-		pq.Array(orders)); err != nil {
+		db.Array(orders)); err != nil {
 		return nil, fmt.Errorf("read what is held: %w", err)
 	}
 	var freed []demand
@@ -223,7 +222,7 @@ func (store) release(ctx context.Context, tx *db.Tx, orders []string) ([]demand,
 	for _, d := range freed {
 		lines.add(d)
 	}
-	if _, err := tx.Exec(ctx, `select from inventory.stock where location = $1 and sku = any($2) order by sku for update`, defaultLocation, pq.Array(lines.skus)); err != nil {
+	if _, err := tx.Exec(ctx, `select from inventory.stock where location = $1 and sku = any($2) order by sku for update`, defaultLocation, db.Array(lines.skus)); err != nil {
 		return nil, fmt.Errorf("lock stock: %w", err)
 	}
 	_, err = tx.Exec(ctx, `
@@ -239,8 +238,8 @@ func (store) release(ctx context.Context, tx *db.Tx, orders []string) ([]demand,
 		)
 		insert into inventory.movement (id, location, sku, kind, on_hand_delta, reserved_delta, reason, order_id, actor, created_at)
 		select id, $1, sku, 'released', 0, -quantity, 'order called off', order_id, $8, $3 from lines`,
-		defaultLocation, pq.Array(orders), tx.Now,
-		pq.Array(lines.ids), pq.Array(lines.orders), pq.Array(lines.skus), pq.Array(lines.quantities), id.Actor)
+		defaultLocation, db.Array(orders), tx.Now,
+		db.Array(lines.ids), db.Array(lines.orders), db.Array(lines.skus), db.Array(lines.quantities), id.Actor)
 	if err != nil {
 		return nil, fmt.Errorf("release stock: %w", err)
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/lib/pq"
 
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -107,7 +106,7 @@ func (store) insert(ctx context.Context, tx *db.Tx, o order) error {
 		from unnest($13::uuid[], $14::text[], $15::text[], $16::bigint[], $17::bigint[], $18::bigint[])
 		     with ordinality l(product_id, sku, name, quantity, price, total, position)`,
 		o.ID, o.Number, o.CustomerID, string(o.Status), string(o.Currency), o.Total.Minor, orNull(o.Email), shipTo, string(metadata), o.Version, o.CreatedAt, id.Actor,
-		pq.Array(products), pq.Array(skus), pq.Array(names), pq.Array(quantities), pq.Array(prices), pq.Array(totals))
+		db.Array(products), db.Array(skus), db.Array(names), db.Array(quantities), db.Array(prices), db.Array(totals))
 	if err != nil {
 		return fmt.Errorf("insert order: %w", err)
 	}
@@ -162,7 +161,7 @@ func (store) withLines(ctx context.Context, tx *db.Tx, rows []row) ([]order, err
 	}
 	if err := tx.Select(ctx, &lines, `
 		select order_id, product_id, sku, name, quantity, price_minor, total_minor
-		from orders.line where order_id = any($1::uuid[]) order by order_id, position`, pq.Array(ids)); err != nil {
+		from orders.line where order_id = any($1::uuid[]) order by order_id, position`, db.Array(ids)); err != nil {
 		return nil, fmt.Errorf("read lines: %w", err)
 	}
 	for _, l := range lines {
@@ -214,7 +213,7 @@ func (s store) advance(ctx context.Context, tx *db.Tx, ids []string, to status, 
 			select id, version, status, reason, $6, updated_at from moved
 		)
 		select `+orderColumns+` from moved order by id`,
-		pq.Array(ids), pq.Array(from), string(to), orNull(reason), tx.Now, id.Actor); err != nil {
+		db.Array(ids), db.Array(from), string(to), orNull(reason), tx.Now, id.Actor); err != nil {
 		return nil, fmt.Errorf("advance orders: %w", err)
 	}
 	return s.withLines(ctx, tx, rows)

@@ -56,6 +56,7 @@ type Bus struct {
 	consumers []*consumer
 	watchers  []*watcher
 	observe   Observer
+	reactions *reactions
 }
 
 // Observer hears how deliveries went, for metrics.
@@ -68,8 +69,13 @@ func NewBus(d *db.DB, l *Log, log *slog.Logger, observe Observer) *Bus {
 	if observe == nil {
 		b.observe = func(string, int, int, int, time.Duration) {}
 	}
-	l.published = b.notify
+	l.published, l.hears, b.reactions = b.notify, b.hears, l.reactions
 	return b
+}
+
+// hears tells whether a consumer of this process is told of a topic.
+func (b *Bus) hears(topic string) bool {
+	return slices.ContainsFunc(b.consumers, func(c *consumer) bool { return c.topic == topic })
 }
 
 // notify wakes the consumers that a commit of this process gave something to do.

@@ -83,10 +83,17 @@ type Log struct {
 	Check func(eventType string, version int, data []byte) error
 
 	published func(topics []string) // wakes the consumers of this process
+	hears     func(topic string) bool
+	reactions *reactions
 }
 
 // NewLog returns a log; NewBus ties the consumers of the process to it.
-func NewLog() *Log { return &Log{published: func([]string) {}} }
+func NewLog() *Log {
+	return &Log{
+		published: func([]string) {}, hears: func(string) bool { return false },
+		reactions: &reactions{waiting: map[string]chan struct{}{}},
+	}
+}
 
 // Publish records facts in the caller's transaction: all of them, or none of what
 // the transaction did. One round trip, however many facts.

@@ -107,9 +107,10 @@ func (s *subscriber) batch(ctx context.Context, part int, out chan<- *message.Me
 	inner, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchTimeout)
 	defer cancel()
 	var b *batchRun
+	var claimed []received
 	err = s.bus.db.Across(inner, func(tx *db.Tx) error {
 		b = &batchRun{subscriber: s, tx: tx, part: part, out: out, stopping: ctx.Done()}
-		var claimed []received
+		claimed = nil
 		if err := tx.Select(inner, &claimed, claimSQL, s.consumer.name, part, batchSize); err != nil {
 			return fmt.Errorf("claim deliveries: %w", err)
 		}
@@ -122,7 +123,8 @@ func (s *subscriber) batch(ctx context.Context, part int, out chan<- *message.Me
 		return nil
 	})
 	if err == nil && n > 0 {
-		s.bus.observe(s.consumer.name, n-b.failed-b.parked, b.failed, b.parked, time.Since(started)) //nolint:forbidigo // as above
+		s.bus.reactions.handled(claimed)
+		s.bus.observe(s.consumer.name, n-b.failed-b.parked, b.failed, b.parked, time.Since(started))
 	}
 	return n, err
 }

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -187,7 +188,7 @@ func (a *API) knownParameters(op *huma.Operation) func(huma.Context, func(huma.C
 		}
 		var bad []fault.Field
 		for name := range u.Query() {
-			if !contains(known, name) {
+			if !slices.Contains(known, name) {
 				bad = append(bad, fault.Field{Pointer: "?" + name, Code: "unknown_parameter", Detail: nearest(name, known)})
 			}
 		}
@@ -204,15 +205,6 @@ func nearest(name string, known []string) string {
 		return "this call takes no query parameters"
 	}
 	return name + " is not one of " + strings.Join(known, ", ")
-}
-
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
 }
 
 // contentType refuses a body that does not say it is JSON.
@@ -257,7 +249,9 @@ func (r Rendered) ETag() string { return r.Tag }
 type Cached[T any] struct{ Rendered }
 
 // Schema is T's.
-func (Cached[T]) Schema(r huma.Registry) *huma.Schema { return r.Schema(reflect.TypeFor[T](), true, "") }
+func (Cached[T]) Schema(r huma.Registry) *huma.Schema {
+	return r.Schema(reflect.TypeFor[T](), true, "")
+}
 
 func (c Cached[T]) rendered() Rendered { return c.Rendered }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -296,10 +297,8 @@ func isCardNumber(digits []byte) bool {
 		if err != nil || prefix < r.from || prefix > r.to {
 			continue
 		}
-		for _, n := range r.lengths {
-			if n == len(digits) {
-				return true
-			}
+		if slices.Contains(r.lengths, len(digits)) {
+			return true
 		}
 	}
 	return false

@@ -60,9 +60,11 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 	if r.Method == http.MethodPost {
 		success.Headers["Idempotency-Replayed"] = &huma.Param{Description: "true when this is the answer to an earlier request", Schema: text}
 		one, many := 1, 255
-		op.Parameters = append(op.Parameters, &huma.Param{Name: "Idempotency-Key", In: "header",
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: "Idempotency-Key", In: "header",
 			Description: "Repeating a request with the same key and body within 24 hours repeats its answer, not its effect",
-			Schema:      &huma.Schema{Type: "string", MinLength: &one, MaxLength: &many}})
+			Schema:      &huma.Schema{Type: "string", MinLength: &one, MaxLength: &many},
+		})
 	}
 	if r.Permission != Public {
 		op.Security = []map[string][]string{{"key": {}}}

@@ -115,7 +115,7 @@ func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := next(c); err != nil {
 			c.Error(err)
 		}
-		s.finished(c, cl, time.Since(started)) //nolint:forbidigo // as above
+		s.finished(c, cl, time.Since(started))
 		return nil
 	}
 }

@@ -1,0 +1,6 @@
+package db
+
+import "github.com/lib/pq"
+
+// Array passes a slice as a PostgreSQL array, the way unnest and any take it.
+func Array(slice any) any { return pq.Array(slice) }
