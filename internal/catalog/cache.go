@@ -17,22 +17,23 @@ import (
 // A process that does not hear of changes, because the module is not mounted in it,
 // keeps nothing.
 type cache struct {
-	mu    sync.RWMutex
-	hears bool
-	shops map[uuid.UUID]*shop
+	mu     sync.RWMutex
+	hears  bool
+	shops  map[uuid.UUID]*shop
+	bytes  int // of all pages
+	offers int // of all shops
 }
 
 type shop struct {
 	// generation counts the changes. What was read before one is not kept after it.
 	generation uint64
 	pages      map[string]httpx.Rendered
-	bytes      int
 	offers     map[string]catalogapi.Offer
 }
 
 const (
-	maxPageBytes = 8 << 20 // of one merchant
-	maxOffers    = 20_000  // of one merchant
+	maxPageBytes = 16 << 20
+	maxOffers    = 50_000
 )
 
 func newCache() *cache { return &cache{shops: map[uuid.UUID]*shop{}} }
@@ -67,9 +68,23 @@ func (c *cache) drop(tenant uuid.UUID) {
 	defer c.mu.Unlock()
 	if s, ok := c.shops[tenant]; ok {
 		s.generation++
-		clear(s.pages)
-		clear(s.offers)
-		s.bytes = 0
+		c.empty(s)
+	}
+}
+
+func (c *cache) empty(s *shop) {
+	for key, r := range s.pages {
+		c.bytes -= len(key) + len(r.JSON)
+	}
+	c.offers -= len(s.offers)
+	clear(s.pages)
+	clear(s.offers)
+}
+
+// full makes room the simple way. It happens to crawlers, not to shoppers.
+func (c *cache) full() {
+	for _, s := range c.shops {
+		c.empty(s)
 	}
 }
 
@@ -91,10 +106,13 @@ func (c *cache) keepPage(tenant uuid.UUID, generation uint64, key string, r http
 	if !c.hears || s.generation != generation {
 		return
 	}
-	if s.bytes += len(key) + len(r.JSON); s.bytes > maxPageBytes {
-		clear(s.pages)
-		s.bytes = len(key) + len(r.JSON)
+	if _, known := s.pages[key]; known {
+		return // another reader was faster
 	}
+	if c.bytes+len(key)+len(r.JSON) > maxPageBytes {
+		c.full()
+	}
+	c.bytes += len(key) + len(r.JSON)
 	s.pages[key] = r
 }
 
@@ -120,8 +138,10 @@ func (c *cache) keepOffers(tenant uuid.UUID, generation uint64, offers map[strin
 	if !c.hears || s.generation != generation {
 		return
 	}
-	if len(s.offers)+len(offers) > maxOffers {
-		clear(s.offers)
+	if c.offers+len(offers) > maxOffers {
+		c.full()
 	}
+	c.offers -= len(s.offers)
 	maps.Copy(s.offers, offers)
+	c.offers += len(s.offers)
 }

@@ -275,8 +275,8 @@ func ignoreGone(err error) error {
 // Explain turns what PostgreSQL says about an outage or about unreadable input
 // into a fault, so that neither becomes a 500.
 func Explain(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() != nil {
-		return err
+	if err == nil || errors.Is(ctx.Err(), context.Canceled) {
+		return err // the caller went away: it has nothing to learn
 	}
 	if _, declared := errors.AsType[*fault.Error](err); declared {
 		return err
@@ -285,7 +285,7 @@ func Explain(ctx context.Context, err error) error {
 	switch {
 	case ok && (pe.Code == "22021" || pe.Code == "22P05"): // NUL or invalid UTF-8 that came through
 		return fmt.Errorf("%w: %w", errText, err)
-	case isConnectionLoss(err), IsContention(err), ok && unavailable(pe):
+	case isConnectionLoss(err), IsContention(err), ok && unavailable(pe), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return err

@@ -27,15 +27,20 @@ func IsContention(err error) bool {
 	return ok && (pe.Code == "40001" || pe.Code == "40P01")
 }
 
-// IsOutage reports that the transaction failed for a reason that lies outside of
-// it: the server went away, refused or gave up.
+// IsOutage reports that the transaction failed for a reason that lies outside of it: the
+// server went away, refused or gave up. A statement that ran out of its time is not one.
 func IsOutage(err error) bool {
-	if errors.Is(err, ErrUnavailable) || isConnectionLoss(err) {
+	if isConnectionLoss(err) {
 		return true
 	}
 	pe, ok := errors.AsType[*pq.Error](err)
-	return ok && unavailable(pe)
+	if ok {
+		return unavailable(pe) && pe.Code != queryCanceled
+	}
+	return errors.Is(err, ErrUnavailable)
 }
+
+const queryCanceled = "57014"
 
 func isConnectionLoss(err error) bool {
 	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) ||

@@ -58,14 +58,17 @@ func (s *subscriber) Close() error {
 
 func (s *subscriber) work(ctx context.Context, part int, out chan<- *message.Message) {
 	s.consumer.alert() // something may wait since before the start
+	limit := batchSize
 	for ctx.Err() == nil {
-		n, err := s.batch(ctx, part, out)
+		n, err := s.batch(ctx, part, limit, out)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			s.bus.log.WarnContext(ctx, "events wait", "consumer", s.consumer.name, "err", err)
+			limit = max(limit/4, 1) // perhaps it was more than fits into the time of a batch
 			pause(ctx, time.Second/2)
 			s.consumer.alert()
-		case n == batchSize:
+		case n == limit:
+			limit = min(limit*2, batchSize)
 			continue // there is more
 		}
 		select {
@@ -101,7 +104,7 @@ join platform.event e on e.tenant_id = d.tenant_id and e.seq = d.seq and e.recor
 order by d.seq`
 
 // batch handles what waits and reports how much it was.
-func (s *subscriber) batch(ctx context.Context, part int, out chan<- *message.Message) (n int, err error) {
+func (s *subscriber) batch(ctx context.Context, part, limit int, out chan<- *message.Message) (n int, err error) {
 	started := time.Now() //nolint:forbidigo // measures, decides nothing
 	// A stop lets the batch finish: an effect that is nearly committed is not thrown away.
 	inner, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchTimeout)
@@ -111,7 +114,7 @@ func (s *subscriber) batch(ctx context.Context, part int, out chan<- *message.Me
 	err = s.bus.db.Across(inner, func(tx *db.Tx) error {
 		b = &batchRun{subscriber: s, tx: tx, part: part, out: out, stopping: ctx.Done()}
 		claimed = nil
-		if err := tx.Select(inner, &claimed, claimSQL, s.consumer.name, part, batchSize); err != nil {
+		if err := tx.Select(inner, &claimed, claimSQL, s.consumer.name, part, limit); err != nil {
 			return fmt.Errorf("claim deliveries: %w", err)
 		}
 		n = len(claimed)

@@ -40,8 +40,9 @@ func (b *Bus) watch(ctx context.Context, last int64) error {
 			}
 			// Asked for now: whoever begins to cache from here on reads what is settled.
 			tenants := w.tenants()
-			var changed []uuid.UUID
-			if len(tenants) > 0 {
+			changed := tenants // at the first look: nothing is known of what was before
+			if w.seen > 0 && len(tenants) > 0 {
+				changed = nil
 				ids := make([]string, len(tenants))
 				for i, t := range tenants {
 					ids[i] = t.String()

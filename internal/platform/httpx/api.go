@@ -136,6 +136,10 @@ func answerTo[Out any](ctx context.Context, d *db.DB, r Route, h func(context.Co
 // problem logs what is ours to mend and hides it from the caller.
 func (a *API) problem(ctx context.Context, err error) *Problem {
 	f := fault.From(err)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		a.log.InfoContext(ctx, "caller went away", "err", err)
+		return newProblem(ctx, db.ErrUnavailable)
+	}
 	switch f.Kind {
 	case fault.Internal:
 		a.log.ErrorContext(ctx, "request failed", "err", err)

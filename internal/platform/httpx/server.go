@@ -108,7 +108,11 @@ func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 		ctx = db.WithCost(ctx, &cl.cost)
 		ctx = event.WithOrigin(ctx, event.Origin{CorrelationID: cl.requestID, Traceparent: traceparent(r.Header.Get("traceparent"))})
 		ctx = telemetry.With(ctx, slog.String("request_id", cl.requestID))
-		c.SetRequest(r.WithContext(ctx))
+		r = r.WithContext(ctx)
+		if r.Method == http.MethodHead {
+			r.Method = http.MethodGet // net/http keeps the body from being sent
+		}
+		c.SetRequest(r)
 		h := c.Response().Header()
 		h.Set("X-Request-Id", cl.requestID)
 		h.Set("X-Content-Type-Options", "nosniff")

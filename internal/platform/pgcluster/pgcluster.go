@@ -199,7 +199,7 @@ func (c *Cluster) Done() <-chan struct{} { return c.done }
 // Stop disconnects every client, writes everything down and waits for the
 // server's exit. When ctx ends first the server quits at once instead; nothing
 // that was committed is lost, but the next start has to recover. A server that
-// is gone already is no error; an attached one is left running.
+// is gone already is no error; an attached one is left running, and no longer watched.
 func (c *Cluster) Stop(ctx context.Context) error {
 	wanted := c.wanted.Swap(false)
 	if c.attached {
