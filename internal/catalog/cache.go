@@ -109,10 +109,14 @@ func (c *cache) keepPage(tenant uuid.UUID, generation uint64, key string, r http
 	if _, known := s.pages[key]; known {
 		return // another reader was faster
 	}
-	if c.bytes+len(key)+len(r.JSON) > maxPageBytes {
+	size := len(key) + len(r.JSON)
+	if size > maxPageBytes {
+		return
+	}
+	if c.bytes+size > maxPageBytes {
 		c.full()
 	}
-	c.bytes += len(key) + len(r.JSON)
+	c.bytes += size
 	s.pages[key] = r
 }
 
@@ -136,6 +140,9 @@ func (c *cache) keepOffers(tenant uuid.UUID, generation uint64, offers map[strin
 	defer c.mu.Unlock()
 	s := c.shops[tenant]
 	if !c.hears || s.generation != generation {
+		return
+	}
+	if len(offers) > maxOffers {
 		return
 	}
 	if c.offers+len(offers) > maxOffers {

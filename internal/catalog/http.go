@@ -150,7 +150,7 @@ func (s *service) handleList(ctx context.Context, in *listInput) (httpx.Cached[l
 	if in.Status == string(draft) && !identity.Can(ctx, permissionRead) {
 		return httpx.Cached[listResponse]{}, errDraftsHidden
 	}
-	return cached(ctx, s.cache, fmt.Sprintf("%+v", *in), func() (listResponse, error) { return s.page(ctx, in) })
+	return cached(ctx, s.cache, fmt.Sprintf("%#v", *in), func() (listResponse, error) { return s.page(ctx, in) })
 }
 
 func (s *service) page(ctx context.Context, in *listInput) (listResponse, error) {
@@ -162,6 +162,9 @@ func (s *service) page(ctx context.Context, in *listInput) (listResponse, error)
 		}
 		if f.After.Sort != f.Sort {
 			return listResponse{}, httpx.ErrCursor("it belongs to another order of the list")
+		}
+		if !f.After.readable() {
+			return listResponse{}, httpx.ErrCursor("it cannot be read")
 		}
 	}
 	products, err := s.list(ctx, f)

@@ -1,8 +1,8 @@
 package catalog
 
 import (
+	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -82,10 +82,14 @@ func (p *product) change(c changes, at time.Time) (bool, error) {
 	return true, nil
 }
 
+// markup begins with a "<" before one of these; any other "<" is text to a browser too
+// (WHATWG HTML, tag open state).
+var markup = regexp.MustCompile(`<[A-Za-z/!?]`)
+
 // clean keeps a description from carrying a script into a storefront that shows it as
 // HTML. Text without markup stays as it is, letter by letter.
 func clean(text string) string {
-	if !strings.Contains(text, "<") {
+	if !markup.MatchString(text) {
 		return text
 	}
 	return bluemonday.UGCPolicy().Sanitize(text)

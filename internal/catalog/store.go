@@ -69,9 +69,11 @@ func (store) find(ctx context.Context, tx *db.Tx, id uuid.UUID) (product, error)
 	return one(ctx, tx, selectProduct+` where p.id = $1`, id)
 }
 
-// lock reads a product that this transaction is about to change.
+// lock reads a product that this transaction is about to change. The price is locked
+// with it: of a row that is only joined, whoever had to wait would read the version from
+// before the wait, and write it back.
 func (store) lock(ctx context.Context, tx *db.Tx, id uuid.UUID) (product, error) {
-	return one(ctx, tx, selectProduct+` where p.id = $1 for update of p`, id)
+	return one(ctx, tx, selectProduct+` where p.id = $1 for update of p, c`, id)
 }
 
 func one(ctx context.Context, tx *db.Tx, query string, id uuid.UUID) (product, error) {
@@ -115,6 +117,15 @@ type position struct {
 	Sort  string    `json:"s"`
 	Value string    `json:"v"` // of the column that is sorted by
 	ID    uuid.UUID `json:"id"`
+}
+
+// readable says whether the value can be one of the column.
+func (p position) readable() bool {
+	if strings.TrimPrefix(p.Sort, "-") != "createdAt" {
+		return true
+	}
+	_, err := time.Parse(time.RFC3339Nano, p.Value)
+	return err == nil
 }
 
 // orders are the orders a list can have. The text is ours: nothing of a request ever

@@ -32,20 +32,31 @@ const patience = 3
 
 // onOrderCreated reserves stock for orders, in the order in which they were accepted:
 // each wholly or not at all. However many orders there are, it is four statements. All
-// rows are locked before the first decision, in the order of their SKUs, so that two
-// batches never wait for each other in a circle.
+// rows are locked before the first decision, reservations before stock and each in order,
+// so that two batches never wait for each other in a circle.
 func (s *service) onOrderCreated(ctx context.Context, tx *db.Tx, batch []event.Received[ordersapi.OrderCreated]) error {
 	ids := make([]string, len(batch))
-	skus := map[string]bool{}
 	for i, r := range batch {
 		ids[i] = r.Fact.OrderID
+	}
+	claimed, err := s.store.claim(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
+	skus := map[string]bool{}
+	var fresh []event.Received[ordersapi.OrderCreated]
+	for _, r := range batch {
+		if !claimed[r.Fact.OrderID] {
+			continue // heard before, or cancelled before we heard of it
+		}
+		delete(claimed, r.Fact.OrderID)
+		fresh = append(fresh, r)
 		for _, it := range r.Fact.Items {
 			skus[it.SKU] = true
 		}
 	}
-	known, err := s.store.reservations(ctx, tx, ids)
-	if err != nil {
-		return err
+	if len(fresh) == 0 {
+		return nil
 	}
 	levels, err := s.store.lockAll(ctx, tx, slices.Sorted(maps.Keys(skus)))
 	if err != nil {
@@ -55,14 +66,9 @@ func (s *service) onOrderCreated(ctx context.Context, tx *db.Tx, batch []event.R
 	for sku, l := range levels {
 		before[sku] = *l
 	}
-	var (
-		held  []holding
-		facts []event.Event
-	)
-	for _, r := range batch {
-		if known[r.Fact.OrderID] != "" {
-			continue // cancelled before we heard of it
-		}
+	held := make([]holding, 0, len(fresh))
+	var facts []event.Event
+	for _, r := range fresh {
 		d := demandOf(r.Fact)
 		if sku, ok := unknown(levels, d); ok && r.Attempt <= patience {
 			return fmt.Errorf("order %s, SKU %s: %w", d.OrderID, sku, errStockUnknown)
@@ -74,9 +80,6 @@ func (s *service) onOrderCreated(ctx context.Context, tx *db.Tx, batch []event.R
 		} else {
 			facts = append(facts, event.Because(r, insufficient(d, short)))
 		}
-	}
-	if len(held) == 0 {
-		return nil
 	}
 	for _, sku := range slices.Sorted(maps.Keys(levels)) {
 		l := levels[sku]

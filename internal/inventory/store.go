@@ -91,7 +91,8 @@ func (store) start(ctx context.Context, tx *db.Tx, items []item) error {
 	if _, err := tx.Exec(ctx, `insert into inventory.location (code, name) values ($1, 'Main store') on conflict do nothing`, defaultLocation); err != nil {
 		return fmt.Errorf("make location: %w", err)
 	}
-	slices.SortFunc(items, func(a, b item) int { return strings.Compare(a.SKU, b.SKU) })
+	slices.SortStableFunc(items, func(a, b item) int { return strings.Compare(a.SKU, b.SKU) })
+	items = slices.CompactFunc(items, func(a, b item) bool { return a.SKU == b.SKU }) // the first one counts
 	skus, quantities, ids := make([]string, len(items)), make([]int64, len(items)), make([]string, len(items))
 	for i, it := range items {
 		skus[i], quantities[i], ids[i] = it.SKU, it.Quantity, clock.NewID().String()
@@ -113,20 +114,25 @@ func (store) start(ctx context.Context, tx *db.Tx, items []item) error {
 	return nil
 }
 
-// reservations tells which of the orders are known, and how they stand.
-func (store) reservations(ctx context.Context, tx *db.Tx, orders []string) (map[string]string, error) {
-	var rows []struct {
-		OrderID string `db:"order_id"`
-		Status  string `db:"status"`
+// claim makes the reservations of orders that have none, as held, and tells which those
+// are. One that another transaction is making is waited for.
+func (store) claim(ctx context.Context, tx *db.Tx, orders []string) (map[string]bool, error) {
+	return enter(ctx, tx, orders, "held")
+}
+
+func enter(ctx context.Context, tx *db.Tx, orders []string, status string) (map[string]bool, error) {
+	var ids []string
+	if err := tx.Select(ctx, &ids, `
+		insert into inventory.reservation (order_id, status, created_at, updated_at)
+		select distinct o, $2, $3::timestamptz, $3::timestamptz from unnest($1::uuid[]) o order by o
+		on conflict do nothing returning order_id::text`, db.Array(orders), status, tx.Now); err != nil {
+		return nil, fmt.Errorf("note reservations as %s: %w", status, err)
 	}
-	if err := tx.Select(ctx, &rows, `select order_id::text, status from inventory.reservation where order_id = any($1::uuid[])`, db.Array(orders)); err != nil {
-		return nil, fmt.Errorf("read reservations: %w", err)
+	made := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		made[id] = true
 	}
-	known := make(map[string]string, len(rows))
-	for _, r := range rows {
-		known[r.OrderID] = r.Status
-	}
-	return known, nil
+	return made, nil
 }
 
 // holding is a demand with its outcome.
@@ -135,39 +141,37 @@ type holding struct {
 	held bool
 }
 
-// hold writes the outcome of many demands in one statement: what stock promises now,
-// the reservations with their lines, and the movements. The rows of stock are locked.
+// hold writes the outcome of many claimed demands in one statement: what stock promises
+// now, the lines of the reservations, those that are refused, and the movements. The rows
+// of stock are locked.
 func (store) hold(ctx context.Context, tx *db.Tx, held []holding) error {
 	id, err := identity.From(ctx)
 	if err != nil {
 		return err
 	}
-	var orders, statuses []string
+	var refused []string
 	var lines ledger
 	for _, h := range held {
-		orders = append(orders, h.OrderID)
 		if !h.held {
-			statuses = append(statuses, "refused")
+			refused = append(refused, h.OrderID)
 			continue
 		}
-		statuses = append(statuses, "held")
 		lines.add(h.demand)
 	}
 	_, err = tx.Exec(ctx, `
 		with r as (
-			insert into inventory.reservation (order_id, status, created_at, updated_at)
-			select o.id, o.status, $4, $4 from unnest($2::uuid[], $3::text[]) o(id, status)
+			update inventory.reservation set status = 'refused' where order_id = any($2::uuid[])
 		), lines as (
-			select * from unnest($5::uuid[], $6::uuid[], $7::text[], $8::bigint[]) l(id, order_id, sku, quantity)
+			select * from unnest($4::uuid[], $5::uuid[], $6::text[], $7::bigint[]) l(id, order_id, sku, quantity)
 		), s as (
-			update inventory.stock s set reserved = s.reserved + d.quantity, version = s.version + 1, updated_at = $4
+			update inventory.stock s set reserved = s.reserved + d.quantity, version = s.version + 1, updated_at = $3
 			from (select sku, sum(quantity)::bigint quantity from lines group by sku) d where s.location = $1 and s.sku = d.sku
 		), l as (
 			insert into inventory.reservation_line (order_id, location, sku, quantity) select order_id, $1, sku, quantity from lines
 		)
 		insert into inventory.movement (id, location, sku, kind, on_hand_delta, reserved_delta, reason, order_id, actor, created_at)
-		select id, $1, sku, 'reserved', 0, quantity, 'order created', order_id, $9, $4 from lines`,
-		defaultLocation, db.Array(orders), db.Array(statuses), tx.Now,
+		select id, $1, sku, 'reserved', 0, quantity, 'order created', order_id, $8, $3 from lines`,
+		defaultLocation, db.Array(refused), tx.Now,
 		db.Array(lines.ids), db.Array(lines.orders), db.Array(lines.skus), db.Array(lines.quantities), id.Actor)
 	if err != nil {
 		return fmt.Errorf("hold stock: %w", err)
@@ -191,10 +195,15 @@ func (l *ledger) add(d demand) {
 }
 
 // release frees what the orders hold and tells what that was. Orders that are not known
-// are noted as released. Reservations are locked before stock, stock in the order of SKUs.
+// are noted as released, first of all: who is just reserving for one of them is waited
+// for, and what that reserves is freed here. Reservations are locked before stock, both in
+// order.
 func (store) release(ctx context.Context, tx *db.Tx, orders []string) ([]demand, error) {
 	id, err := identity.From(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := enter(ctx, tx, orders, "released"); err != nil {
 		return nil, err
 	}
 	var rows []struct {
@@ -209,6 +218,9 @@ func (store) release(ctx context.Context, tx *db.Tx, orders []string) ([]demand,
 		select l.order_id::text, l.sku, l.quantity from held join inventory.reservation_line l using (order_id) order by l.order_id, l.sku`,
 		db.Array(orders)); err != nil {
 		return nil, fmt.Errorf("read what is held: %w", err)
+	}
+	if len(rows) == 0 {
+		return nil, nil
 	}
 	var freed []demand
 	var lines ledger
@@ -229,9 +241,7 @@ func (store) release(ctx context.Context, tx *db.Tx, orders []string) ([]demand,
 		with lines as (
 			select * from unnest($4::uuid[], $5::uuid[], $6::text[], $7::bigint[]) l(id, order_id, sku, quantity)
 		), r as (
-			insert into inventory.reservation as known (order_id, status, created_at, updated_at)
-			select distinct o, 'released', $3::timestamptz, $3::timestamptz from unnest($2::uuid[]) o
-			on conflict (tenant_id, order_id) do update set status = 'released', updated_at = excluded.updated_at where known.status = 'held'
+			update inventory.reservation set status = 'released', updated_at = $3 where order_id = any($2::uuid[]) and status = 'held'
 		), s as (
 			update inventory.stock s set reserved = s.reserved - d.quantity, version = s.version + 1, updated_at = $3
 			from (select sku, sum(quantity)::bigint quantity from lines group by sku) d where s.location = $1 and s.sku = d.sku

@@ -3,9 +3,12 @@ package orders
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
@@ -50,15 +53,19 @@ func (b *placeBody) Check() (fields []fault.Field) {
 	if b.CustomerID != "" && (strings.TrimSpace(b.CustomerID) != b.CustomerID || strings.ContainsFunc(b.CustomerID, unicode.IsControl)) {
 		fields = append(fields, fault.Field{Pointer: "/customerId", Code: "pattern", Detail: "must not begin or end with blanks or hold control characters"})
 	}
-	for name, value := range b.Metadata {
-		if name == "" || len([]rune(name)) > 40 {
-			fields = append(fields, fault.Field{Pointer: "/metadata/" + name, Code: "max_length", Detail: "must have a name of 1 to 40 characters"})
-		} else if len([]rune(value)) > 500 {
-			fields = append(fields, fault.Field{Pointer: "/metadata/" + name, Code: "max_length", Detail: "must have at most 500 characters"})
+	for _, name := range slices.Sorted(maps.Keys(b.Metadata)) {
+		pointer := "/metadata/" + pointerEscaper.Replace(name)
+		if name == "" || utf8.RuneCountInString(name) > 40 {
+			fields = append(fields, fault.Field{Pointer: pointer, Code: "max_length", Detail: "must have a name of 1 to 40 characters"})
+		} else if utf8.RuneCountInString(b.Metadata[name]) > 500 {
+			fields = append(fields, fault.Field{Pointer: pointer, Code: "max_length", Detail: "must have at most 500 characters"})
 		}
 	}
 	return fields
 }
+
+// pointerEscaper makes a name one step of a JSON pointer (RFC 6901, 3).
+var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 
 type placeInput struct{ httpx.JSON[placeBody] }
 

@@ -94,7 +94,7 @@ func (store) insert(ctx context.Context, tx *db.Tx, o order) error {
 		products[i], skus[i], names[i] = l.ProductID.String(), l.SKU, l.Name
 		quantities[i], prices[i], totals[i] = l.Quantity, l.Price.Minor, l.Total.Minor
 	}
-	_, err = tx.Exec(ctx, `
+	_, err = tx.Exec(ctx, db.Keep+`
 		with o as (
 			insert into orders.orders (id, number, customer_id, status, currency, total_minor, email, shipping_address, metadata, version, created_at, updated_at)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
@@ -188,23 +188,17 @@ func (store) save(ctx context.Context, tx *db.Tx, o order, actor string) error {
 	return nil
 }
 
-// advance moves those of the orders that may take the step, and returns them as they
-// are then. Rows are locked in the order of their ids.
-func (s store) advance(ctx context.Context, tx *db.Tx, ids []string, to status, reason string) ([]order, error) {
+// advance moves those of the orders that are in from, and returns them as they are then.
+// Rows are locked in the order of their ids.
+func (s store) advance(ctx context.Context, tx *db.Tx, ids []string, from, to status, reason string) ([]order, error) {
 	id, err := identity.From(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var from []string
-	for origin := range moves {
-		if origin.canBecome(to) {
-			from = append(from, string(origin))
-		}
-	}
 	var rows []row
 	if err := tx.Select(ctx, &rows, `
 		with mine as (
-			select id from orders.orders where id = any($1::uuid[]) and status = any($2) order by id for update
+			select id from orders.orders where id = any($1::uuid[]) and status = $2 order by id for update
 		), moved as (
 			update orders.orders o set status = $3, reason = $4, version = o.version + 1, updated_at = $5
 			from mine where o.id = mine.id returning o.*
@@ -213,7 +207,7 @@ func (s store) advance(ctx context.Context, tx *db.Tx, ids []string, to status, 
 			select id, version, status, reason, $6, updated_at from moved
 		)
 		select `+orderColumns+` from moved order by id`,
-		db.Array(ids), db.Array(from), string(to), orNull(reason), tx.Now, id.Actor); err != nil {
+		db.Array(ids), string(from), string(to), orNull(reason), tx.Now, id.Actor); err != nil {
 		return nil, fmt.Errorf("advance orders: %w", err)
 	}
 	return s.withLines(ctx, tx, rows)

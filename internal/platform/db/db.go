@@ -37,7 +37,10 @@ type DB struct {
 type Options struct {
 	DSN         string // as given; what lib/pq needs is added
 	Connections int    // at most that many at once
-	Clock       clock.Clock
+	// Pooled says that a PgBouncer in transaction mode stands in between: statements are
+	// not kept prepared then.
+	Pooled bool
+	Clock  clock.Clock
 }
 
 // acquireTimeout bounds the wait for a free connection: beyond it the caller is
@@ -50,10 +53,15 @@ func Open(o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := sqlx.Open("postgres", dsn)
+	plain, err := pq.NewConnector(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("database: %w", err)
+		return nil, errors.New("database URL cannot be used") // the error could repeat the password
 	}
+	var connector driver.Connector = plain
+	if !o.Pooled {
+		connector = preparing{plain}
+	}
+	pool := sqlx.NewDb(sql.OpenDB(connector), "postgres")
 	pool.SetMaxOpenConns(o.Connections)
 	pool.SetMaxIdleConns(o.Connections)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
@@ -69,7 +77,7 @@ func Open(o Options) (*DB, error) {
 // statements, which a transaction-pooling PgBouncer cannot carry.
 func WithParameters(dsn string) (string, error) {
 	if !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://") {
-		return dsn + " binary_parameters=yes", nil
+		return dsn + " binary_parameters=yes connect_timeout=5", nil
 	}
 	u, err := url.Parse(dsn)
 	if err != nil {
@@ -77,6 +85,9 @@ func WithParameters(dsn string) (string, error) {
 	}
 	q := u.Query()
 	q.Set("binary_parameters", "yes")
+	if !q.Has("connect_timeout") {
+		q.Set("connect_timeout", "5") // lib/pq does not heed the context while it connects
+	}
 	u.RawQuery = q.Encode()
 	return u.String(), nil
 }

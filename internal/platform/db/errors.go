@@ -23,6 +23,9 @@ func Violates(err error, constraint string) bool {
 // IsContention reports a deadlock or a serialization failure: nothing is wrong,
 // and the same transaction may well succeed the next time.
 func IsContention(err error) bool {
+	if errors.Is(err, errOutdated) {
+		return true
+	}
 	pe, ok := errors.AsType[*pq.Error](err)
 	return ok && (pe.Code == "40001" || pe.Code == "40P01")
 }

@@ -51,6 +51,11 @@ type consumer struct {
 // Bus brings facts to the consumers of this process. Watermill's router carries
 // the handlers; the subscriber below it is ours.
 type Bus struct {
+	// Backoff is the pause after the failures that an event had so far.
+	Backoff func(failures int) time.Duration
+	// BatchTimeout bounds one batch, and with it how long a stop takes.
+	BatchTimeout time.Duration
+
 	db        *db.DB
 	log       *slog.Logger
 	consumers []*consumer
@@ -65,7 +70,7 @@ type Observer func(consumer string, handled, failed, parked int, took time.Durat
 // NewBus makes a bus on a pool of its own, so that neither the requests nor the
 // consumers can take all connections from each other.
 func NewBus(d *db.DB, l *Log, log *slog.Logger, observe Observer) *Bus {
-	b := &Bus{db: d, log: log, observe: observe}
+	b := &Bus{Backoff: backoff, BatchTimeout: batchTimeout, db: d, log: log, observe: observe}
 	if observe == nil {
 		b.observe = func(string, int, int, int, time.Duration) {}
 	}
@@ -139,7 +144,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	if err := b.subscribe(ctx); err != nil {
 		return err
 	}
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: batchTimeout + time.Second}, watermill.NewSlogLoggerWithLevelMapping(
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: b.BatchTimeout + time.Second}, watermill.NewSlogLoggerWithLevelMapping(
 		b.log, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug, slog.LevelError: slog.LevelDebug}))
 	if err != nil {
 		return fmt.Errorf("event router: %w", err)

@@ -143,7 +143,7 @@ func (l *Log) Publish(ctx context.Context, tx *db.Tx, events ...Event) error {
 }
 
 // The fence is taken before the first seq is drawn: see platform.fence().
-const publishSQL = `
+const publishSQL = db.Keep + `
 with fence as materialized (select platform.fence()),
 facts as (
     insert into platform.event (id, type, version, subject, sequence, occurred_at, correlation_id, causation_id, traceparent, actor, data)

@@ -107,7 +107,7 @@ order by d.seq`
 func (s *subscriber) batch(ctx context.Context, part, limit int, out chan<- *message.Message) (n int, err error) {
 	started := time.Now() //nolint:forbidigo // measures, decides nothing
 	// A stop lets the batch finish: an effect that is nearly committed is not thrown away.
-	inner, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchTimeout)
+	inner, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.bus.BatchTimeout)
 	defer cancel()
 	var b *batchRun
 	var claimed []received
@@ -276,7 +276,7 @@ func (b *batchRun) fail(ctx context.Context, e received, cause error) error {
 		update platform.delivery set attempts = $4, last_error = left($5, 2000),
 		       available_at = now() + $6 * interval '1 millisecond', parked_at = case when $7 then now() end
 		where consumer = $1 and part = $2 and seq = $3`,
-		b.consumer.name, b.part, e.Seq, tries, cause.Error(), backoff(tries).Milliseconds(), park); err != nil {
+		b.consumer.name, b.part, e.Seq, tries, cause.Error(), b.bus.Backoff(tries).Milliseconds(), park); err != nil {
 		return fmt.Errorf("put delivery back: %w", err)
 	}
 	if park {

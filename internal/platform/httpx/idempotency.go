@@ -140,7 +140,7 @@ func (c *call) remember(ctx context.Context, tx *db.Tx, ans *answer) error {
 	if err != nil {
 		return fmt.Errorf("remember answer: %w", err)
 	}
-	n, err := tx.Exec(ctx, `
+	n, err := tx.Exec(ctx, db.Keep+`
 		insert into platform.idempotency as old (scope, key, body_hash, status, headers, body) values ($1, $2, $3, $4, $5, $6)
 		on conflict (tenant_id, scope, key) do update
 		set body_hash = excluded.body_hash, status = excluded.status, headers = excluded.headers, body = excluded.body, created_at = now()

@@ -44,10 +44,11 @@ func Open(dsn string, files fs.FS, modules ...string) (*Runner, error) {
 // Close ends the connections.
 func (r *Runner) Close() error { return r.db.Close() }
 
-// roleSettings bound what one statement of the program can hold up. They belong
-// to the role because a pooler forwards no start-up parameters.
+// roleSettings bound what one statement of the program can hold up, and keep functions
+// from remembering to scan a table that was small when they first met it. They belong to
+// the role because a pooler forwards no start-up parameters.
 var roleSettings = []string{
-	"statement_timeout = '5s'", "lock_timeout = '2s'", "idle_in_transaction_session_timeout = '10s'", "timezone = 'UTC'",
+	"enable_seqscan = off", "statement_timeout = '5s'", "lock_timeout = '2s'", "idle_in_transaction_session_timeout = '10s'", "timezone = 'UTC'",
 }
 
 // prepare makes what migrations take for granted: the application's role and the
