@@ -2,3 +2,4 @@
 package internal
 
 //go:generate go run -C .. ./internal/tools/eventdocs docs/events.md
+//go:generate go run -C .. ./internal/tools/configdocs docs/configuration.md

@@ -46,6 +46,7 @@ type Module interface {
 // Options of the program.
 type Options struct {
 	DatabaseURL    string // of the application's role
+	Pooled         bool   // through a PgBouncer in transaction mode
 	APIConnections int
 	BusConnections int
 	BootstrapKey   string
@@ -73,11 +74,11 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	if o.Clock == nil {
 		o.Clock = clock.System
 	}
-	api, err := db.Open(db.Options{DSN: o.DatabaseURL, Connections: o.APIConnections, Clock: o.Clock})
+	api, err := db.Open(db.Options{DSN: o.DatabaseURL, Connections: o.APIConnections, Pooled: o.Pooled, Clock: o.Clock})
 	if err != nil {
 		return nil, err
 	}
-	busDB, err := db.Open(db.Options{DSN: o.DatabaseURL, Connections: o.BusConnections, Clock: o.Clock})
+	busDB, err := db.Open(db.Options{DSN: o.DatabaseURL, Connections: o.BusConnections, Pooled: o.Pooled, Clock: o.Clock})
 	if err != nil {
 		return nil, errors.Join(err, api.Close())
 	}

@@ -11,10 +11,7 @@
 // value has exactly one home.
 package config
 
-import (
-	"net/netip"
-	"time"
-)
+import "time"
 
 // Config is every setting the program starts with. The tags are the one source
 // for parsing, checking, help and documentation:
@@ -49,15 +46,11 @@ type Data struct {
 // HTTP is the public listener.
 type HTTP struct {
 	Addr string `key:"addr" default:"127.0.0.1:8080" is:"address" env:"FUSION_ADDR" paas:"PORT=0.0.0.0:*" flag:"addr" doc:"Address the shop listens on"`
-	// TrustedProxies are the peers whose X-Forwarded-For is believed. A wider
-	// list lets callers choose the address that rate limits and audit see.
-	TrustedProxies []netip.Prefix `key:"trusted_proxies" default:"" is:"network" empty:"nobody's" doc:"Proxies whose X-Forwarded headers are believed"`
-	PublicURL      string         `key:"public_url" default:"" is:"url" empty:"taken from each request" doc:"Address customers see, for links in mail and share previews"`
 }
 
-// Ops is the listener of metrics and profiles, which customers never reach.
+// Ops is the listener of metrics, which customers never reach.
 type Ops struct {
-	Addr string `key:"addr" default:"127.0.0.1:9464" is:"address" empty:"no such listener" doc:"Address of metrics and profiles"`
+	Addr string `key:"addr" default:"127.0.0.1:9464" is:"address" empty:"no such listener" doc:"Address of the metrics"`
 }
 
 // Database says where the data lives. The URLs are secrets because they carry
@@ -65,6 +58,7 @@ type Ops struct {
 type Database struct {
 	URL         Secret `key:"url" default:"" is:"dsn" paas:"DATABASE_URL" empty:"a private cluster in data.dir" doc:"PostgreSQL the program works on, as a role without ownership"`
 	MigrateURL  Secret `key:"migrate_url" default:"" is:"dsn" empty:"same as database.url" doc:"The same database as its owner and without a pooler between, for migrations"`
+	Pooled      bool   `key:"pooled" default:"false" doc:"A PgBouncer in transaction mode stands before database.url"`
 	AutoMigrate bool   `key:"auto_migrate" default:"true" doc:"Apply pending migrations at start"`
 	// Requests and event handlers have pools of their own, so that a burst of
 	// the one cannot starve the other.
@@ -81,9 +75,9 @@ type Bus struct {
 // not before: an option that is offered and then refused helps nobody.
 var BusDrivers = []string{"inprocess"}
 
-// Bootstrap is for machines that set up a shop with nobody at a keyboard.
+// Bootstrap is for machines that use a shop before anybody made a key.
 type Bootstrap struct {
-	Key Secret `key:"key" default:"" empty:"no such key" doc:"First secret API key of a new shop"`
+	Key Secret `key:"key" default:"" empty:"no such key" doc:"An owner API key of the default tenant, good while the program runs with it"`
 }
 
 // Log is what the program writes about itself.

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -118,7 +117,7 @@ func typeOf(t reflect.Type) Type {
 		return Int
 	case reflect.TypeFor[time.Duration]():
 		return Duration
-	case reflect.TypeFor[[]string](), reflect.TypeFor[[]netip.Prefix]():
+	case reflect.TypeFor[[]string]():
 		return List
 	}
 	return Text

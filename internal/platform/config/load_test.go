@@ -2,7 +2,6 @@ package config_test
 
 import (
 	"maps"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -72,8 +71,6 @@ var _ = Describe("the configuration", func() {
 		Entry("an empty list that overrules a file", world{
 			env: []string{"FUSION_MODULES="}, files: files{"/shop/fusion.yaml": "modules: catalog"},
 		}, func(c config.Config) any { return c.Modules }, BeEmpty()),
-		Entry("networks and addresses", world{env: []string{"FUSION_HTTP_TRUSTED_PROXIES=10.0.0.0/8,192.168.1.7,::1"}}, func(c config.Config) any { return c.HTTP.TrustedProxies },
-			Equal([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.168.1.7/32"), netip.MustParsePrefix("::1/128")})),
 		Entry("a duration", world{files: files{"/shop/fusion.yaml": "shutdown: {timeout: 1m30s}"}}, func(c config.Config) any { return c.Shutdown.Timeout }, Equal(90*time.Second)),
 		Entry("a number as a number", world{files: files{"/shop/fusion.yaml": "database: {api_connections: 500}"}}, func(c config.Config) any { return c.Database.APIConnections }, Equal(500)),
 		Entry("a number as a text", world{files: files{"/shop/fusion.yaml": `database: {bus_connections: "1"}`}}, func(c config.Config) any { return c.Database.BusConnections }, Equal(1)),
@@ -81,7 +78,6 @@ var _ = Describe("the configuration", func() {
 		Entry("off", world{env: []string{"FUSION_DATABASE_AUTO_MIGRATE=Off"}}, func(c config.Config) any { return c.Database.AutoMigrate }, BeFalse()),
 		Entry("an empty address that switches a listener off", world{env: []string{"FUSION_OPS_ADDR="}}, func(c config.Config) any { return c.Ops.Addr }, BeEmpty()),
 		Entry("a dotted key", world{files: files{"/shop/fusion.yaml": "http.addr: :80"}}, func(c config.Config) any { return c.HTTP.Addr }, Equal(":80")),
-		Entry("a public URL, without the slash that would double", world{env: []string{"FUSION_HTTP_PUBLIC_URL=https://shop.example/"}}, func(c config.Config) any { return c.HTTP.PublicURL }, Equal("https://shop.example")),
 		Entry("a file that is empty", world{files: files{"/shop/fusion.yaml": ""}}, func(c config.Config) any { return c.Log.Level }, Equal("info")),
 		Entry("a section whose keys are all commented out", world{files: files{"/shop/fusion.yaml": "http:\n  # addr: :80\n"}}, func(c config.Config) any { return c.HTTP.Addr }, Equal("127.0.0.1:8080")),
 	)
@@ -237,11 +233,11 @@ var _ = Describe("the configuration", func() {
 			Expect(refused(w)).To(ConsistOf(message))
 		},
 			Entry("a slip in a file", world{files: files{"/shop/fusion.yaml": "htpt:\n  addr: :80"}}, "unknown key htpt.addr in file ./fusion.yaml: did you mean http.addr?"),
-			Entry("another way to write it", world{files: files{"/shop/fusion.yaml": "http: {publicUrl: x}"}}, "unknown key http.publicUrl in file ./fusion.yaml: did you mean http.public_url?"),
+			Entry("another way to write it", world{files: files{"/shop/fusion.yaml": "database: {autoMigrate: x}"}}, "unknown key database.autoMigrate in file ./fusion.yaml: did you mean database.auto_migrate?"),
 			Entry("the section left out", world{files: files{"/shop/fusion.yaml": "addr: :80"}}, "unknown key addr in file ./fusion.yaml: did you mean http.addr?"),
 			Entry("no near one, but a known section", world{files: files{"/shop/fusion.yaml": "log: {destination: x}"}}, "unknown key log.destination in file ./fusion.yaml: log takes log.level, log.format"),
 			Entry("nothing near", world{files: files{"/shop/fusion.yaml": "wallpaper: blue"}}, "unknown key wallpaper in file ./fusion.yaml"),
-			Entry("a number as a key", world{files: files{"/shop/fusion.yaml": "http: {80: x}"}}, "unknown key http.80 in file ./fusion.yaml: http takes http.addr, http.trusted_proxies, http.public_url"),
+			Entry("a number as a key", world{files: files{"/shop/fusion.yaml": "http: {80: x}"}}, "unknown key http.80 in file ./fusion.yaml: http takes http.addr"),
 			Entry("a slip in a variable", world{env: []string{"FUSION_HTTP_ADR=:80"}}, "unknown environment variable FUSION_HTTP_ADR: did you mean FUSION_HTTP_ADDR?"),
 			Entry("a variable without its section", world{env: []string{"FUSION_AUTO_MIGRATE=no"}}, "unknown environment variable FUSION_AUTO_MIGRATE: did you mean FUSION_DATABASE_AUTO_MIGRATE?"),
 			Entry("a slip in a secret file", world{env: []string{"FUSION_DATABSE_URL_FILE=/x"}}, "unknown environment variable FUSION_DATABSE_URL_FILE: did you mean FUSION_DATABASE_URL_FILE?"),
@@ -287,7 +283,6 @@ var _ = Describe("the configuration", func() {
 			Entry(nil, "PORT=http", `http.addr from env PORT is "0.0.0.0:http": must be host:port, such as 127.0.0.1:8080 or :8080`),
 			Entry(nil, "FUSION_MODULES=catalog,Orders", `modules from env FUSION_MODULES contains "Orders": must be module names, such as catalog,orders; empty: all of them`),
 			Entry(nil, "FUSION_MODULES=orders,orders", `modules from env FUSION_MODULES contains "orders": must be module names, such as catalog,orders; empty: all of them; it is there twice`),
-			Entry(nil, "FUSION_HTTP_TRUSTED_PROXIES=::1,10.0.0.7/8", `http.trusted_proxies from env FUSION_HTTP_TRUSTED_PROXIES contains "10.0.0.7/8": must be addresses or networks, such as 10.0.0.0/8,192.168.1.7; empty: nobody's`),
 			Entry("a secret is not shown", "FUSION_DATABASE_URL="+password,
 				"database.url from env FUSION_DATABASE_URL is wrong (its value is not shown): must be a PostgreSQL URL such as postgres://user:password@host/database "+
 					"(special characters percent-encoded) or pairs such as host=… user=…; empty: a private cluster in data.dir"),
@@ -311,12 +306,6 @@ var _ = Describe("the configuration", func() {
 			Entry("a number for a duration", "shutdown.timeout", "25"),
 			Entry("a number in a list", "modules", "[catalog, 7]"),
 			Entry("a number for a list", "modules", "7"),
-			Entry("a zone in a network", "http.trusted_proxies", "fe80::1%eth0"),
-			Entry("a name for a network", "http.trusted_proxies", "[proxy]"),
-			Entry("no scheme", "http.public_url", "shop.example.com"),
-			Entry("another scheme", "http.public_url", "ftp://shop.example.com"),
-			Entry("a query", "http.public_url", "https://shop.example.com?x=1"),
-			Entry("a password in a public place", "http.public_url", "https://fusion:"+password+"@shop.example.com"),
 			Entry("another database", "database.url", "mysql://localhost/shop"),
 			Entry("a bare host", "database.url", "localhost:5432"),
 			Entry("a DSN without an end", "database.migrate_url", `"host=db password='x"`),

@@ -14,7 +14,7 @@ var _ = Describe("the effective configuration", func() {
 	loaded := func() config.Loaded {
 		return load(world{
 			flags: flags{"addr": ":80"},
-			env:   []string{"FUSION_DATABASE_URL=" + dsn, "FUSION_BOOTSTRAP_KEY=" + password, "FUSION_HTTP_TRUSTED_PROXIES=::1, 10.0.0.0/8", "FUSION_SHUTDOWN_TIMEOUT=600s"},
+			env:   []string{"FUSION_DATABASE_URL=" + dsn, "FUSION_BOOTSTRAP_KEY=" + password, "FUSION_SHUTDOWN_TIMEOUT=600s"},
 			files: files{"/shop/fusion.yaml": "modules: [catalog, orders]\ndatabase: {auto_migrate: no, migrate_url: 'host=db password=" + password + "'}"},
 		})
 	}
@@ -27,11 +27,10 @@ var _ = Describe("the effective configuration", func() {
 		Expect(shownRows).To(Equal([]string{
 			"data.dir = ./data (default)",
 			"http.addr = :80 (flag --addr)",
-			"http.trusted_proxies = ::1/128,10.0.0.0/8 (env FUSION_HTTP_TRUSTED_PROXIES)",
-			"http.public_url =  (default)",
 			"ops.addr = 127.0.0.1:9464 (default)",
 			"database.url = " + shown + " (env FUSION_DATABASE_URL)",
 			"database.migrate_url = host=db password=*** (file ./fusion.yaml)",
+			"database.pooled = false (default)",
 			"database.auto_migrate = false (file ./fusion.yaml)",
 			"database.api_connections = 16 (default)",
 			"database.bus_connections = 6 (default)",
@@ -89,7 +88,6 @@ var _ = Describe("the list of settings", func() {
 			HaveKeyWithValue("database.bus_connections", config.Int),
 			HaveKeyWithValue("shutdown.timeout", config.Duration),
 			HaveKeyWithValue("modules", config.List),
-			HaveKeyWithValue("http.trusted_proxies", config.List),
 		))
 	})
 
@@ -99,7 +97,7 @@ var _ = Describe("the list of settings", func() {
 		Expect(lines).To(HaveEach(WithTransform(func(l string) int { return strings.Count(l, "|") }, Equal(6))))
 		Expect(lines).To(ContainElements(
 			"| `http.addr` | `127.0.0.1:8080` | `FUSION_HTTP_ADDR` `FUSION_ADDR` `PORT` | `--http-addr` `--addr` | Address the shop listens on: host:port, such as 127.0.0.1:8080 or :8080. |",
-			"| `bootstrap.key` | empty | `FUSION_BOOTSTRAP_KEY` `FUSION_BOOTSTRAP_KEY_FILE` | `--bootstrap-key` | First secret API key of a new shop: any text; empty: no such key. |",
+			"| `bootstrap.key` | empty | `FUSION_BOOTSTRAP_KEY` `FUSION_BOOTSTRAP_KEY_FILE` | `--bootstrap-key` | An owner API key of the default tenant, good while the program runs with it: any text; empty: no such key. |",
 			"| `log.level` | `info` | `FUSION_LOG_LEVEL` | `--log-level` | Least severe messages to log: one of debug, info, warn, error. |",
 		))
 	})

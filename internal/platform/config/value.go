@@ -1,11 +1,8 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net"
-	"net/netip"
-	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
@@ -21,8 +18,6 @@ type rule struct {
 	holds func(string) bool
 }
 
-var errNoNetwork = errors.New("not an address or network")
-
 var moduleName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
 
 // rules are named by the tag "is".
@@ -31,10 +26,8 @@ var rules = map[string]rule{
 	"dsn": {
 		"a PostgreSQL URL such as postgres://user:password@host/database (special characters percent-encoded) or pairs such as host=… user=…", isDSN,
 	},
-	"module":  {"module names, such as catalog,orders", moduleName.MatchString},
-	"network": {"addresses or networks, such as 10.0.0.0/8,192.168.1.7", func(s string) bool { _, err := network(s); return err == nil }},
-	"path":    {"a path", func(s string) bool { return strings.TrimSpace(s) != "" }},
-	"url":     {"an http or https URL such as https://shop.example.com", isPublicURL},
+	"module": {"module names, such as catalog,orders", moduleName.MatchString},
+	"path":   {"a path", func(s string) bool { return strings.TrimSpace(s) != "" }},
 }
 
 // choices are the words of the tag "oneof"; none means any text.
@@ -204,18 +197,7 @@ func (e entry) decodeList(raw any) (any, *refusal) {
 			return nil, &refusal{part: item, hint: "it is there twice"}
 		}
 	}
-	if e.kind != reflect.TypeFor[[]netip.Prefix]() {
-		return items, nil
-	}
-	var networks []netip.Prefix
-	for _, item := range items {
-		n, err := network(item)
-		if err != nil {
-			return nil, &refusal{part: item}
-		}
-		networks = append(networks, n)
-	}
-	return networks, nil
+	return items, nil
 }
 
 // split reads "a, b" or a YAML list of texts. Empty items are dropped, so that
@@ -256,29 +238,6 @@ func isAddress(s string) bool {
 	return err == nil
 }
 
-func isPublicURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
-		u.User == nil && u.RawQuery == "" && !u.ForceQuery && !strings.Contains(s, "#")
-}
-
-// network reads 10.0.0.0/8, or one address as the network of itself. 10.1.2.3/8
-// is refused: it would trust 16 million hosts where one was probably meant.
-func network(s string) (netip.Prefix, error) {
-	if !strings.Contains(s, "/") {
-		a, err := netip.ParseAddr(s)
-		if err != nil || a.Zone() != "" {
-			return netip.Prefix{}, errNoNetwork
-		}
-		return a.Prefix(a.BitLen())
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil || p != p.Masked() {
-		return netip.Prefix{}, errNoNetwork
-	}
-	return p, nil
-}
-
 // display shows a decoded value without its secrets.
 func (e entry) display(value any) string {
 	switch v := value.(type) {
@@ -291,12 +250,6 @@ func (e entry) display(value any) string {
 		return compact(v)
 	case []string:
 		return strings.Join(v, ",")
-	case []netip.Prefix:
-		items := make([]string, len(v))
-		for i, p := range v {
-			items[i] = p.String()
-		}
-		return strings.Join(items, ",")
 	}
 	return fmt.Sprint(value)
 }
