@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/lib/pq"
 
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
@@ -134,28 +133,44 @@ func (l *Log) Publish(ctx context.Context, tx *db.Tx, events ...Event) error {
 			causes[i] = origin.CausationID.String()
 		}
 	}
-	if _, err := tx.Exec(ctx, publishSQL, pq.Array(ids), pq.Array(types), pq.Array(versions), pq.Array(subjects), pq.Array(sequences),
-		tx.Now, pq.Array(correlations), pq.Array(causes), pq.Array(traces), id.Actor, pq.Array(data)); err != nil {
+	args := []any{
+		db.Array(ids), db.Array(types), db.Array(versions), db.Array(subjects), db.Array(sequences), db.Array(correlations), db.Array(causes), db.Array(traces), db.Array(data),
+		tx.Now, id.Actor,
+	}
+	query := publishMany
+	if n == 1 {
+		args = []any{ids[0], types[0], versions[0], subjects[0], sequences[0], correlations[0], causes[0], traces[0], data[0], tx.Now, id.Actor}
+		query = publishOne
+	}
+	if _, err := tx.Exec(ctx, query, args...); err != nil {
 		return fmt.Errorf("publish %s: %w", types[0], err)
 	}
 	tx.AfterCommit(func() { l.published(types) })
 	return nil
 }
 
-// The fence is taken before the first seq is drawn: see platform.fence().
-const publishSQL = db.Keep + `
+// One fact and many differ in where the rows come from. It matters: PostgreSQL never
+// keeps the plan of an array, because it believes to know better each time.
+const (
+	publishOne  = publish + `(values ($1::uuid, $2::text, $3::smallint, $4::text, $5::bigint, $6::text, $7::text, $8::text, $9::json, 1))` + deliver
+	publishMany = publish + `unnest($1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::json[]) with ordinality` + deliver
+
+	// The fence is taken before the first seq is drawn: see platform.fence().
+	publish = db.Keep + `
 with fence as materialized (select platform.fence()),
 facts as (
     insert into platform.event (id, type, version, subject, sequence, occurred_at, correlation_id, causation_id, traceparent, actor, data)
-    select f.id, f.type, f.version, f.subject, f.sequence, $6, f.correlation_id, nullif(f.causation_id, '')::uuid, f.traceparent, $10, f.data
-    from fence, unnest($1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::bigint[], $7::text[], $8::text[], $9::text[], $11::json[])
-         with ordinality f(id, type, version, subject, sequence, correlation_id, causation_id, traceparent, data, position)
+    select f.id, f.type, f.version, f.subject, f.sequence, $10, f.correlation_id, nullif(f.causation_id, '')::uuid, f.traceparent, $11, f.data
+    from fence, `
+
+	deliver = ` f(id, type, version, subject, sequence, correlation_id, causation_id, traceparent, data, position)
     order by f.position
     returning seq, recorded_at, type, subject
 )
 insert into platform.delivery (consumer, part, seq, recorded_at, subject)
 select s.consumer, s.part, f.seq, f.recorded_at, f.subject
 from facts f join platform.subscription s on s.topic = f.type and s.part = (hashtext(f.subject) & 2147483647) % s.parts`
+)
 
 func versionOf(e Event) int {
 	if v, ok := e.(Versioned); ok {
