@@ -5,9 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,12 +27,14 @@ type database struct {
 	app   string // DSN of the application's role
 	owner string // DSN of the owner, for migrations; empty when nobody told
 
+	pooled  bool // a PgBouncer stands before app
 	log     *slog.Logger
 	options pgcluster.Options
 
-	mu      sync.Mutex
-	cluster *pgcluster.Cluster // nil when the database is not ours
-	stopped bool
+	mu       sync.Mutex
+	cluster  *pgcluster.Cluster // nil when the database is not ours
+	attached bool               // another process runs it
+	stopped  bool
 }
 
 const (
@@ -39,28 +42,65 @@ const (
 	databaseName = "fusion"
 )
 
+func clusterDir(cfg config.Config) string { return filepath.Join(cfg.Data.Dir, "postgres") }
+
 // openDatabase finds the database or starts it. With attach, a cluster that another
 // process runs will do: for commands beside a running shop.
 func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, progress func(string), attach bool) (*database, error) {
 	if !cfg.Database.URL.IsZero() {
-		return &database{app: cfg.Database.URL.Reveal(), owner: cfg.Database.MigrateURL.Reveal(), log: log}, nil
+		return &database{app: cfg.Database.URL.Reveal(), owner: cfg.Database.MigrateURL.Reveal(), pooled: cfg.Database.Pooled, log: log}, nil
 	}
-	dir := filepath.Join(cfg.Data.Dir, "postgres")
-	if attach {
-		if c, err := pgcluster.Attach(dir); err == nil {
-			return privateDatabase(ctx, c, pgcluster.Options{}, log)
-		}
-	}
-	options := pgcluster.Options{Dir: dir, Log: log, Progress: progress}
-	c, err := pgcluster.Start(ctx, options)
+	options := pgcluster.Options{Dir: clusterDir(cfg), Log: log, Progress: progress}
+	c, attached, err := startCluster(ctx, options, attach)
 	if err != nil {
-		return nil, err
+		return nil, inUse(cfg, err)
 	}
 	d, err := privateDatabase(ctx, c, options, log)
 	if err != nil {
 		return nil, errors.Join(err, c.Stop(ctx))
 	}
+	d.attached = attached
 	return d, nil
+}
+
+// patience with a folder whose owner is starting or stopping just now.
+const patience = 10 * time.Second
+
+func startCluster(ctx context.Context, o pgcluster.Options, attach bool) (c *pgcluster.Cluster, attached bool, err error) {
+	if !attach {
+		c, err = pgcluster.Start(ctx, o)
+		return c, false, err
+	}
+	deadline := time.After(patience)
+	for {
+		if c, err := pgcluster.Attach(o.Dir); err == nil {
+			return c, true, nil
+		}
+		c, err := pgcluster.Start(ctx, o)
+		if !errors.Is(err, pgcluster.ErrInUse) {
+			return c, false, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		case <-deadline:
+			return nil, false, err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func inUse(cfg config.Config, err error) error {
+	if errors.Is(err, pgcluster.ErrInUse) {
+		return fmt.Errorf("%w.\nA shop runs in %s already: stop it first, or use another folder (--data)", err, cfg.Data.Dir)
+	}
+	return err
+}
+
+// hasCluster tells whether there is a private cluster to attach to or to start again.
+func hasCluster(cfg config.Config) bool {
+	_, err := os.Stat(filepath.Join(clusterDir(cfg), "pgdata", "PG_VERSION"))
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // privateDatabase makes, in a cluster of ours, the owner and the database.
@@ -146,64 +186,135 @@ func (d *database) close(ctx context.Context) error {
 // prepare brings the schema up to date where it may, and refuses to go on with a
 // schema that this program does not know or a role that row-level security does not bind.
 func (d *database) prepare(ctx context.Context, autoMigrate bool, names []string) (applied int, err error) {
-	if autoMigrate && d.owner != "" {
+	switch {
+	case d.owner == "":
+	case autoMigrate:
 		if applied, err = d.migrate(ctx, names); err != nil {
 			return applied, err
 		}
-	}
-	pool, err := sql.Open("postgres", d.app)
-	if err != nil {
-		return applied, fmt.Errorf("open database: %w", err)
-	}
-	defer func() { _ = pool.Close() }()
-	if err := checkRole(ctx, pool, names); err != nil {
-		return applied, err
-	}
-	all, err := migrate.Check(ctx, pool, migrations.FS, names...)
-	if err != nil {
-		return applied, reach(err)
-	}
-	for _, s := range all {
-		if err := s.Err(); err != nil {
-			if errors.Is(err, migrate.ErrBehind) && d.owner == "" {
-				err = fmt.Errorf("%w\nor set FUSION_DATABASE_MIGRATE_URL to the owner's URL, and it happens at start", err)
-			}
+	default:
+		// Asked as the owner, because before the first migration there is no other role.
+		if err := d.current(ctx, d.owner, names); err != nil {
 			return applied, err
 		}
 	}
-	return applied, nil
+	if err := d.checkRole(ctx, names); err != nil {
+		return applied, err
+	}
+	err = d.current(ctx, d.app, names)
+	if errors.Is(err, migrate.ErrBehind) && d.owner == "" {
+		err = fmt.Errorf("%w\nor set FUSION_DATABASE_MIGRATE_URL to the owner's URL, and it happens at start", err)
+	}
+	return applied, err
+}
+
+// answerTimeout is how long a database may take to say anything at all: without it a
+// host that swallows packets holds the start up for minutes.
+const answerTimeout = 10 * time.Second
+
+// status of the schema, asked with the given DSN.
+func (d *database) status(ctx context.Context, dsn string, names []string) (all []migrate.Status, err error) {
+	err = d.ask(ctx, dsn, func(ctx context.Context, pool *sql.DB) error {
+		all, err = migrate.Check(ctx, pool, migrations.FS, names...)
+		return err
+	})
+	return all, err
+}
+
+// current refuses a schema that is not the one this program knows.
+func (d *database) current(ctx context.Context, dsn string, names []string) error {
+	all, err := d.status(ctx, dsn, names)
+	if err != nil {
+		return err
+	}
+	return notCurrent(all)
+}
+
+func notCurrent(all []migrate.Status) error {
+	for _, s := range all {
+		if err := s.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask runs a few short queries.
+func (d *database) ask(ctx context.Context, given string, do func(context.Context, *sql.DB) error) error {
+	dsn, err := db.WithParameters(given)
+	if err != nil {
+		return d.unusable(err, given)
+	}
+	connector, err := pq.NewConnector(dsn)
+	if err != nil {
+		return d.unusable(err, given)
+	}
+	pool := sql.OpenDB(connector)
+	defer func() { _ = pool.Close() }()
+	inTime, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	return d.reach(do(inTime, pool), given)
+}
+
+// pool works on the database as the program does.
+func (d *database) pool(connections int) (*db.DB, error) {
+	return db.Open(db.Options{DSN: d.app, Connections: connections, Pooled: d.pooled})
 }
 
 func (d *database) migrate(ctx context.Context, names []string) (int, error) {
+	// First a question that is answered soon or never; migrations may take their time. When
+	// there is nothing to do, as on most starts, their locks and tables are left alone.
+	if current, err := d.migrated(ctx, names); err != nil || current {
+		return 0, err
+	}
 	runner, err := migrate.Open(d.owner, migrations.FS, names...)
 	if err != nil {
 		return 0, err
 	}
 	applied, err := runner.Up(ctx)
-	return applied, errors.Join(reach(err), runner.Close())
+	return applied, errors.Join(d.mayMigrate(d.reach(err, d.owner)), runner.Close())
 }
 
-var (
-	errRole        = errors.New("the database role could read every tenant's rows")
-	errUnreachable = errors.New("the database cannot be reached")
-)
+// migrated tells whether the schema is current, and the role that works on it is there: a
+// backup that is restored into another server brings the one without the other.
+func (d *database) migrated(ctx context.Context, names []string) (yes bool, err error) {
+	err = d.ask(ctx, d.owner, func(ctx context.Context, pool *sql.DB) error {
+		all, err := migrate.Check(ctx, pool, migrations.FS, names...)
+		if err != nil || notCurrent(all) != nil {
+			return err
+		}
+		return pool.QueryRowContext(ctx, `select exists (select from pg_roles where rolname = $1)`, migrate.AppRole).Scan(&yes)
+	})
+	return yes, err
+}
+
+// mayMigrate explains a refusal that is about who migrates.
+func (d *database) mayMigrate(err error) error {
+	if pe, ok := errors.AsType[*pq.Error](err); ok && pe.Code == "42501" {
+		return fmt.Errorf("%w\nMigrations need the owner of the database: put its URL into FUSION_DATABASE_MIGRATE_URL", err)
+	}
+	return err
+}
+
+var errRole = errors.New("the database role could read every tenant's rows")
 
 // checkRole refuses a role that row-level security does not bind: with it, one forgotten
 // condition would show one merchant's data to another.
-func checkRole(ctx context.Context, pool *sql.DB, names []string) error {
+func (d *database) checkRole(ctx context.Context, names []string) error {
 	var (
 		role                 string
 		super, bypass, owner bool
 	)
-	err := pool.QueryRowContext(ctx, `
-		select current_user, r.rolsuper, r.rolbypassrls, exists (
-			select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-			where n.nspname = any($1) and c.relkind in ('r', 'p') and pg_has_role(current_user, c.relowner, 'member'))
-		from pg_roles r where r.rolname = current_user`, pq.Array(append([]string{"platform"}, names...))).Scan(&role, &super, &bypass, &owner)
-	if err != nil {
-		return reach(fmt.Errorf("check database role: %w", err))
+	if err := d.ask(ctx, d.app, func(ctx context.Context, pool *sql.DB) error {
+		return pool.QueryRowContext(ctx, `
+			select current_user, r.rolsuper, r.rolbypassrls, exists (
+				select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+				where n.nspname = any($1) and c.relkind in ('r', 'p') and pg_has_role(current_user, c.relowner, 'member'))
+			from pg_roles r where r.rolname = current_user`, pq.Array(append([]string{"platform"}, names...))).Scan(&role, &super, &bypass, &owner)
+	}); err != nil {
+		return err
 	}
-	why := ""
+	var why string
 	switch {
 	case super:
 		why = "is a superuser"
@@ -216,21 +327,4 @@ func checkRole(ctx context.Context, pool *sql.DB, names []string) error {
 	}
 	return fmt.Errorf("%w: %s %s.\nConnect as %s, which `fusion migrate up` makes (give it a password: alter role %s password '…'),\nand put the URL of %s into FUSION_DATABASE_MIGRATE_URL",
 		errRole, role, why, migrate.AppRole, migrate.AppRole, role)
-}
-
-// reach says of an error what an operator has to look at.
-func reach(err error) error {
-	if err == nil {
-		return nil
-	}
-	pe, ok := errors.AsType[*pq.Error](err)
-	switch {
-	case db.IsOutage(err), strings.Contains(err.Error(), "no such host"):
-		return fmt.Errorf("%w: %w\nIs it running, and is FUSION_DATABASE_URL right?", errUnreachable, err)
-	case ok && (pe.Code == "28P01" || pe.Code == "28000"):
-		return fmt.Errorf("%w: %w\nThe role or its password in FUSION_DATABASE_URL is wrong", errUnreachable, err)
-	case ok && pe.Code == "3D000":
-		return fmt.Errorf("%w: %w\nThe database named in FUSION_DATABASE_URL does not exist: create it first", errUnreachable, err)
-	}
-	return err
 }

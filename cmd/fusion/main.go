@@ -18,7 +18,7 @@ func main() {
 		<-ctx.Done()
 		stop() // the second signal ends the program at once
 	}()
-	p := &program{version: version, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ()}
+	p := &program{version: version, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ()}
 	code := p.run(ctx, os.Args)
 	stop()
 	os.Exit(code)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,14 +31,25 @@ func moduleNames() []string {
 	return names
 }
 
-// selected is the part of the modules that a process runs; none named means all.
-func selected(names []string) (func(app.Kit) []app.Module, error) {
+var errNoModule = errors.New("there is no module")
+
+// chosen are the names of the modules that a process runs; none named means all.
+func chosen(names []string) ([]string, error) {
+	all := moduleNames()
 	for _, n := range names {
-		if !slices.Contains(moduleNames(), n) {
-			return nil, fmt.Errorf("there is no module %s; the modules are %s", n, strings.Join(moduleNames(), ", "))
+		if !slices.Contains(all, n) {
+			return nil, fmt.Errorf("%w %s; the modules are %s", errNoModule, n, strings.Join(all, ", "))
 		}
 	}
+	if len(names) == 0 {
+		return all, nil
+	}
+	return slices.DeleteFunc(all, func(n string) bool { return !slices.Contains(names, n) }), nil
+}
+
+// selected is the part of the modules that a process runs.
+func selected(names []string) func(app.Kit) []app.Module {
 	return func(k app.Kit) []app.Module {
-		return slices.DeleteFunc(modules(k), func(m app.Module) bool { return len(names) > 0 && !slices.Contains(names, m.Name()) })
-	}, nil
+		return slices.DeleteFunc(modules(k), func(m app.Module) bool { return !slices.Contains(names, m.Name()) })
+	}
 }

@@ -7,13 +7,53 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
 )
+
+func (p *program) serveCommand() *cli.Command {
+	c := leaf("serve", "Run the shop: API, event handlers and jobs", "", p.serve, settings())
+	c.Description = "Without --database-url the shop runs a PostgreSQL of its own in the data folder.\n" +
+		"Stop it with Ctrl-C or SIGTERM: requests and events in hand are finished first."
+	return c
+}
+
+func (p *program) serve(ctx context.Context, cmd *cli.Command) error {
+	loaded, err := p.load(cmd)
+	if err != nil {
+		return err
+	}
+	cfg := loaded.Config
+	log := p.logger(cfg.Log, levelOf(cfg.Log))
+	warnOfWeakKey(ctx, cfg, log)
+	s, err := open(ctx, cfg, log, p.version, logged{log})
+	if err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "listening", "addr", s.ln.Addr().String(), "modules", strings.Join(s.modules, ","), "bus", cfg.Bus.Driver, "version", p.version)
+	if err := s.run(ctx); err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "stopped")
+	return nil
+}
+
+// weakKey is what a bootstrap key should not be shorter than: 24 characters of base64 are
+// 144 bits.
+const weakKey = 24
+
+func warnOfWeakKey(ctx context.Context, cfg config.Config, log *slog.Logger) {
+	if n := len(cfg.Bootstrap.Key.Reveal()); n > 0 && n < weakKey {
+		log.WarnContext(ctx, "FUSION_BOOTSTRAP_KEY is short enough to be guessed; use a longer one, such as from: openssl rand -base64 32", "characters", n, "advised", weakKey)
+	}
+}
 
 // shop is a started program: database, modules, listeners.
 type shop struct {
@@ -22,7 +62,25 @@ type shop struct {
 	db      *database
 	app     *app.App
 	ln      net.Listener
-	applied int // migrations
+	modules []string
+}
+
+// progress hears how a start goes on.
+type progress interface {
+	working(step string) // on PostgreSQL, as pgcluster.Options.Progress
+	database(d *database, took time.Duration)
+	migrated(applied int, took time.Duration)
+}
+
+// logged is the progress of a server: what it changed is worth a line.
+type logged struct{ log *slog.Logger }
+
+func (logged) working(string)                    {}
+func (logged) database(*database, time.Duration) {}
+func (l logged) migrated(applied int, took time.Duration) {
+	if applied > 0 {
+		l.log.Info("migrations applied", "count", applied, "took", took)
+	}
 }
 
 var errPortTaken = errors.New("the address is taken")
@@ -30,54 +88,89 @@ var errPortTaken = errors.New("the address is taken")
 // listen comes first: a port that is taken is found before anything is started.
 func listen(ctx context.Context, addr string) (net.Listener, error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%w: another program listens on %s.\nStop it, or choose another address: --addr 127.0.0.1:8081", errPortTaken, addr)
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%w: another program listens on %s.\nStop it, or choose another address, as with --addr 127.0.0.1:8081", errPortTaken, addr)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("this account may not listen on %s, since ports below 1024 are reserved.\nChoose another address, as with --addr 127.0.0.1:8080", addr)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("this machine does not have the address of %s.\nChoose another, as with --addr 127.0.0.1:8080, or 0.0.0.0:8080 for all it has", addr)
+	case err != nil:
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
 	return ln, nil
 }
 
 // open starts the database, brings the schema up to date and mounts the modules.
-func open(ctx context.Context, cfg config.Config, log *slog.Logger, version string, progress func(string)) (s *shop, err error) {
-	chosen, err := selected(cfg.Modules)
-	if err != nil {
+func open(ctx context.Context, cfg config.Config, log *slog.Logger, version string, tell progress) (s *shop, err error) {
+	s = &shop{cfg: cfg, log: log}
+	if s.modules, err = chosen(cfg.Modules); err != nil {
 		return nil, err
 	}
-	s = &shop{cfg: cfg, log: log}
 	if s.ln, err = listen(ctx, cfg.HTTP.Addr); err != nil {
 		return nil, err
 	}
-	if s.db, err = openDatabase(ctx, cfg, log, progress, false); err != nil {
+	started := time.Now()
+	if s.db, err = openDatabase(ctx, cfg, log, tell.working, false); err != nil {
 		return nil, errors.Join(err, s.ln.Close())
 	}
-	names := cfg.Modules
-	if len(names) == 0 {
-		names = moduleNames()
-	}
-	if s.applied, err = s.db.prepare(ctx, cfg.Database.AutoMigrate, names); err == nil {
-		s.app, err = app.New(appOptions(cfg, s.db.app, log, version), chosen)
-	}
-	if err != nil {
+	tell.database(s.db, time.Since(started))
+	if err = s.mount(ctx, version, tell); err != nil {
 		return nil, errors.Join(err, s.ln.Close(), s.db.close(ctx))
 	}
 	return s, nil
 }
 
+// mount brings the schema up to date and mounts the modules.
+func (s *shop) mount(ctx context.Context, version string, tell progress) error {
+	started := time.Now()
+	applied, err := s.db.prepare(ctx, s.cfg.Database.AutoMigrate, s.modules)
+	if err != nil {
+		return err
+	}
+	tell.migrated(applied, time.Since(started))
+	s.app, err = app.New(appOptions(s.cfg, s.db.app, s.log, version), selected(s.modules))
+	return err
+}
+
 func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string) app.Options {
 	return app.Options{
-		DatabaseURL: dsn, APIConnections: cfg.Database.APIConnections, BusConnections: cfg.Database.BusConnections,
+		DatabaseURL: dsn, Pooled: cfg.Database.Pooled, APIConnections: cfg.Database.APIConnections, BusConnections: cfg.Database.BusConnections,
 		BootstrapKey: cfg.Bootstrap.Key.Reveal(), Version: version, Drain: cfg.Shutdown.Timeout, Log: log,
 	}
 }
 
+var errUnclean = errors.New("the stop was not clean")
+
 // run answers until ctx ends, then stops everything in order.
 func (s *shop) run(ctx context.Context) error {
 	stopOps := s.ops(ctx)
-	go s.db.keep(ctx)
+	kept, letGo := context.WithCancel(ctx)
+	go s.db.keep(kept)
 	err := s.app.Serve(ctx, s.ln)
-	return errors.Join(reach(err), stopOps(), s.app.Close(), s.db.close(ctx))
+	letGo()
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || db.IsOutage(err)) {
+		s.log.DebugContext(ctx, "stopped in the middle of something", "err", err) // which was told to stop, as we were
+		err = nil
+	}
+	err = errors.Join(s.db.reach(err, s.db.app), stopOps(), s.app.Close(), s.db.close(ctx))
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", errUnclean, err)
+	}
+	return err
+}
+
+// url is where this machine finds the shop.
+func (s *shop) url() string { return urlOf(s.ln.Addr().String()) }
+
+// urlOf is where this machine finds what listens on addr: an address that means all of
+// the machine's is no place to go to.
+func urlOf(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		addr = net.JoinHostPort("127.0.0.1", port)
+	}
+	return "http://" + addr
 }
 
 // ops serves metrics on a listener of their own. The shop does not depend on it: when
@@ -102,21 +195,8 @@ func (s *shop) ops(ctx context.Context) (stop func() error) {
 	return srv.Close
 }
 
-// private tells that the database is the shop's own cluster.
-func (s *shop) private() bool { return s.db.cluster != nil }
-
 func isLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	ip := net.ParseIP(host)
 	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
-}
-
-// isTerminal decides between a log for people and one for machines.
-func isTerminal(f any) bool {
-	file, ok := f.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/platform/config"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+)
+
+//go:embed demo/products.json
+var demoFile []byte
+
+// demoProduct is the body of a request to create it.
+type demoProduct struct {
+	SKU         string `json:"sku"`
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	Price       string `json:"price"`
+	Currency    string `json:"currency"`
+	Inventory   int64  `json:"inventory"`
+}
+
+// demoCatalog is n products: those of the file, then editions of them.
+func demoCatalog(n int) ([]demoProduct, error) {
+	var file []demoProduct
+	if err := json.Unmarshal(demoFile, &file); err != nil {
+		return nil, fmt.Errorf("read the demo catalog: %w", err)
+	}
+	if n == 0 {
+		return file, nil
+	}
+	products := make([]demoProduct, n)
+	for i := range products {
+		products[i] = file[i%len(file)]
+		if edition := i/len(file) + 1; edition > 1 {
+			products[i].SKU += "-" + strconv.Itoa(edition)
+			products[i].Name += ", Edition " + strconv.Itoa(edition)
+		}
+	}
+	return products, nil
+}
+
+func (p *program) seedCommand() *cli.Command {
+	c := leaf("seed", "Fill the shop with a demo catalog; what is there already is left alone", "", p.seed, []cli.Flag{
+		&cli.IntFlag{Name: "products", Usage: "Make `N` products: beyond the 60 there are, editions of them", DefaultText: "60"},
+	}, jsonFlag(), settings("data", "database.url", "database.migrate_url", "database.auto_migrate"))
+	c.Description = "The products go through the same requests as a merchant's own. A running shop sees them at once."
+	return c
+}
+
+const mostProducts = 100_000
+
+func (p *program) seed(ctx context.Context, cmd *cli.Command) error {
+	n := cmd.Int("products")
+	if cmd.IsSet("products") && (n < 1 || n > mostProducts) {
+		return usageError(fmt.Sprintf("--products takes a number from 1 to %d", mostProducts))
+	}
+	products, err := demoCatalog(n)
+	if err != nil {
+		return err
+	}
+	loaded, err := p.load(cmd)
+	if err != nil {
+		return err
+	}
+	created, err := p.seedInto(ctx, loaded.Config, products)
+	if err != nil {
+		return err
+	}
+	return p.show(cmd, map[string]int{"products": len(products), "created": created, "kept": len(products) - created}, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "Demo catalog: %s, %d new, %d there already.\n", count(int64(len(products)), "product"), created, len(products)-created)
+	})
+}
+
+// seedInto runs a shop of its own beside a running one, or without, for as long as it takes.
+func (p *program) seedInto(ctx context.Context, cfg config.Config, products []demoProduct) (created int, err error) {
+	key := config.NewSecret(rand.Text() + rand.Text()) // of this process; stored nowhere
+	cfg.Bootstrap.Key, cfg.Modules, cfg.Ops.Addr = key, nil, ""
+	log := p.quietLogger(cfg.Log)
+	s := &shop{cfg: cfg, log: log, modules: moduleNames()}
+	if s.ln, err = listen(ctx, "127.0.0.1:0"); err != nil {
+		return 0, err
+	}
+	if s.db, err = openDatabase(ctx, cfg, log, p.waiting, true); err != nil {
+		return 0, errors.Join(err, s.ln.Close())
+	}
+	// The schema of a running shop is that shop's to change.
+	s.cfg.Database.AutoMigrate = cfg.Database.AutoMigrate && !s.db.attached
+	if err := s.mount(ctx, p.version, logged{log}); err != nil {
+		return 0, errors.Join(err, s.ln.Close(), s.db.close(ctx))
+	}
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(running) }()
+	c := s.client(key.Reveal())
+	if created, err = c.seed(running, products, p.counting()); err == nil {
+		err = s.settled(running)
+	}
+	c.close()
+	stop()
+	return created, errors.Join(err, <-ended)
+}
+
+// counting shows on a terminal how far it is.
+func (p *program) counting() func(done, of int) {
+	if !isTerminal(p.stderr) {
+		return func(int, int) {}
+	}
+	return func(done, of int) {
+		_, _ = fmt.Fprintf(p.stderr, "\r  … demo catalog %d of %d\x1b[K", done, of)
+		if done == of {
+			_, _ = fmt.Fprint(p.stderr, "\r\x1b[K")
+		}
+	}
+}
+
+// settled waits until the consumers of new products have caught up: then these have their
+// stock. What fails for a reason of its own is not waited for.
+func (s *shop) settled(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(25 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		list, err := event.Backlogs(ctx, s.app.DB())
+		if err != nil {
+			return fmt.Errorf("wait for the stock: %w", err)
+		}
+		busy := false
+		for _, b := range list {
+			busy = busy || b.Topic == catalogapi.ProductCreated{}.EventType() && b.Waiting > b.Failing
+		}
+		if !busy {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the stock: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
