@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/google/uuid"
@@ -72,6 +73,14 @@ func (c *cache) drop(tenant uuid.UUID) {
 	}
 }
 
+// distrust forgets everything of a merchant when two readers disagree: a change came
+// between them that was not heard of yet. Whoever saw what is new must not see again
+// what is old.
+func (c *cache) distrust(s *shop) {
+	s.generation++
+	c.empty(s)
+}
+
 func (c *cache) empty(s *shop) {
 	for key, r := range s.pages {
 		c.bytes -= len(key) + len(r.JSON)
@@ -99,25 +108,28 @@ func (c *cache) page(tenant uuid.UUID, key string) (httpx.Rendered, bool) {
 	return r, ok
 }
 
-func (c *cache) keepPage(tenant uuid.UUID, generation uint64, key string, r httpx.Rendered) {
+// keepPage reports whether r may be shown: false when a change has overtaken it.
+func (c *cache) keepPage(tenant uuid.UUID, generation uint64, key string, r httpx.Rendered) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.shops[tenant]
-	if !c.hears || s.generation != generation {
-		return
-	}
-	if _, known := s.pages[key]; known {
-		return // another reader was faster
+	if s.generation != generation {
+		return false
 	}
 	size := len(key) + len(r.JSON)
-	if size > maxPageBytes {
-		return
+	kept, known := s.pages[key]
+	switch {
+	case known && kept.Tag != r.Tag:
+		c.distrust(s)
+	case known || !c.hears || size > maxPageBytes:
+	default:
+		if c.bytes+size > maxPageBytes {
+			c.full()
+		}
+		c.bytes += size
+		s.pages[key] = r
 	}
-	if c.bytes+size > maxPageBytes {
-		c.full()
-	}
-	c.bytes += size
-	s.pages[key] = r
+	return true
 }
 
 // offersOf returns what is known of the SKUs, and the SKUs to look up.
@@ -147,6 +159,12 @@ func (c *cache) keepOffers(tenant uuid.UUID, generation uint64, offers map[strin
 	}
 	if c.offers+len(offers) > maxOffers {
 		c.full()
+	}
+	for sku, o := range offers {
+		if kept, known := s.offers[sku]; known && !slices.Equal(kept.Prices, o.Prices) {
+			c.distrust(s)
+			return
+		}
 	}
 	c.offers -= len(s.offers)
 	maps.Copy(s.offers, offers)

@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
@@ -30,18 +28,7 @@ type createBody struct {
 // Check finds what the schema cannot say.
 func (b *createBody) Check() []fault.Field {
 	_, fields := b.Price.Amount(b.Currency, "/price", "/currency")
-	return append(fields, line("/name", b.Name)...)
-}
-
-// line refuses names that show as nothing or break a layout.
-func line(pointer, text string) []fault.Field {
-	if text != "" && strings.TrimSpace(text) == "" {
-		return []fault.Field{{Pointer: pointer, Code: "required", Detail: "must not be blank"}}
-	}
-	if strings.ContainsFunc(text, unicode.IsControl) {
-		return []fault.Field{{Pointer: pointer, Code: "invalid_text", Detail: "must be one line without control characters"}}
-	}
-	return nil
+	return append(fields, httpx.Line("/name", b.Name)...)
 }
 
 type createInput struct{ httpx.JSON[createBody] }
@@ -115,21 +102,29 @@ func cached[T httpx.Tagged](ctx context.Context, c *cache, key string, make func
 	if err != nil {
 		return httpx.Cached[T]{}, err
 	}
-	if r, ok := c.page(id.Tenant, key); ok {
-		return httpx.Cached[T]{Rendered: r}, nil
+	// A result that a change has overtaken is not shown: the next reader could get an older
+	// one that was kept since. A rush of changes must not hold a reader for ever.
+	for attempt := 1; ; attempt++ {
+		if r, ok := c.page(id.Tenant, key); ok {
+			return httpx.Cached[T]{Rendered: r}, nil
+		}
+		generation := c.enter(id.Tenant)
+		out, err := make()
+		if err != nil {
+			return httpx.Cached[T]{}, err
+		}
+		r, err := httpx.Render(out)
+		if err != nil {
+			return httpx.Cached[T]{}, err
+		}
+		if c.keepPage(id.Tenant, generation, key, r) || attempt == maxReads {
+			return httpx.Cached[T]{Rendered: r}, nil
+		}
 	}
-	generation := c.enter(id.Tenant)
-	out, err := make()
-	if err != nil {
-		return httpx.Cached[T]{}, err
-	}
-	r, err := httpx.Render(out)
-	if err != nil {
-		return httpx.Cached[T]{}, err
-	}
-	c.keepPage(id.Tenant, generation, key, r)
-	return httpx.Cached[T]{Rendered: r}, nil
 }
+
+// maxReads bounds how often one request reads anew what changed meanwhile.
+const maxReads = 3
 
 type listInput struct {
 	httpx.Page
@@ -205,7 +200,7 @@ type updateBody struct {
 // Check finds what the schema cannot say.
 func (b *updateBody) Check() (fields []fault.Field) {
 	if b.Name != nil {
-		fields = append(fields, line("/name", *b.Name)...)
+		fields = append(fields, httpx.Line("/name", *b.Name)...)
 	}
 	if b.Currency != nil && b.Price == nil {
 		fields = append(fields, fault.Field{Pointer: "/price", Code: "required", Detail: "is required with a currency"})

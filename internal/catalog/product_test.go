@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 )
 
@@ -196,7 +197,7 @@ var _ = Describe("the description of a product", func() {
 var _ = Describe("the name of a product", func() {
 	DescribeTable("is one line that shows", func(name, code string) {
 		var codes []string
-		for _, f := range line("/name", name) {
+		for _, f := range httpx.Line("/name", name) {
 			Expect(f.Pointer).To(Equal("/name"))
 			codes = append(codes, f.Code)
 		}
@@ -207,7 +208,9 @@ var _ = Describe("the name of a product", func() {
 		Entry("none, which the schema refuses", "", ""),
 		Entry("blanks", "  ", "required"),
 		Entry("blanks of another kind", "\u00a0\u2003", "required"),
+		Entry("characters that show as nothing", "\u200b\ufeff", "required"),
 		Entry("two lines", "Blue\nmug", "invalid_text"),
+		Entry("two lines, otherwise", "Blue\u2028mug", "invalid_text"),
 		Entry("a tab", "Blue\tmug", "invalid_text"),
 		Entry("an escape sequence", "Blue\x1b[31m", "invalid_text"),
 	)

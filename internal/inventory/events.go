@@ -67,6 +67,7 @@ func (s *service) onOrderCreated(ctx context.Context, tx *db.Tx, batch []event.R
 		before[sku] = *l
 	}
 	held := make([]holding, 0, len(fresh))
+	lowBy := map[string]event.Received[ordersapi.OrderCreated]{} // the order that made a SKU run low
 	var facts []event.Event
 	for _, r := range fresh {
 		d := demandOf(r.Fact)
@@ -77,6 +78,11 @@ func (s *service) onOrderCreated(ctx context.Context, tx *db.Tx, batch []event.R
 		held = append(held, holding{d, len(short) == 0})
 		if len(short) == 0 {
 			facts = append(facts, event.Because(r, reserved(d)))
+			for _, i := range d.Items {
+				if _, known := lowBy[i.SKU]; !known && ranLow(before[i.SKU], *levels[i.SKU]) {
+					lowBy[i.SKU] = r
+				}
+			}
 		} else {
 			facts = append(facts, event.Because(r, insufficient(d, short)))
 		}
@@ -88,7 +94,7 @@ func (s *service) onOrderCreated(ctx context.Context, tx *db.Tx, batch []event.R
 		}
 		l.Version++
 		if ranLow(before[sku], *l) {
-			facts = append(facts, inventoryapi.LowStock{Level: fact(*l), Threshold: l.LowThreshold})
+			facts = append(facts, event.Because(lowBy[sku], inventoryapi.LowStock{Level: fact(*l), Threshold: l.LowThreshold}))
 		}
 	}
 	if err := s.store.hold(ctx, tx, held); err != nil {

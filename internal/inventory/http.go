@@ -85,9 +85,9 @@ type setBody struct {
 }
 
 type setInput struct {
-	bySKU
 	httpx.IfMatch
 	httpx.JSON[setBody]
+	SKU string `path:"sku" doc:"The SKU"`
 }
 
 func (s *service) handleSet(ctx context.Context, in *setInput) (stockResponse, error) {
@@ -102,10 +102,11 @@ type adjustBody struct {
 
 // Check finds what the schema cannot say.
 func (b *adjustBody) Check() []fault.Field {
+	fields := httpx.Line("/reason", b.Reason)
 	if b.Delta == 0 {
-		return []fault.Field{{Pointer: "/delta", Code: "not_allowed", Detail: "must not be 0"}}
+		fields = append(fields, fault.Field{Pointer: "/delta", Code: "not_allowed", Detail: "must not be 0"})
 	}
-	return nil
+	return fields
 }
 
 func tooMuch(pointer string) fault.Field {
@@ -113,8 +114,8 @@ func tooMuch(pointer string) fault.Field {
 }
 
 type adjustInput struct {
-	bySKU
 	httpx.JSON[adjustBody]
+	SKU string `path:"sku" doc:"The SKU"`
 }
 
 func (s *service) handleAdjust(ctx context.Context, in *adjustInput) (stockResponse, error) {
@@ -136,8 +137,8 @@ type movementResponse struct {
 }
 
 type movementsInput struct {
-	bySKU
 	httpx.Page
+	SKU string `path:"sku" doc:"The SKU"`
 }
 
 type movementPosition struct {

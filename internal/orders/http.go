@@ -218,7 +218,7 @@ type cancelBody struct {
 }
 
 type cancelInput struct {
-	byID
+	ID   string `path:"id"`
 	Body *cancelBody
 }
 

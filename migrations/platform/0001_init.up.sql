@@ -75,7 +75,10 @@ begin
 end $$;
 
 -- The event log: every fact of every module, in the order of seq.
-create sequence platform.event_seq;
+create sequence platform.event_seq minvalue 0;
+-- Draws 0, so that last_value is at all times behind the next event: a sequence that was
+-- never used shows the value that it is going to give.
+select nextval('platform.event_seq');
 create table platform.event (
     tenant_id      uuid        not null default platform.current_tenant(),
     seq            bigint      not null default nextval('platform.event_seq'),
@@ -147,7 +150,7 @@ begin
     perform set_config('app.all_tenants', 'on', true);
     return query select s.consumer, s.part from platform.subscription s
         where exists (select from platform.delivery d
-                      where d.consumer = s.consumer and d.part = s.part and d.parked_at is null and d.available_at <= now());
+                      where d.consumer = s.consumer and d.part = s.part and d.parked_at is null and (d.attempts = 0 or d.available_at <= now()));
     perform set_config('app.all_tenants', 'off', true);
 end $$;
 

@@ -92,10 +92,15 @@ func WithParameters(dsn string) (string, error) {
 	return u.String(), nil
 }
 
-// Close ends all connections.
-func (d *DB) Close() error { return d.pool.Close() }
+// Close ends all connections. That some are gone already is no trouble.
+func (d *DB) Close() error {
+	if err := d.pool.Close(); !isConnectionLoss(err) {
+		return err
+	}
+	return nil
+}
 
-// Pool is for specs and for the few platform queries that have no merchant.
+// Pool is for specs and for telling whether the database answers.
 func (d *DB) Pool() *sqlx.DB { return d.pool }
 
 // Tx is passed to every store method: a function that takes a *Tx takes part in
@@ -222,7 +227,9 @@ func (d *DB) once(ctx context.Context, begin string, fn func(tx *Tx) error) (err
 		return err
 	}
 	tx.cost.Add(1)
-	if _, err := conn.ExecContext(ctx, "commit"); err != nil {
+	// COMMIT alone succeeds in a transaction that has failed, and rolls it back. The empty
+	// SELECT does not: an error that fn has swallowed is not taken for a success.
+	if _, err := conn.ExecContext(ctx, "select; commit"); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	finished = true
@@ -233,11 +240,36 @@ func (d *DB) once(ctx context.Context, begin string, fn func(tx *Tx) error) (err
 }
 
 // begin opens the transaction and names its merchant in one round trip.
+func (d *DB) begin(ctx context.Context, statement string) (*sqlx.Conn, error) {
+	conn, err := d.connect(ctx, func(conn *sqlx.Conn) error {
+		_, err := conn.ExecContext(ctx, statement)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	return conn, nil
+}
+
+// Query reads with one statement that needs no transaction and no merchant.
+func Query[T any](ctx context.Context, d *DB, query string, args ...any) ([]T, error) {
+	var rows []T
+	conn, err := d.connect(ctx, func(conn *sqlx.Conn) error {
+		rows = nil
+		return conn.SelectContext(ctx, &rows, query, args...)
+	})
+	if err != nil {
+		return nil, Explain(ctx, err)
+	}
+	return rows, Explain(ctx, ignoreGone(conn.Close()))
+}
+
+// connect takes a connection and makes its first use.
 //
 // A connection that died in the pool (the server was restarted) only shows at
 // its first use. Nothing has happened by then, so the next one is tried, until a
 // fresh one had to be dialled.
-func (d *DB) begin(ctx context.Context, statement string) (*sqlx.Conn, error) {
+func (d *DB) connect(ctx context.Context, use func(*sqlx.Conn) error) (*sqlx.Conn, error) {
 	acquire, cancel := context.WithTimeout(ctx, acquireTimeout)
 	defer cancel()
 	for attempt := 0; ; attempt++ {
@@ -248,13 +280,13 @@ func (d *DB) begin(ctx context.Context, statement string) (*sqlx.Conn, error) {
 			}
 			return nil, fmt.Errorf("connect: %w", err)
 		}
-		_, err = conn.ExecContext(ctx, statement)
+		err = use(conn)
 		if err == nil {
 			return conn, nil
 		}
 		discard(conn)
 		if attempt > d.pool.Stats().MaxOpenConnections || !isConnectionLoss(err) {
-			return nil, fmt.Errorf("begin: %w", err)
+			return nil, err
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 
 	"github.com/lib/pq"
@@ -44,6 +45,20 @@ func IsOutage(err error) bool {
 }
 
 const queryCanceled = "57014"
+
+// IsShortage reports that the server answers, and refuses for a reason that lies
+// outside of the statement: no space, no memory, a lock that nobody gave back, a
+// shutdown. A statement that took longer than it may is not among them.
+func IsShortage(err error) bool {
+	pe, ok := errors.AsType[*pq.Error](err)
+	return ok && unavailable(pe) && pe.Code != queryCanceled
+}
+
+// Text makes any string one that PostgreSQL can store: error messages quote what
+// they were given.
+func Text(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
 
 func isConnectionLoss(err error) bool {
 	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) ||

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"time"
 
@@ -55,6 +56,9 @@ type Bus struct {
 	Backoff func(failures int) time.Duration
 	// BatchTimeout bounds one batch, and with it how long a stop takes.
 	BatchTimeout time.Duration
+	// Poll is how soon deliveries are found that no commit of this process announced:
+	// another replica's, and those whose back-off is over.
+	Poll time.Duration
 
 	db        *db.DB
 	log       *slog.Logger
@@ -70,7 +74,7 @@ type Observer func(consumer string, handled, failed, parked int, took time.Durat
 // NewBus makes a bus on a pool of its own, so that neither the requests nor the
 // consumers can take all connections from each other.
 func NewBus(d *db.DB, l *Log, log *slog.Logger, observe Observer) *Bus {
-	b := &Bus{Backoff: backoff, BatchTimeout: batchTimeout, db: d, log: log, observe: observe}
+	b := &Bus{Backoff: backoff, BatchTimeout: batchTimeout, Poll: pollInterval, db: d, log: log, observe: observe}
 	if observe == nil {
 		b.observe = func(string, int, int, int, time.Duration) {}
 	}
@@ -106,7 +110,7 @@ func (c *consumer) alert() {
 func On[T Event](b *Bus, name string, h func(ctx context.Context, tx *db.Tx, r Received[T]) error) {
 	OnBatch(b, name, func(ctx context.Context, tx *db.Tx, batch []Received[T]) error {
 		for _, r := range batch {
-			if err := h(ctx, tx, r); err != nil {
+			if err := h(WithOrigin(ctx, Origin{r.CorrelationID, &r.ID, r.Traceparent}), tx, r); err != nil {
 				return err
 			}
 		}
@@ -142,6 +146,9 @@ func OnBatch[T Event](b *Bus, name string, h func(ctx context.Context, tx *db.Tx
 // the batches in hand.
 func (b *Bus) Run(ctx context.Context) error {
 	if err := b.subscribe(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop before it began
+		}
 		return err
 	}
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: b.BatchTimeout + time.Second}, watermill.NewSlogLoggerWithLevelMapping(
@@ -182,7 +189,7 @@ func handler(c *consumer) message.NoPublishHandlerFunc {
 		}
 		first := w.events[0]
 		ctx := identity.With(m.Context(), identity.Identity{Tenant: first.TenantID, Actor: "system:" + c.name})
-		if len(w.events) == 1 {
+		if len(w.events) == 1 { // a batch of more says so itself: Because
 			ctx = WithOrigin(ctx, Origin{first.CorrelationID, &first.ID, first.Traceparent})
 		}
 		return c.handle(ctx, w.tx, w.events)
@@ -203,10 +210,8 @@ func outcome(next message.HandlerFunc) message.HandlerFunc {
 // fastest on a small machine; a larger one raises it in the subscription table.
 const parts = 1
 
-// subscribe makes sure that the log feeds every consumer. A consumer that is new
-// gets all facts of its topic since the beginning. The lock waits for publishers
-// that read the old list and keeps new ones out, so no fact falls between the
-// backlog and the subscription.
+// subscribe makes sure that the log feeds every consumer. It waits for a database that
+// does not answer, as everything after it does.
 func (b *Bus) subscribe(ctx context.Context) error {
 	seen := map[string]bool{}
 	for _, c := range b.consumers {
@@ -214,51 +219,101 @@ func (b *Bus) subscribe(ctx context.Context) error {
 			return fmt.Errorf("two consumers are called %s", c.name)
 		}
 		seen[c.name] = true
-		if err := b.db.Across(ctx, func(tx *db.Tx) error { return register(ctx, tx, c) }); err != nil {
-			return fmt.Errorf("subscribe %s: %w", c.name, err)
+		for {
+			err := b.register(ctx, c)
+			if err == nil {
+				break
+			}
+			if !db.IsOutage(err) || ctx.Err() != nil {
+				return fmt.Errorf("subscribe %s: %w", c.name, err)
+			}
+			b.log.WarnContext(ctx, "consumer cannot subscribe yet", "consumer", c.name, "err", err)
+			pause(ctx, b.Poll)
 		}
 	}
 	return nil
 }
 
-func register(ctx context.Context, tx *db.Tx, c *consumer) error {
-	known := func() (topic string, err error) {
-		err = tx.Get(ctx, &topic, `select topic from platform.subscription where consumer = $1 and part = 0`, c.name)
-		if db.IsNoRows(err) {
-			err = nil
+// catchUp is how much of the log a new consumer is given in one transaction.
+const catchUp = 20_000
+
+// register gives a new consumer all facts of its topic since the beginning: most of
+// them in pieces, which disturb nobody and are not claimed while the consumer is no
+// subscriber; what is left and the subscription under a lock that waits for publishers
+// that read the old list and keeps new ones out, so no fact falls in between.
+func (b *Bus) register(ctx context.Context, c *consumer) error {
+	var (
+		known bool
+		last  int64
+		upTo  int64
+	)
+	if err := b.db.Across(ctx, func(tx *db.Tx) (err error) {
+		if known, err = subscribed(ctx, tx, c); err != nil || known {
+			return err
 		}
-		return topic, err
-	}
-	topic, err := known()
-	if err != nil || topic == c.topic {
+		if err := tx.Get(ctx, &last, `select last_value from platform.event_seq`); err != nil {
+			return err
+		}
+		last, err = settled(ctx, tx, last)
+		return err
+	}); err != nil || known {
 		return err
 	}
-	if topic != "" {
-		return fmt.Errorf("it already hears of %s: a consumer never changes its topic, give the new one a new name", topic)
+	for ; upTo < last; upTo += catchUp {
+		if err := b.db.Across(ctx, func(tx *db.Tx) error { return backlog(ctx, tx, c, upTo, min(upTo+catchUp, last)) }); err != nil {
+			return err
+		}
 	}
-	if _, err := tx.Exec(ctx, `lock table platform.subscription in exclusive mode`); err != nil {
-		return fmt.Errorf("wait for publishers: %w", err)
-	}
-	if topic, err := known(); err != nil || topic != "" {
-		return err // another replica was faster
-	}
-	if _, err := tx.Exec(ctx, `insert into platform.subscription (consumer, part, parts, topic) select $1, p, $2, $3 from generate_series(0, $2::int - 1) p`,
-		c.name, parts, c.topic); err != nil {
+	return b.db.Across(ctx, func(tx *db.Tx) error {
+		if _, err := tx.Exec(ctx, `lock table platform.subscription in access exclusive mode`); err != nil {
+			return fmt.Errorf("wait for publishers: %w", err)
+		}
+		if known, err := subscribed(ctx, tx, c); err != nil || known {
+			return err // another replica was faster
+		}
+		if err := backlog(ctx, tx, c, last, math.MaxInt64); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `insert into platform.subscription (consumer, part, parts, topic) select $1, p, $2, $3 from generate_series(0, $2::int - 1) p`,
+			c.name, parts, c.topic)
 		return err
-	}
-	_, err = tx.Exec(ctx, `
-		insert into platform.delivery (tenant_id, consumer, part, seq, recorded_at, subject)
-		select tenant_id, $1, (hashtext(subject) & 2147483647) % $2::int, seq, recorded_at, subject
-		from platform.event where type = $3 order by seq`, c.name, parts, c.topic)
-	return err
+	})
 }
 
-// pollInterval is how soon deliveries are found that no commit of this process
-// announced: another replica's, and those whose back-off is over.
+func subscribed(ctx context.Context, tx *db.Tx, c *consumer) (bool, error) {
+	var topic string
+	err := tx.Get(ctx, &topic, `select topic from platform.subscription where consumer = $1 and part = 0`, c.name)
+	switch {
+	case db.IsNoRows(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	case topic != c.topic:
+		return false, fmt.Errorf("it already hears of %s: a consumer never changes its topic, give the new one a new name", topic)
+	}
+	return true, nil
+}
+
+// backlog addresses the facts of a stretch of the log to a consumer. Merchant by
+// merchant, because the log's index is. What a try before this one did stays.
+func backlog(ctx context.Context, tx *db.Tx, c *consumer, after, upTo int64) error {
+	_, err := tx.Exec(ctx, `
+		insert into platform.delivery (tenant_id, consumer, part, seq, recorded_at, subject)
+		select e.tenant_id, $1, (hashtext(e.subject) & 2147483647) % $2::int, e.seq, e.recorded_at, e.subject
+		from platform.tenant t, lateral (
+			select * from platform.event e where e.tenant_id = t.tenant_id and e.type = $3 and e.seq > $4 and e.seq <= $5) e
+		on conflict do nothing`, c.name, parts, c.topic, after, upTo)
+	if err != nil {
+		return fmt.Errorf("collect backlog: %w", err)
+	}
+	return nil
+}
+
+// pollInterval: twice a second costs an idle shop next to nothing.
 const pollInterval = 500 * time.Millisecond
 
 func (b *Bus) poll(ctx context.Context) {
-	tick := time.NewTicker(pollInterval)
+	tick := time.NewTicker(b.Poll)
 	defer tick.Stop()
 	for down := false; ; {
 		select {
@@ -276,11 +331,11 @@ func (b *Bus) poll(ctx context.Context) {
 
 // look asks in one statement what waits, and for whom.
 func (b *Bus) look(ctx context.Context) error {
-	var rows []struct {
+	rows, err := db.Query[struct {
 		Last     int64   `db:"last_value"`
 		Consumer *string `db:"consumer"`
-	}
-	if err := b.db.Pool().SelectContext(ctx, &rows, `select e.last_value, p.consumer from platform.event_seq e left join platform.pending() p on true`); err != nil {
+	}](ctx, b.db, `select e.last_value, p.consumer from platform.event_seq e left join platform.pending() p on true`)
+	if err != nil {
 		return fmt.Errorf("look for deliveries: %w", err)
 	}
 	for _, r := range rows {

@@ -36,7 +36,9 @@ func conformance(t transport) bool {
 				for _, c := range []string{"shelf.moved", "label.moved"} {
 					event.On(r.Bus, c, func(ctx context.Context, tx *db.Tx, e event.Received[moved]) error { return note(ctx, tx, c, e) })
 				}
-				event.On(r.Bus, "claims.lost", func(ctx context.Context, tx *db.Tx, e event.Received[lost]) error { return note(ctx, tx, "claims.lost", e) })
+				event.On(r.Bus, "claims.lost", func(ctx context.Context, tx *db.Tx, e event.Received[lost]) error {
+					return note(ctx, tx, "claims.lost", e)
+				})
 				r.run()
 				d.publish(d.ctx, moved{"p1", 1}, lost{"p2"})
 				Eventually(d.effects("shelf.moved"), testkit.Patience).Should(Equal([]string{"p1/1"}))
@@ -94,7 +96,9 @@ func conformance(t transport) bool {
 					}
 					return nil
 				})
-				event.On(r.Bus, "claims.lost", func(ctx context.Context, tx *db.Tx, e event.Received[lost]) error { return note(ctx, tx, "claims.lost", e) })
+				event.On(r.Bus, "claims.lost", func(ctx context.Context, tx *db.Tx, e event.Received[lost]) error {
+					return note(ctx, tx, "claims.lost", e)
+				})
 				r.run()
 				d.publish(event.WithOrigin(d.ctx, event.Origin{CorrelationID: "req-8", Traceparent: "tp"}), moved{"p1", 1}, moved{"p2", 1})
 				Eventually(d.effects("claims.lost"), testkit.Patience).Should(ConsistOf("p1/1", "p2/1", "label of p1/1", "label of p2/1"))
@@ -184,7 +188,9 @@ func conformance(t transport) bool {
 					}
 					return nil
 				})
-				event.On(r.Bus, "claims.lost", func(ctx context.Context, tx *db.Tx, e event.Received[lost]) error { return note(ctx, tx, "claims.lost", e) })
+				event.On(r.Bus, "claims.lost", func(ctx context.Context, tx *db.Tx, e event.Received[lost]) error {
+					return note(ctx, tx, "claims.lost", e)
+				})
 				r.run()
 				d.publish(d.ctx, moved{"p1", 1})
 				Eventually(d.effects("claims.lost"), testkit.Patience).Should(Equal([]string{"p1/1"}))
@@ -274,9 +280,7 @@ func conformance(t transport) bool {
 			}
 
 			It("waits longer after each failure", func() {
-				r := d.replica()
-				d.transport.bus(r.pool, r.log)
-				fresh := d.transport.bus(r.pool, r.log)
+				fresh := d.transport.bus(d.pool, d.log)
 				at := 100 * time.Millisecond
 				for failures := 1; failures < 8; failures++ {
 					Expect(fresh.Backoff(failures)).To(And(BeNumerically(">=", at), BeNumerically("<", at*6/5)))
@@ -291,10 +295,6 @@ func conformance(t transport) bool {
 					}
 					return nil
 				})
-				// The others must be through before the failing one is even tried again.
-				others := make(chan struct{})
-				r.Backoff = func(int) time.Duration { <-others; return time.Millisecond }
-				_ = others
 				r.Backoff = func(int) time.Duration { return time.Hour }
 				d.publish(d.ctx, moved{"bad", 1}, moved{"good", 1}, moved{"bad", 2}, moved{"good", 2})
 				r.run()
@@ -454,7 +454,9 @@ func conformance(t transport) bool {
 				Entry("a deadline of the handler's own", func(context.Context, *db.Tx) error { return context.DeadlineExceeded }),
 				Entry("a cancellation of the handler's own", func(context.Context, *db.Tx) error { return context.Canceled }),
 				Entry("the end of some input", func(context.Context, *db.Tx) error { return fmt.Errorf("read label: %w", io.ErrUnexpectedEOF) }),
-				Entry("a message that cannot be stored", func(context.Context, *db.Tx) error { return errors.New("label says \x00\xff" + strings.Repeat("ä", 3000)) }),
+				Entry("a message that cannot be stored", func(context.Context, *db.Tx) error {
+					return errors.New("label says \x00\xff" + strings.Repeat("ä", 3000))
+				}),
 			)
 
 			It("parks what cannot even be read", func() {
@@ -467,22 +469,22 @@ func conformance(t transport) bool {
 
 			It("gets through a backlog that is too much for one batch", func() {
 				r := d.replica()
-				r.BatchTimeout = time.Second
+				r.BatchTimeout = 400 * time.Millisecond
 				event.On(r.Bus, "shelf.moved", func(ctx context.Context, tx *db.Tx, e event.Received[moved]) error {
-					if _, err := tx.Exec(ctx, `select pg_sleep(0.02)`); err != nil {
+					if _, err := tx.Exec(ctx, `select pg_sleep(0.005)`); err != nil {
 						return err
 					}
 					return note(ctx, tx, "shelf.moved", e)
 				})
-				d.publish(d.ctx, steps("p1", 1, 120)...) // 2.4 s of work
+				d.publish(d.ctx, steps("p1", 1, 150)...) // at least 0.75 s of work
 				r.run()
-				Eventually(d.effects("shelf.moved"), 2*testkit.Patience).Should(Equal(each("p1", 1, 120)))
+				Eventually(d.effects("shelf.moved"), 2*testkit.Patience).Should(Equal(each("p1", 1, 150)))
 				Expect(d.parked()).To(BeEmpty())
 			})
 
 			It("parks what never comes to an end, and goes on with the rest", func() {
 				r := d.replica()
-				r.BatchTimeout = 200 * time.Millisecond
+				r.BatchTimeout = 100 * time.Millisecond
 				event.On(r.Bus, "shelf.moved", func(ctx context.Context, tx *db.Tx, e event.Received[moved]) error {
 					if e.Subject == "bad" {
 						<-ctx.Done()
@@ -568,6 +570,7 @@ func conformance(t transport) bool {
 				Expect(r.Run(context.Background())).To(MatchError(ContainSubstring("a consumer never changes its topic")))
 			})
 		})
+		Describe("under load", func() { underLoad(func() *depot { return d }) })
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,17 +59,21 @@ func (s *subscriber) Close() error {
 
 func (s *subscriber) work(ctx context.Context, part int, out chan<- *message.Message) {
 	s.consumer.alert() // something may wait since before the start
-	limit := batchSize
+	size := batchSize
 	for ctx.Err() == nil {
-		n, err := s.batch(ctx, part, limit, out)
+		started := time.Now() //nolint:forbidigo // measures, decides nothing about events
+		n, err := s.batch(ctx, part, size, out)
+		full := n == size
+		size = resize(size, time.Since(started), s.bus.BatchTimeout) //nolint:forbidigo // as above
 		switch {
+		case errors.Is(err, errSlow):
+			s.bus.log.WarnContext(ctx, "events are handled too slowly", "consumer", s.consumer.name, "events", n, "err", err)
+			continue
 		case err != nil && ctx.Err() == nil:
 			s.bus.log.WarnContext(ctx, "events wait", "consumer", s.consumer.name, "err", err)
-			limit = max(limit/4, 1) // perhaps it was more than fits into the time of a batch
-			pause(ctx, time.Second/2)
+			pause(ctx, s.bus.Poll)
 			s.consumer.alert()
-		case n == limit:
-			limit = min(limit*2, batchSize)
+		case full:
 			continue // there is more
 		}
 		select {
@@ -76,6 +81,18 @@ func (s *subscriber) work(ctx context.Context, part int, out chan<- *message.Mes
 		case <-s.consumer.wake:
 		}
 	}
+}
+
+// resize makes batches of slow handlers so small that they end in time, and lets them
+// grow again.
+func resize(size int, took, limit time.Duration) int {
+	switch {
+	case took > limit/2:
+		return max(1, size/4)
+	case took < limit/8:
+		return min(batchSize, size*2)
+	}
+	return size
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -86,50 +103,81 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // One worker at a time holds the subscription's row: it is the consumer of the
-// partition until its transaction ends. What follows a failing event of the same
-// subject waits with it.
+// partition until its transaction ends. Materialized, so that the lock is asked for once:
+// a join may ask again for each delivery and claim the later ones only. What follows a
+// failing event of the same subject waits with it: that is looked up in an index for each
+// delivery, whatever the statistics say (offset 0 keeps it from becoming a join, which
+// compares all that wait with all that fail).
 const claimSQL = `
+with mine as materialized (select from platform.subscription where consumer = $1 and part = $2 for update skip locked)
 select d.seq, d.recorded_at, d.attempts, e.id, e.tenant_id, e.type, e.version, e.subject, e.sequence, e.occurred_at,
        e.correlation_id, e.causation_id, e.traceparent, e.actor, e.data
-from (select from platform.subscription where consumer = $1 and part = $2 for update skip locked) mine,
-lateral (
+from mine, lateral (
     select d.tenant_id, d.seq, d.recorded_at, d.attempts from platform.delivery d
-    where d.consumer = $1 and d.part = $2 and d.parked_at is null and d.available_at <= now()
+    where d.consumer = $1 and d.part = $2 and d.parked_at is null and (d.attempts = 0 or d.available_at <= now())
       and not exists (select from platform.delivery before
                       where before.consumer = d.consumer and before.subject = d.subject and before.tenant_id = d.tenant_id
-                        and before.seq < d.seq and before.attempts > 0 and before.parked_at is null)
+                        and before.seq < d.seq and before.attempts > 0 and before.parked_at is null offset 0)
     order by d.seq limit $3
 ) d
 join platform.event e on e.tenant_id = d.tenant_id and e.seq = d.seq and e.recorded_at = d.recorded_at
 order by d.seq`
 
-// batch handles what waits and reports how much it was.
-func (s *subscriber) batch(ctx context.Context, part, limit int, out chan<- *message.Message) (n int, err error) {
-	started := time.Now() //nolint:forbidigo // measures, decides nothing
+// errSlow: the events of a batch, fewer from one time to the next, were not handled in time.
+var errSlow = errors.New("not done")
+
+// batch handles what waits, at most size of it, and reports how much it was.
+func (s *subscriber) batch(ctx context.Context, part, size int, out chan<- *message.Message) (n int, err error) {
+	started := time.Now() //nolint:forbidigo // measures, decides nothing about events
 	// A stop lets the batch finish: an effect that is nearly committed is not thrown away.
 	inner, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.bus.BatchTimeout)
 	defer cancel()
-	var b *batchRun
-	var claimed []received
+	var (
+		b       *batchRun
+		claimed []received
+	)
 	err = s.bus.db.Across(inner, func(tx *db.Tx) error {
-		b = &batchRun{subscriber: s, tx: tx, part: part, out: out, stopping: ctx.Done()}
-		claimed = nil
-		if err := tx.Select(inner, &claimed, claimSQL, s.consumer.name, part, limit); err != nil {
+		b, claimed = &batchRun{subscriber: s, tx: tx, part: part, out: out, stopping: ctx.Done(), late: started.Add(s.bus.BatchTimeout / 2)}, nil
+		if err := tx.Select(inner, &claimed, claimSQL, s.consumer.name, part, size); err != nil {
 			return fmt.Errorf("claim deliveries: %w", err)
 		}
-		n = len(claimed)
 		for _, events := range byTenant(claimed) {
 			if err := b.apply(inner, events); err != nil {
 				return err
 			}
 		}
+		if b.again {
+			tx.AfterCommit(s.consumer.alert)
+		}
 		return nil
 	})
-	if err == nil && n > 0 {
-		s.bus.reactions.handled(claimed)
-		s.bus.observe(s.consumer.name, n-b.failed-b.parked, b.failed, b.parked, time.Since(started))
+	n = len(claimed)
+	switch {
+	case err != nil && n > 0 && inner.Err() != nil:
+		err = fmt.Errorf("%w within %s: %w", errSlow, s.bus.BatchTimeout, err)
+		if n == 1 { // it had all the time there is
+			err = s.blame(context.WithoutCancel(ctx), part, claimed[0], err)
+		}
+	case err == nil && n > 0:
+		s.bus.reactions.handled(b.handled)
+		s.bus.observe(s.consumer.name, len(b.handled), b.failed, b.parked, time.Since(started)) //nolint:forbidigo // as above
 	}
 	return n, err
+}
+
+// blame notes a failure whose transaction is gone.
+func (s *subscriber) blame(ctx context.Context, part int, e received, cause error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.bus.BatchTimeout)
+	defer cancel()
+	b := &batchRun{subscriber: s, part: part}
+	if err := s.bus.db.Across(ctx, func(tx *db.Tx) error {
+		b.tx, b.failed, b.parked = tx, 0, 0
+		return b.fail(ctx, e, cause)
+	}); err != nil {
+		return errors.Join(cause, err)
+	}
+	s.bus.observe(s.consumer.name, 0, b.failed, b.parked, s.bus.BatchTimeout)
+	return nil
 }
 
 // byTenant cuts a batch into one piece a merchant; the order within each stays.
@@ -151,18 +199,25 @@ func byTenant(events []received) [][]received {
 // batchRun is one batch in work.
 type batchRun struct {
 	*subscriber
-	tx             *db.Tx
-	part           int
-	out            chan<- *message.Message
-	stopping       <-chan struct{}
+	tx       *db.Tx
+	part     int
+	out      chan<- *message.Message
+	stopping <-chan struct{}
+	late     time.Time // from here on nothing new is begun: what was done is kept
+
+	handled        []received
 	failed, parked int
+	again          bool // something is left that needs no waiting for
 }
 
 // apply handles one merchant's events together; when that fails, one by one, so that
 // a bad one cannot take the good ones with it.
 func (b *batchRun) apply(ctx context.Context, events []received) error {
+	if b.isLate() {
+		return nil
+	}
 	err := b.try(ctx, events)
-	if err == nil || !blames(err) {
+	if err == nil || !blames(ctx, err) {
 		return err
 	}
 	if len(events) == 1 {
@@ -170,11 +225,14 @@ func (b *batchRun) apply(ctx context.Context, events []received) error {
 	}
 	blocked := map[string]bool{}
 	for i, e := range events {
+		if b.isLate() {
+			return nil
+		}
 		if blocked[e.Subject] {
 			continue // it stays where it is, behind the one that failed
 		}
 		if err := b.try(ctx, events[i:i+1]); err != nil {
-			if !blames(err) {
+			if !blames(ctx, err) {
 				return err
 			}
 			blocked[e.Subject] = true
@@ -186,38 +244,60 @@ func (b *batchRun) apply(ctx context.Context, events []received) error {
 	return nil
 }
 
-// errStopping rolls a batch back that was about to start when the program stopped.
-var errStopping = errors.New("stopping")
+// isLate ends a batch early; what is left comes with the next one.
+func (b *batchRun) isLate() bool {
+	if time.Now().Before(b.late) { //nolint:forbidigo // bounds the batch, decides nothing about events
+		return false
+	}
+	b.again = true
+	return true
+}
+
+var (
+	// errStopping rolls a batch back that was about to start when the program stopped.
+	errStopping = errors.New("stopping")
+	// errBroken: the transaction cannot even go back to its savepoint.
+	errBroken = errors.New("the transaction is gone")
+)
 
 // blames tells a failure of the event from one of the surroundings: an outage, a
-// deadlock or a stop says nothing about the event and costs it no attempt.
-func blames(err error) bool {
-	return !db.IsOutage(err) && !db.IsContention(err) && !errors.Is(err, errStopping) &&
-		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+// deadlock or a stop says nothing about the event and costs it no attempt. The
+// connection is known to work when it comes to this; what else a handler complains of,
+// be it a network or a deadline, is its own.
+func blames(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && !errors.Is(err, errBroken) && !errors.Is(err, errStopping) &&
+		!errors.Is(err, db.ErrUnavailable) && !db.IsContention(err) && !db.IsShortage(err)
 }
 
 // try handles events up to a savepoint; on failure nothing of it remains.
 func (b *batchRun) try(ctx context.Context, events []received) error {
 	hooks := b.tx.Hooks()
 	if err := b.tx.As(ctx, events[0].TenantID); err != nil {
-		return fmt.Errorf("act as tenant: %w", err)
+		return fmt.Errorf("act as tenant: %w: %w", errBroken, err)
 	}
 	err := b.deliver(ctx, events)
 	if err == nil {
-		return b.tx.EndAs(ctx)
+		// A failed statement that the handler did not mind shows here.
+		err = b.tx.EndAs(ctx)
+	}
+	if err == nil {
+		b.handled = append(b.handled, events...)
+		b.again = b.again || slices.ContainsFunc(events, func(e received) bool { return e.Attempts > 0 }) // its followers are free
+		return nil
 	}
 	if undo := b.tx.UndoAs(ctx, hooks); undo != nil {
-		return fmt.Errorf("%w (then: %w)", undo, err) // the connection is gone: the whole batch starts again
+		return fmt.Errorf("%w: %w (after: %w)", errBroken, undo, err)
 	}
 	return err
 }
 
 // Taking the deliveries and noting the events is one statement. What the inbox knew
-// already was delivered twice and is dropped here.
+// already was delivered twice and is dropped here. The range looks redundant: without
+// it the whole backlog is read to find a few deliveries.
 const takeSQL = `
-with taken as (delete from platform.delivery where consumer = $1 and part = $2 and seq = any($3))
+with taken as (delete from platform.delivery where consumer = $1 and part = $2 and seq between $3 and $4 and seq = any($5))
 insert into platform.inbox (consumer, event_id, recorded_at)
-select $1, f.id, f.at from unnest($4::uuid[], $5::timestamptz[]) f(id, at)
+select $1, f.id, f.at from unnest($6::uuid[], $7::timestamptz[]) f(id, at)
 on conflict do nothing
 returning event_id::text`
 
@@ -227,7 +307,7 @@ func (b *batchRun) deliver(ctx context.Context, events []received) error {
 		seqs[i], ids[i], times[i] = e.Seq, e.ID.String(), e.RecordedAt
 	}
 	var fresh []string
-	if err := b.tx.Select(ctx, &fresh, takeSQL, b.consumer.name, b.part, pq.Array(seqs), pq.Array(ids), pq.Array(times)); err != nil {
+	if err := b.tx.Select(ctx, &fresh, takeSQL, b.consumer.name, b.part, seqs[0], seqs[len(seqs)-1], pq.Array(seqs), pq.Array(ids), pq.Array(times)); err != nil {
 		return fmt.Errorf("take deliveries: %w", err)
 	}
 	if len(fresh) < len(events) {
@@ -271,20 +351,24 @@ func only(events []received, ids []string) []received {
 // fail puts an event back behind a growing delay, or parks it.
 func (b *batchRun) fail(ctx context.Context, e received, cause error) error {
 	tries := e.Attempts + 1
-	park := tries >= maxTries
+	park, delay := tries >= maxTries, b.bus.Backoff(tries)
 	if _, err := b.tx.Exec(ctx, `
 		update platform.delivery set attempts = $4, last_error = left($5, 2000),
 		       available_at = now() + $6 * interval '1 millisecond', parked_at = case when $7 then now() end
 		where consumer = $1 and part = $2 and seq = $3`,
-		b.consumer.name, b.part, e.Seq, tries, cause.Error(), b.bus.Backoff(tries).Milliseconds(), park); err != nil {
+		b.consumer.name, b.part, e.Seq, tries, db.Text(cause.Error()), delay.Milliseconds(), park); err != nil {
 		return fmt.Errorf("put delivery back: %w", err)
 	}
 	if park {
 		b.parked++
+		b.again = true // its followers are free
 		b.bus.log.ErrorContext(ctx, "event parked", "consumer", b.consumer.name, "event", e.ID, "type", e.Type, "tenant", e.TenantID, "err", cause)
 		return nil
 	}
 	b.failed++
+	if delay < b.bus.Poll {
+		b.tx.AfterCommit(func() { time.AfterFunc(delay, b.consumer.alert) })
+	}
 	b.bus.log.WarnContext(ctx, "event failed", "consumer", b.consumer.name, "event", e.ID, "type", e.Type, "tenant", e.TenantID, "attempt", tries, "err", cause)
 	return nil
 }

@@ -19,7 +19,7 @@ type watcher struct {
 }
 
 // Watch calls changed for every merchant, among those that tenants names, of whom a
-// fact of one of the topics was recorded, by whichever replica, within pollInterval.
+// fact of one of the topics was recorded, by whichever replica, within Poll.
 // Unlike On it is heard by every process, not by one of them, and it tells that
 // something changed, not what: enough to empty a cache.
 func (b *Bus) Watch(topics []string, tenants func() []uuid.UUID, changed func(tenant uuid.UUID)) {

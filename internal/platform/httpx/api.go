@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -90,6 +91,11 @@ func Handle[In, Out any](a *API, r Route, h func(context.Context, *In) (Out, err
 	case r.Permission != Public:
 		a.Permit(r.Permission)
 	}
+	for _, t := range []reflect.Type{reflect.TypeFor[In](), shown(reflect.TypeFor[Out]())} {
+		if err := overlooked(t); err != nil {
+			a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %w", r.Method, r.Path, err))
+		}
+	}
 	op := huma.Operation{
 		OperationID: r.ID, Method: r.Method, Path: r.Path, Summary: r.Summary, Description: r.Description,
 		Tags: []string{a.tag}, DefaultStatus: r.Status, MaxBodyBytes: maxBody, Errors: nil,
@@ -109,7 +115,8 @@ func Handle[In, Out any](a *API, r Route, h func(context.Context, *In) (Out, err
 func answerTo[Out any](ctx context.Context, d *db.DB, r Route, h func(context.Context) (Out, error)) (*answer, error) {
 	call := callOf(ctx)
 	call.status = r.Status
-	if r.Method == http.MethodPost && call.key != "" {
+	keyed := r.Method == http.MethodPost && call.key != ""
+	if keyed {
 		if err := call.scopeTo(ctx); err != nil {
 			return nil, err
 		}
@@ -118,16 +125,19 @@ func answerTo[Out any](ctx context.Context, d *db.DB, r Route, h func(context.Co
 		}
 	}
 	out, err := h(ctx)
-	if err != nil {
-		if errors.Is(err, errAnsweredMeanwhile) {
-			return call.recall(ctx, d)
+	if err != nil && keyed {
+		// A twin may have been answered since: then this failure only echoes its effect.
+		if past, found := call.recall(ctx, d); past != nil || errors.Is(found, errKeyReused) {
+			return past, found
 		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	if call.answer != nil {
 		return call.answer, nil
 	}
-	if r.Method == http.MethodPost && call.key != "" {
+	if keyed {
 		return nil, errNotDurable
 	}
 	return render(r.Status, out)
@@ -173,6 +183,7 @@ var (
 	errBadCredential = fault.New(fault.Unauthenticated, "invalid_credentials", "The credential is not valid, or not any more.")
 	errForbidden     = fault.New(fault.Forbidden, "forbidden", "You may not do this.")
 	errParameter     = fault.New(fault.Malformed, "unknown_parameter", "The query has a parameter that this call does not know.")
+	errQuery         = fault.New(fault.Malformed, "malformed_query", "The query cannot be read: check its escapes.")
 	errContentType   = fault.New(fault.MediaType, "unsupported_media_type", "Send the body as Content-Type: application/json.")
 )
 
@@ -184,6 +195,11 @@ func (a *API) knownParameters(op *huma.Operation) func(huma.Context, func(huma.C
 			next(hc)
 			return
 		}
+		sent, err := url.ParseQuery(u.RawQuery)
+		if err != nil {
+			humaecho.Unwrap(hc).Error(errQuery)
+			return
+		}
 		known := []string{}
 		for _, p := range hc.Operation().Parameters {
 			if p.In == "query" {
@@ -191,7 +207,7 @@ func (a *API) knownParameters(op *huma.Operation) func(huma.Context, func(huma.C
 			}
 		}
 		var bad []fault.Field
-		for name := range u.Query() {
+		for name := range sent {
 			if !slices.Contains(known, name) {
 				bad = append(bad, fault.Field{Pointer: "?" + name, Code: "unknown_parameter", Detail: nearest(name, known)})
 			}
@@ -211,12 +227,20 @@ func nearest(name string, known []string) string {
 	return name + " is not one of " + strings.Join(known, ", ")
 }
 
-// contentType refuses a body that does not say it is JSON.
+// contentType refuses a body that does not say it is JSON, or says that it is too large,
+// before it is read.
 func (a *API) contentType(hc huma.Context, next func(huma.Context)) {
 	r := humaecho.Unwrap(hc).Request()
-	if hc.Operation().RequestBody != nil && r.ContentLength != 0 && !isJSON(r.Header.Get("Content-Type")) {
-		humaecho.Unwrap(hc).Error(errContentType)
-		return
+	if hc.Operation().RequestBody != nil && r.ContentLength != 0 {
+		if r.ContentLength >= maxBody {
+			humaecho.Unwrap(hc).Error(errTooLarge)
+			return
+		}
+		if !isJSON(r.Header.Get("Content-Type")) {
+			humaecho.Unwrap(hc).Error(errContentType)
+			return
+		}
+		r.Header.Set("Content-Type", "application/json") // Huma minds the case
 	}
 	next(hc)
 }

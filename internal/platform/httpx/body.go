@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -40,6 +43,19 @@ func (j *JSON[T]) Resolve(huma.Context) []error {
 		errs = append(errs, &fieldError{f})
 	}
 	return errs
+}
+
+// Line refuses text that shows as nothing or takes more than a line.
+func Line(pointer, text string) []fault.Field {
+	shows := func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
+	breaks := func(r rune) bool { return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) }
+	switch {
+	case strings.ContainsFunc(text, breaks):
+		return []fault.Field{{Pointer: pointer, Code: "invalid_text", Detail: "must be one line without control characters"}}
+	case text != "" && !strings.ContainsFunc(text, shows):
+		return []fault.Field{{Pointer: pointer, Code: "required", Detail: "must not be blank"}}
+	}
+	return nil
 }
 
 // unreadable separates the code from the sentence in an error that has to travel
@@ -119,18 +135,22 @@ func readTree(data []byte) (any, error) {
 	return tree, nil
 }
 
+// null is no value of any type. Huma would take nil for a field that is not there, and a
+// caller who means to empty a field would not hear that nothing happened.
+type null struct{}
+
 type treeReader struct{ dec *json.Decoder }
 
 func (r *treeReader) value(depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, cannotRead(errMalformed, "The body is nested deeper than %d levels.", maxDepth)
-	}
 	t, err := r.dec.Token()
 	if err != nil {
 		return nil, cannotRead(errMalformed, "The body is not valid JSON (at byte %d).", r.dec.InputOffset())
 	}
 	switch t := t.(type) {
 	case json.Delim:
+		if depth == maxDepth {
+			return nil, cannotRead(errMalformed, "The body is nested deeper than %d levels.", maxDepth)
+		}
 		if t == '{' {
 			return r.object(depth)
 		}
@@ -139,6 +159,8 @@ func (r *treeReader) value(depth int) (any, error) {
 		return t, checkText(t)
 	case json.Number:
 		return number(t), nil
+	case nil:
+		return null{}, nil
 	default:
 		return t, nil
 	}
@@ -160,7 +182,7 @@ func (r *treeReader) object(depth int) (any, error) {
 		} else {
 			folded[fold] = true
 		}
-		if object[name], err = r.value(depth + 1); err != nil {
+		if object[disguise.Replace(name)], err = r.value(depth + 1); err != nil {
 			return nil, err
 		}
 	}
@@ -210,6 +232,9 @@ func number(n json.Number) any {
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {
 		return n
+	}
+	if strings.Contains(s, ".") && f == math.Trunc(f) {
+		return math.Nextafter(f, math.Inf(1)) // 1.0 is not how a whole number is written
 	}
 	return f
 }
@@ -263,37 +288,63 @@ var cardRanges = []struct {
 	{644, 659, 3, []int{16, 19}},
 	{3528, 3589, 4, []int{16}},
 	{62, 62, 2, []int{16, 19}},
-	{300, 305, 3, []int{14}},
-	{36, 36, 2, []int{14}},
-	{38, 39, 2, []int{14}},
+	{300, 305, 3, []int{14, 16}},
+	{36, 36, 2, []int{14, 16}},
+	{38, 39, 2, []int{14, 16}},
 }
 
-// holdsCardNumber looks for a run of digits, perhaps grouped by blanks or hyphens,
-// that a card scheme could have issued.
+// What surrounds the digits of a card number decides little: people write dates, codes
+// and amounts beside it. An id is no card number, whatever its digits.
+var (
+	idText    = regexp.MustCompile(`[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}`)
+	digitRuns = regexp.MustCompile(`[0-9]+(?:[ -]{1,2}[0-9]+)*`)
+	// cardGroups are the groups in which card numbers are printed.
+	cardGroups = [][]int{{4, 4, 4, 4}, {4, 4, 4, 4, 3}, {4, 6, 5}, {4, 6, 4}}
+)
+
+// holdsCardNumber looks for digits, perhaps grouped by blanks or hyphens, that a card
+// scheme could have issued.
 func holdsCardNumber(s string) bool {
-	digits := make([]byte, 0, 20)
-	for i := 0; i <= len(s); i++ {
-		switch {
-		case i < len(s) && s[i] >= '0' && s[i] <= '9':
-			digits = append(digits, s[i])
-			continue
-		case i < len(s) && (s[i] == ' ' || s[i] == '-') && len(digits) > 0 && i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '9':
-			continue
-		}
-		if isCardNumber(digits) {
+	if len(s) < 14 || strings.IndexFunc(s, unicode.IsDigit) < 0 {
+		return false
+	}
+	s = idText.ReplaceAllString(s, "/")
+	for _, at := range digitRuns.FindAllStringIndex(s, -1) {
+		groups := strings.FieldsFunc(s[at[0]:at[1]], func(r rune) bool { return r == ' ' || r == '-' })
+		if isCardNumber(strings.Join(groups, "")) {
 			return true
 		}
-		digits = digits[:0]
+		// Two letters and two digits begin an IBAN, whose groups are of four as well.
+		if iban := len(groups[0]) == 2 && at[0] > 1 && unicode.IsLetter(rune(s[at[0]-1])); iban {
+			continue
+		}
+		for i := range groups {
+			if isCardNumber(groups[i]) || slices.ContainsFunc(cardGroups, func(lengths []int) bool { return isPrintedCard(groups[i:], lengths) }) {
+				return true
+			}
+		}
 	}
 	return false
 }
 
-func isCardNumber(digits []byte) bool {
+func isPrintedCard(groups []string, lengths []int) bool {
+	if len(groups) < len(lengths) {
+		return false
+	}
+	for i, n := range lengths {
+		if len(groups[i]) != n {
+			return false
+		}
+	}
+	return isCardNumber(strings.Join(groups[:len(lengths)], ""))
+}
+
+func isCardNumber(digits string) bool {
 	if len(digits) < 14 || len(digits) > 19 || !luhn(digits) {
 		return false
 	}
 	for _, r := range cardRanges {
-		prefix, err := strconv.Atoi(string(digits[:r.prefix]))
+		prefix, err := strconv.Atoi(digits[:r.prefix])
 		if err != nil || prefix < r.from || prefix > r.to {
 			continue
 		}
@@ -304,7 +355,7 @@ func isCardNumber(digits []byte) bool {
 	return false
 }
 
-func luhn(digits []byte) bool {
+func luhn(digits string) bool {
 	sum := 0
 	for i := range digits {
 		d := int(digits[len(digits)-1-i] - '0')

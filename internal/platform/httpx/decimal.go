@@ -3,6 +3,7 @@ package httpx
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -41,12 +42,16 @@ func (Decimal) Schema(huma.Registry) *huma.Schema {
 // Amount reads d as money that cannot be negative. Fields that are wrong are named by
 // the pointers; an amount or a currency that is absent is left to the schema.
 func (d Decimal) Amount(currency, pointer, currencyPointer string) (money.Amount, []fault.Field) {
-	if currency == "" {
-		return money.Amount{}, nil
-	}
 	c, err := money.ParseCurrency(currency)
 	if err != nil || !c.IsEnabled() {
-		return money.Amount{}, []fault.Field{CurrencyField(currencyPointer)}
+		var fields []fault.Field
+		if currency != "" {
+			fields = append(fields, CurrencyField(currencyPointer))
+		}
+		if strings.HasPrefix(string(d), "-") { // senseless in any currency
+			fields = append(fields, fault.Field{Pointer: pointer, Code: "minimum", Detail: "must not be negative"})
+		}
+		return money.Amount{}, fields
 	}
 	if d == "" {
 		return money.Amount{}, nil

@@ -19,6 +19,7 @@ type call struct {
 	requestID string
 	method    string
 	path      string
+	instance  string   // the path as it goes into a URI
 	key       string   // Idempotency-Key
 	body      [32]byte // SHA-256 of the canonical body
 	scope     string   // who asks for what: the key counts within it
@@ -37,7 +38,7 @@ func callOf(ctx context.Context) *call {
 }
 
 var (
-	errKeyLength  = fault.New(fault.Malformed, "idempotency_key_invalid", "Idempotency-Key has 1 to 255 printable characters.")
+	errKeyLength  = fault.New(fault.Malformed, "idempotency_key_invalid", "Send one Idempotency-Key, of 1 to 255 printable characters.")
 	errKeyReused  = fault.New(fault.Invalid, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new one for each new request.")
 	errInFlight   = fault.New(fault.Conflict, "idempotency_in_flight", "The first request with this Idempotency-Key is still running. Ask again for its answer.").After(1)
 	errNotDurable = errors.New("a command answered without a transaction")
@@ -92,15 +93,15 @@ func (c *call) recall(ctx context.Context, d *db.DB) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	var rows []struct {
+	c.cost.Add(1)
+	rows, err := db.Query[struct {
 		BodyHash []byte `db:"body_hash"`
 		Status   int    `db:"status"`
 		Headers  string `db:"headers"`
 		Body     []byte `db:"body"`
-	}
-	c.cost.Add(1)
-	if err := d.Pool().SelectContext(ctx, &rows, `select body_hash, status, headers, body from platform.find_answer($1, $2, $3)`, id.Tenant, c.scope, c.key); err != nil {
-		return nil, db.Explain(ctx, fmt.Errorf("recall answer: %w", err))
+	}](ctx, d, `select body_hash, status, headers, body from platform.find_answer($1, $2, $3)`, id.Tenant, c.scope, c.key)
+	if err != nil {
+		return nil, fmt.Errorf("recall answer: %w", err)
 	}
 	if len(rows) == 0 {
 		return nil, nil

@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"fmt"
 	"net/http"
 	"path"
 	"reflect"
@@ -36,6 +37,29 @@ func schemaName(t reflect.Type, hint string) string {
 	return strings.ToUpper(pkg[:1]) + pkg[1:] + name
 }
 
+// overlooked names what a type embeds and Huma does not see: it passes over fields that
+// are not exported, and with them over the parameters or members that they promote.
+func overlooked(t reflect.Type) error {
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range t.NumField() {
+		if f := t.Field(i); f.Anonymous && !f.IsExported() {
+			return fmt.Errorf("%s embeds %s, which is not exported", t, f.Name)
+		}
+	}
+	return nil
+}
+
+// shown is the type whose members a result has in JSON: of one that only adds methods to
+// another, that other.
+func shown(out reflect.Type) reflect.Type {
+	for out.Kind() == reflect.Struct && out.NumField() == 1 && out.Field(0).Anonymous && !out.Field(0).IsExported() {
+		out = out.Field(0).Type
+	}
+	return out
+}
+
 // document writes into the OpenAPI document what the declaration says: the answer,
 // its headers, who may ask and how it can be refused.
 func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
@@ -43,7 +67,7 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 		"X-Request-Id": {Description: "Id of this request, as sent or made", Schema: &huma.Schema{Type: "string"}},
 	}}
 	if out != reflect.TypeFor[None]() {
-		schema := a.huma.OpenAPI().Components.Schemas.Schema(out, true, r.ID+"Response")
+		schema := a.huma.OpenAPI().Components.Schemas.Schema(shown(out), true, r.ID+"Response")
 		success.Content = map[string]*huma.MediaType{"application/json": {Schema: schema}}
 	}
 	text := &huma.Schema{Type: "string"}
@@ -84,7 +108,7 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 
 // implied are the refusals that follow from the shape of a route.
 func implied(r Route, in reflect.Type) []*fault.Error {
-	list := []*fault.Error{errParameter, errBadCredential, fault.ErrInternal, errUnavailable}
+	list := []*fault.Error{errParameter, errQuery, errBadCredential, fault.ErrInternal, errUnavailable}
 	if r.Permission != Public {
 		list = append(list, errNoCredential, errForbidden)
 	}
@@ -94,7 +118,7 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 	if _, ok := in.FieldByName("Body"); ok {
 		list = append(list, errMalformed, errTooLarge, errContentType, errValidation, errUnknownField, errText, errCardData)
 	} else if in.NumField() > 0 {
-		list = append(list, errValidation)
+		list = append(list, errValidation, errText)
 	}
 	if _, ok := in.FieldByName("Cursor"); ok {
 		list = append(list, errCursor)

@@ -46,7 +46,7 @@ func ReadCursor(cursor string, position any) error {
 		sum := sha256.Sum256(append([]byte("cursor"), raw[checksum:]...))
 		dec := json.NewDecoder(bytes.NewReader(raw[checksum:]))
 		dec.DisallowUnknownFields()
-		if bytes.Equal(sum[:checksum], raw[:checksum]) && dec.Decode(position) == nil {
+		if bytes.Equal(sum[:checksum], raw[:checksum]) && json.Valid(raw[checksum:]) && dec.Decode(position) == nil {
 			return nil
 		}
 	}

@@ -18,6 +18,7 @@ import (
 
 // Problem is the body of every failed request (RFC 9457).
 type Problem struct {
+	_         struct{}      `additionalProperties:"true"`
 	Type      string        `json:"type" example:"/problems/validation_failed" doc:"Names the kind of problem"`
 	Title     string        `json:"title" example:"Unprocessable Entity"`
 	Status    int           `json:"status" example:"422"`
@@ -41,7 +42,7 @@ func newProblem(ctx context.Context, f *fault.Error) *Problem {
 	call, status := callOf(ctx), statusOf[f.Kind]
 	return &Problem{
 		Type: "/problems/" + f.Code, Title: http.StatusText(status), Status: status, Detail: f.Detail,
-		Instance: call.path, Code: f.Code, RequestID: call.requestID, Errors: f.Fields, extra: f.Extra, retryAfter: f.RetryAfter,
+		Instance: call.instance, Code: f.Code, RequestID: call.requestID, Errors: f.Fields, extra: f.Extra, retryAfter: f.RetryAfter,
 	}
 }
 
@@ -101,6 +102,11 @@ var (
 // fromHuma turns what Huma found wrong with a request into our problem.
 func fromHuma(ctx context.Context, status int, msg string, errs []error) *Problem {
 	switch status {
+	case http.StatusInternalServerError:
+		if msg == "cannot read request body" {
+			return newProblem(ctx, errMalformed.Saying("The body broke off before its end."))
+		}
+		return newProblem(ctx, fault.ErrInternal)
 	case http.StatusRequestEntityTooLarge:
 		return newProblem(ctx, errTooLarge)
 	case http.StatusRequestTimeout:
@@ -128,6 +134,9 @@ func fromHuma(ctx context.Context, status int, msg string, errs []error) *Proble
 	}
 	if status == http.StatusBadRequest {
 		return newProblem(ctx, errMalformed.Saying("The body is missing or cannot be read: %s.", msg))
+	}
+	if slices.ContainsFunc(fields, func(f fault.Field) bool { return strings.HasPrefix(f.Pointer, "{") }) {
+		return newProblem(ctx, ErrNotFound)
 	}
 	fields = distinct(fields)
 	for _, code := range []string{"card_data_not_accepted", "invalid_text", "invalid_cursor", "unknown_field"} {
@@ -203,7 +212,7 @@ func field(d *huma.ErrorDetail) fault.Field {
 	if m := property.FindStringSubmatch(d.Message); m != nil {
 		return fault.Field{Pointer: pointer + "/" + m[1], Code: "required", Detail: "is required"}
 	}
-	if d.Value == nil && strings.HasPrefix(d.Message, "expected") {
+	if _, isNull := d.Value.(null); isNull && strings.HasPrefix(d.Message, "expected") {
 		return fault.Field{Pointer: pointer, Code: "required", Detail: "must not be null"}
 	}
 	for _, r := range rules {
@@ -218,6 +227,22 @@ func field(d *huma.ErrorDetail) fault.Field {
 	return fault.Field{Pointer: pointer, Code: "invalid", Detail: "is not acceptable"}
 }
 
+// Huma writes places with points and brackets. In names that have such themselves,
+// characters for private use stand for them, from readTree to here.
+var (
+	disguise = strings.NewReplacer(".", "\uE000", "[", "\uE001", "]", "\uE002")
+	token    = strings.NewReplacer("\uE000", ".", "\uE001", "[", "\uE002", "]", "~", "~0", "/", "~1")
+)
+
+// Pointer is the JSON pointer (RFC 6901) that leads along names and indexes.
+func Pointer(path ...string) string {
+	var b strings.Builder
+	for _, name := range path {
+		b.WriteString("/" + token.Replace(name))
+	}
+	return b.String()
+}
+
 // pointerTo turns "body.items[0].sku" into the JSON pointer "/items/0/sku".
 func pointerTo(location string) string {
 	place, rest, _ := strings.Cut(index.ReplaceAllString(location, ".$1"), ".")
@@ -226,7 +251,7 @@ func pointerTo(location string) string {
 		if rest == "" {
 			return ""
 		}
-		return "/" + strings.ReplaceAll(rest, ".", "/")
+		return Pointer(strings.Split(rest, ".")...)
 	case "query":
 		return "?" + location[len("query."):]
 	case "path":

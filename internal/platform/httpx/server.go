@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
@@ -58,7 +59,7 @@ func New(o Options) *Server {
 	e.HideBanner, e.HidePort = true, true
 	s := &Server{echo: e, log: o.Log, opt: o, draining: make(chan struct{})}
 	e.HTTPErrorHandler = s.onError
-	e.Pre(s.track, unprefixed)
+	e.Pre(s.track, readable, unprefixed)
 	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{DisablePrintStack: true, LogErrorFunc: s.panicked}), s.identify, s.body)
 
 	// Huma keeps these in package variables; they are the same for every server.
@@ -67,6 +68,8 @@ func New(o Options) *Server {
 	huma.NewErrorWithContext = func(hc huma.Context, status int, msg string, errs ...error) huma.StatusError {
 		return fromHuma(hc.Context(), status, msg, errs)
 	}
+	// Only its type is asked for, to document it.
+	huma.NewError = func(status int, _ string, _ ...error) huma.StatusError { return &Problem{Status: status} }
 	cfg := huma.DefaultConfig("FusionCommerce", o.Version)
 	cfg.CreateHooks = nil // no $schema links in bodies
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", ""
@@ -83,7 +86,17 @@ func New(o Options) *Server {
 func (s *Server) API() *API { return s.api }
 
 // Handler serves what was declared.
-func (s *Server) Handler() http.Handler { return s.echo }
+func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
+
+// serve answers a HEAD as the GET that it is. net/http, which knows better, keeps the
+// body from being sent. Echo has chosen the route before its middleware could do this.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		r = r.WithContext(r.Context())
+		r.Method = http.MethodGet
+	}
+	s.echo.ServeHTTP(w, r)
+}
 
 // Drain turns readiness off: balancers stop sending, requests in hand go on.
 func (s *Server) Drain() { close(s.draining) }
@@ -98,7 +111,7 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started, r := time.Now(), c.Request() //nolint:forbidigo // measures, decides nothing
-		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, key: r.Header.Get("Idempotency-Key")}
+		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key")}
 		if !requestID.MatchString(cl.requestID) {
 			cl.requestID = clock.NewID().String()
 		}
@@ -108,11 +121,7 @@ func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 		ctx = db.WithCost(ctx, &cl.cost)
 		ctx = event.WithOrigin(ctx, event.Origin{CorrelationID: cl.requestID, Traceparent: traceparent(r.Header.Get("traceparent"))})
 		ctx = telemetry.With(ctx, slog.String("request_id", cl.requestID))
-		r = r.WithContext(ctx)
-		if r.Method == http.MethodHead {
-			r.Method = http.MethodGet // net/http keeps the body from being sent
-		}
-		c.SetRequest(r)
+		c.SetRequest(r.WithContext(ctx))
 		h := c.Response().Header()
 		h.Set("X-Request-Id", cl.requestID)
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -149,6 +158,16 @@ func traceparent(header string) string {
 	return ""
 }
 
+// readable refuses paths with characters that no name of ours has and no database takes.
+func readable(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if path := c.Request().URL.Path; !utf8.ValidString(path) || strings.ContainsRune(path, 0) {
+			return ErrNotFound
+		}
+		return next(c)
+	}
+}
+
 // The first release's routes answer without the version as well.
 var unversioned = []string{"/products", "/orders", "/inventory", "/campaigns", "/payments", "/shipments"}
 
@@ -161,7 +180,8 @@ func unprefixed(next echo.HandlerFunc) echo.HandlerFunc {
 				if u.RawPath != "" {
 					u.RawPath = "/v1" + u.RawPath
 				}
-				callOf(c.Request().Context()).path = u.Path
+				cl := callOf(c.Request().Context())
+				cl.path, cl.instance = u.Path, u.EscapedPath()
 				break
 			}
 		}
@@ -201,11 +221,15 @@ func (s *Server) body(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		cl := callOf(r.Context())
-		if r.Method != http.MethodPost || len(r.Header.Values("Idempotency-Key")) == 0 {
+		keys := r.Header.Values("Idempotency-Key")
+		if r.Method != http.MethodPost || len(keys) == 0 {
 			return next(c)
 		}
-		if len(cl.key) == 0 || len(cl.key) > 255 || strings.ContainsFunc(cl.key, func(r rune) bool { return r < ' ' || r > '~' }) {
+		if len(keys) > 1 || len(cl.key) == 0 || len(cl.key) > 255 || strings.ContainsFunc(cl.key, func(r rune) bool { return r < ' ' || r > '~' }) {
 			return errKeyLength
+		}
+		if r.ContentLength >= maxBody {
+			return errTooLarge
 		}
 		data, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
 		if err != nil {
@@ -267,7 +291,7 @@ func matches(header, tag string) bool {
 // Timeouts of the listener: net/http has none by default.
 func (s *Server) HTTP() *http.Server {
 	return &http.Server{
-		Handler: s.echo, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
+		Handler: s.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }

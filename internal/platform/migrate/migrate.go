@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	gomigrate "github.com/golang-migrate/migrate/v4"
 	"github.com/golang-migrate/migrate/v4/database/postgres"
 	"github.com/golang-migrate/migrate/v4/source"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/lib/pq"
 )
 
 // AppRole is the role that the program connects as. It owns nothing, so that
@@ -54,19 +56,8 @@ var roleSettings = []string{
 // prepare makes what migrations take for granted: the application's role and the
 // schema of the version tables.
 func (r *Runner) prepare(ctx context.Context) error {
-	var exists bool
-	if err := r.db.QueryRowContext(ctx, `select exists (select from pg_roles where rolname = $1)`, AppRole).Scan(&exists); err != nil {
-		return fmt.Errorf("look for role %s: %w", AppRole, err)
-	}
-	if !exists {
-		if _, err := r.db.ExecContext(ctx, `create role `+AppRole+` login nosuperuser nobypassrls nocreatedb nocreaterole noinherit`); err != nil {
-			return fmt.Errorf("create role %s (an administrator can do it: create role %s login nobypassrls): %w", AppRole, AppRole, err)
-		}
-		for _, s := range roleSettings {
-			if _, err := r.db.ExecContext(ctx, `alter role `+AppRole+` set `+s); err != nil {
-				return fmt.Errorf("bound role %s: %w", AppRole, err)
-			}
-		}
+	if err := r.makeRole(ctx); err != nil {
+		return err
 	}
 	for _, q := range []string{
 		`create schema if not exists ` + versions,
@@ -80,33 +71,119 @@ func (r *Runner) prepare(ctx context.Context) error {
 	return nil
 }
 
-// Up applies what is missing and returns how many files it applied.
-func (r *Runner) Up(ctx context.Context) (applied int, err error) {
-	if err := r.prepare(ctx); err != nil {
-		return 0, err
+// makeRole makes the application's role with its bounds, or neither. The role belongs to
+// the whole server: while another database of it is migrated, somebody else may make it.
+func (r *Runner) makeRole(ctx context.Context) error {
+	var exists bool
+	if err := r.db.QueryRowContext(ctx, `select exists (select from pg_roles where rolname = $1)`, AppRole).Scan(&exists); err != nil {
+		return fmt.Errorf("look for role %s: %w", AppRole, err)
 	}
-	before, err := r.Status(ctx)
+	if exists {
+		return nil
+	}
+	statements := `create role ` + AppRole + ` login nosuperuser nobypassrls nocreatedb nocreaterole noinherit`
+	for _, s := range roleSettings {
+		statements += `; alter role ` + AppRole + ` set ` + s
+	}
+	_, err := r.db.ExecContext(ctx, statements)
+	if pe, ok := errors.AsType[*pq.Error](err); ok && (pe.Code == duplicateObject || pe.Code == uniqueViolation) {
+		return nil
+	}
 	if err != nil {
-		return 0, err
+		return fmt.Errorf("create role %s (an administrator can do it: create role %s login nobypassrls): %w", AppRole, AppRole, err)
 	}
-	for _, s := range before {
-		if s.Dirty {
-			return applied, s.dirty()
+	return nil
+}
+
+// What PostgreSQL says of a role that was made a moment ago, and at this moment.
+const (
+	duplicateObject = "42710"
+	uniqueViolation = "23505"
+)
+
+// Up applies what is missing and returns how many files it applied. It changes nothing
+// when it cannot go on with one of the modules.
+func (r *Runner) Up(ctx context.Context) (applied int, err error) {
+	err = r.alone(ctx, func() error {
+		if err := r.prepare(ctx); err != nil {
+			return err
 		}
-		if s.Version > s.Latest {
-			return applied, s.newer()
+		before, err := r.Status(ctx)
+		if err != nil {
+			return err
 		}
-		if err := r.with(ctx, s.Module, (*gomigrate.Migrate).Up); err != nil {
-			return applied, err
+		for _, s := range before {
+			if err := s.Err(); err != nil && !errors.Is(err, ErrBehind) {
+				return err
+			}
 		}
-		applied += s.Latest - s.Version
-	}
-	return applied, nil
+		for _, s := range before {
+			if err := r.with(ctx, s.Module, (*gomigrate.Migrate).Up); err != nil {
+				return err
+			}
+			applied += s.Latest - s.Version
+		}
+		return nil
+	})
+	return applied, err
 }
 
 // Down takes back the last migration of one module.
 func (r *Runner) Down(ctx context.Context, module string) error {
-	return r.with(ctx, module, func(m *gomigrate.Migrate) error { return m.Steps(-1) })
+	return r.alone(ctx, func() error {
+		s, err := check(ctx, r.db, r.files, module)
+		if err != nil {
+			return err
+		}
+		// Only the program that knows a migration knows the way back.
+		if err := s.Err(); err != nil && !errors.Is(err, ErrBehind) {
+			return err
+		}
+		if s.Version == 0 {
+			return fmt.Errorf("%s has no migration to take back", module)
+		}
+		return r.with(ctx, module, func(m *gomigrate.Migrate) error { return m.Steps(-1) })
+	})
+}
+
+const (
+	// turn is the advisory lock of whoever migrates this database.
+	turn = "71::bigint << 48"
+	// askEvery is how often it is asked for. Waiting for it inside PostgreSQL would hold a
+	// snapshot, which CREATE INDEX CONCURRENTLY in the other's migration waits for.
+	askEvery = 50 * time.Millisecond
+	// giveBack bounds how long a server may take to hear that the turn is over.
+	giveBack = 5 * time.Second
+)
+
+// alone waits until nobody else migrates this database: replicas that start at the same
+// moment take turns, and the later ones find nothing to do.
+func (r *Runner) alone(ctx context.Context, do func() error) (err error) {
+	conn, err := r.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	for mine := false; !mine; {
+		if err := conn.QueryRowContext(ctx, `select pg_try_advisory_lock(`+turn+`)`).Scan(&mine); err != nil {
+			return fmt.Errorf("wait for another migration to end: %w", err)
+		}
+		if !mine {
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("wait for another migration to end: %w", ctx.Err())
+			case <-time.After(askEvery):
+			}
+		}
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBack)
+		defer cancel()
+		if _, unlockErr := conn.ExecContext(ctx, `select pg_advisory_unlock(`+turn+`)`); unlockErr != nil {
+			err = errors.Join(err, fmt.Errorf("end migration: %w", unlockErr))
+		}
+	}()
+	return do()
 }
 
 // with runs one step of golang-migrate on a connection of its own: the library
@@ -185,24 +262,32 @@ func (r *Runner) Status(ctx context.Context) ([]Status, error) {
 func Check(ctx context.Context, db *sql.DB, files fs.FS, modules ...string) ([]Status, error) {
 	all := make([]Status, 0, len(modules)+1)
 	for _, module := range append([]string{"platform"}, modules...) {
-		s := Status{Module: module}
-		var err error
-		if s.Latest, err = latest(files, module); err != nil {
+		s, err := check(ctx, db, files, module)
+		if err != nil {
 			return nil, err
-		}
-		var table sql.NullString
-		if err := db.QueryRowContext(ctx, `select to_regclass($1)::text`, versions+"."+module).Scan(&table); err != nil {
-			return nil, fmt.Errorf("version of %s: %w", module, err)
-		}
-		if table.Valid {
-			err := db.QueryRowContext(ctx, `select version, dirty from `+versions+`."`+module+`"`).Scan(&s.Version, &s.Dirty)
-			if err != nil && !errors.Is(err, sql.ErrNoRows) {
-				return nil, fmt.Errorf("version of %s: %w", module, err)
-			}
 		}
 		all = append(all, s)
 	}
 	return all, nil
+}
+
+func check(ctx context.Context, db *sql.DB, files fs.FS, module string) (s Status, err error) {
+	s.Module = module
+	if s.Latest, err = latest(files, module); err != nil {
+		return s, err
+	}
+	var table sql.NullString
+	if err := db.QueryRowContext(ctx, `select to_regclass($1)::text`, versions+`."`+module+`"`).Scan(&table); err != nil {
+		return s, fmt.Errorf("version of %s: %w", module, err)
+	}
+	if table.Valid {
+		err := db.QueryRowContext(ctx, `select version, dirty from `+versions+`."`+module+`"`).Scan(&s.Version, &s.Dirty)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return s, fmt.Errorf("version of %s: %w", module, err)
+		}
+	}
+	s.Version = max(s.Version, 0) // the library writes -1 when the first migration could not be taken back
+	return s, nil
 }
 
 // latest is the highest version among a module's files.

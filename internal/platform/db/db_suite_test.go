@@ -1,0 +1,17 @@
+package db_test
+
+import (
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+)
+
+func TestDB(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "db")
+}
+
+var _ = AfterSuite(testkit.Close)

@@ -1,0 +1,193 @@
+package e2e_test
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+)
+
+// bodies that every operation with one accepts, by operation. An operation that is
+// missing here fails the specs that ask all of them.
+var bodies = map[string]any{
+	"createProduct": mug,
+	"updateProduct": object{"name": "Red mug"},
+	"createOrder":   basket(item{SKU: "MUG", Quantity: 1}),
+	"cancelOrder":   object{"reason": "changed my mind"},
+	"setStock":      object{"onHand": 12},
+	"adjustStock":   object{"delta": 1, "reason": "found one"},
+}
+
+// body of an operation; nil when it takes none.
+func (o *operation) body() any {
+	GinkgoHelper()
+	if o.RequestBody == nil {
+		return nil
+	}
+	Expect(bodies).To(HaveKey(o.ID))
+	return bodies[o.ID]
+}
+
+// to fills the path of an operation.
+func (o *operation) to(id, sku string) string {
+	return strings.NewReplacer("{id}", id, "{sku}", sku).Replace(o.Path)
+}
+
+var _ = Describe("a caller", func() {
+	It("without a credential gets nothing but what is public", func() {
+		anybody := &shop{url: installed.URL()}
+		for _, o := range published.Operations {
+			r := anybody.send(o.Method, o.to(uuid.NewString(), "GHOST"), o.body())
+			if o.Public() {
+				Expect(r).NotTo(Or(answer(401), answer(403)))
+			} else {
+				Expect(r).To(refuse(401, "unauthenticated"))
+			}
+		}
+	})
+
+	DescribeTable("with a credential that is none is refused even what is public",
+		func(authorization string) {
+			s := &shop{url: installed.URL()}
+			for _, o := range published.Operations {
+				r := s.send(o.Method, o.to(uuid.NewString(), "GHOST"), o.body(), header{"Authorization", authorization})
+				Expect(r).To(refuse(401, "invalid_credentials"))
+			}
+		},
+		Entry("because nobody made it", "Bearer fc_sk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+		Entry("because it is empty", "Bearer "),
+		Entry("because the scheme is another", "Basic b3duZXI6c2VjcmV0"),
+		Entry("because it has no scheme", "fc_sk_AAAA"),
+		Entry("because it is a token that nobody signed", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJvd25lciIsImFkbWluIjp0cnVlfQ."),
+		Entry("because it is SQL", "Bearer ' or '1'='1' --"),
+		Entry("because it is no text", "Bearer \xff\xfe"),
+		Entry("because it is very long", "Bearer "+strings.Repeat("x", 8000)),
+	)
+
+	It("may write the scheme as it likes, for HTTP does not mind", func() {
+		s := open()
+		Expect(s.with("").get("/v1/orders", header{"Authorization", "bearer " + s.key})).To(answer(200))
+	})
+
+	It("is not heard when the credential stands in the address", func() {
+		s := open()
+		Expect(s.with("").get("/v1/orders?access_token=" + s.key)).NotTo(answer(200))
+	})
+
+	It("without a permission is told which one it lacks, before anything is read", func() {
+		s := open()
+		for _, o := range published.Operations {
+			if o.Public() {
+				continue
+			}
+			r := s.staffed("campaigns:none").send(o.Method, o.to(uuid.NewString(), "GHOST"), o.body())
+			Expect(r).To(refuse(403, "forbidden"))
+			Expect(r.problem.Detail).To(ContainSubstring(o.Permission()))
+			if o.RequestBody != nil {
+				Expect(s.staffed("campaigns:none").send(o.Method, o.to(uuid.NewString(), "GHOST"), "{")).To(refuse(403, "forbidden"))
+			}
+		}
+	})
+
+	It("with exactly the permission gets in", func() {
+		s := open()
+		for _, o := range published.Operations {
+			if o.Public() {
+				continue
+			}
+			r := s.staffed(o.Permission()).send(o.Method, o.to(uuid.NewString(), "GHOST"), o.body())
+			Expect(r).NotTo(Or(answer(401), answer(403)))
+		}
+	})
+
+	It("is cut off when its key is revoked", func() {
+		s := open()
+		id, secret, err := apikey.Create(testkit.As(s.tenant), keys, "leaver", []string{"orders:read"})
+		Expect(err).NotTo(HaveOccurred())
+		leaver := s.with(secret)
+		Expect(leaver.get("/v1/orders")).To(answer(200))
+		Expect(apikey.Revoke(testkit.As(s.tenant), keys, id.ID)).To(Succeed())
+		Eventually(func() response { return leaver.get("/v1/orders") }, "3s").Should(refuse(401, "invalid_credentials"))
+		Expect(leaver.get("/v1/products")).To(refuse(401, "invalid_credentials"))
+		Expect(s.get("/v1/orders")).To(answer(200))
+	})
+
+	It("with the bootstrap key owns the default shop, whose products everybody sees", func() {
+		s, sku := first(), "MUG-"+uuid.NewString()
+		p := s.sells(sku, 1)
+		Expect(s.confirmed(item{SKU: sku, Quantity: 1}).Total).To(Equal("12.50"))
+		Expect(as[product](s.with("").get("/v1/products/" + p.ID)).SKU).To(Equal(sku))
+		Expect(as[page[product]](s.with("").get("/v1/products?sku=" + sku)).Data).To(HaveLen(1))
+		Expect(as[page[product]](open().get("/v1/products?sku=" + sku)).Data).To(BeEmpty())
+	})
+})
+
+var _ = Describe("two merchants", func() {
+	It("know nothing of each other: what is one's is to the other as if it did not exist", func() {
+		ours, theirs := open(), open()
+		p := theirs.sells("CUP", 3)
+		o := theirs.confirmed(item{SKU: "CUP", Quantity: 1})
+		theirs.changingNothing(func() {
+			asked := 0
+			for _, op := range published.Operations {
+				if !op.ByID() {
+					continue
+				}
+				asked++
+				id := p.ID
+				if strings.Contains(op.Path, "orders") {
+					id = o.ID
+				}
+				unknownID, unknownSKU := uuid.NewString(), "GHOST"
+				foreign := ours.send(op.Method, op.to(id, "CUP"), op.body(), header{"X-Request-Id", "same"})
+				unknown := ours.send(op.Method, op.to(unknownID, unknownSKU), op.body(), header{"X-Request-Id", "same"})
+				Expect(foreign).To(refuse(404, "not_found"))
+				Expect(strings.NewReplacer(id, unknownID, "CUP", unknownSKU).Replace(string(foreign.body))).To(Equal(string(unknown.body)))
+				Expect(foreign.header.Values("ETag")).To(BeEmpty())
+			}
+			Expect(asked).To(BeNumerically(">=", 10))
+			for _, list := range []string{"/v1/products", "/v1/products?status=draft", "/v1/products?sku=CUP", "/v1/orders", "/v1/orders?customerId=ana", "/v1/inventory", "/v1/events"} {
+				Expect(as[page[object]](ours.get(list)).Data).To(BeEmpty(), list)
+			}
+			Expect(ours.post("/v1/orders", basket(item{SKU: "CUP", Quantity: 1}))).To(refuse(422, "unknown_sku", "/items/0/sku"))
+			Expect(ours.get("/v1/events?after=" + theirs.facts("")[0].ID)).To(refuse(422, "unknown_event"))
+		})
+	})
+
+	It("can sell the same SKU, each at its own price and from its own stock", func() {
+		ours, theirs := open(), open()
+		ours.sells("MUG", 5)
+		theirs.sells("MUG", 7, object{"price": "99.00", "currency": "USD"})
+		Expect(ours.confirmed(item{SKU: "MUG", Quantity: 5})).To(And(HaveField("Total", "62.50"), HaveField("Currency", "EUR"), HaveField("Number", int64(1001))))
+		Expect(theirs.confirmed(item{SKU: "MUG", Quantity: 1})).To(And(HaveField("Total", "99.00"), HaveField("Currency", "USD"), HaveField("Number", int64(1001))))
+		Expect(ours.stock("MUG").Available).To(BeZero())
+		Expect(theirs.stock("MUG").Available).To(BeEquivalentTo(6))
+	})
+
+	It("do not take each other's cursors for anything but positions", func() {
+		ours, theirs := open(), open()
+		for _, sku := range []string{"A", "B", "C"} {
+			theirs.sells(sku, 1)
+		}
+		ours.sells("MUG", 1)
+		cursor := as[page[product]](theirs.get("/v1/products?limit=1")).NextCursor
+		for _, p := range as[page[product]](ours.get("/v1/products?cursor=" + cursor)).Data {
+			Expect(p.SKU).To(Equal("MUG"))
+		}
+	})
+
+	It("cannot be told apart by a header or a field that names the other", func() {
+		ours, theirs := open(), open()
+		for _, name := range []string{"X-Tenant-Id", "X-Tenant", "Tenant", "X-Forwarded-Host", "X-Original-Host"} {
+			Expect(ours.send(http.MethodGet, "/v1/products", nil, header{name, theirs.tenant.String()})).To(answer(200))
+		}
+		Expect(ours.post("/v1/products", mug.but(object{"tenantId": theirs.tenant}))).To(refuse(422, "unknown_field", "/tenantId"))
+		Expect(ours.get("/v1/products?tenantId=" + theirs.tenant.String())).To(refuse(400, "unknown_parameter", "?tenantId"))
+		Expect(as[page[object]](theirs.get("/v1/products")).Data).To(BeEmpty())
+	})
+})

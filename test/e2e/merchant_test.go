@@ -1,0 +1,301 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
+	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
+	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+)
+
+type product struct {
+	ID, SKU, Name, Description, Price, Currency, Status string
+	CreatedAt, UpdatedAt                                time.Time
+}
+
+type item struct {
+	SKU      string `json:"sku"`
+	Quantity any    `json:"quantity"`
+	Price    any    `json:"price,omitempty"`
+}
+
+type order struct {
+	ID         string
+	Number     int64
+	CustomerID string
+	Status     string
+	Reason     string
+	Items      []struct {
+		SKU, Name    string
+		Quantity     int64
+		Price, Total string
+	}
+	Total, Currency, Email string
+	Metadata               map[string]string
+	CreatedAt, UpdatedAt   time.Time
+}
+
+type stock struct {
+	SKU                                            string
+	OnHand, Reserved, Available, LowStockThreshold int64
+}
+
+type movement struct {
+	ID, Kind, Reason, OrderID, Actor string
+	OnHandDelta, ReservedDelta       int64
+}
+
+type fact struct {
+	ID, Type, Subject, CorrelationID, CausationID, Traceparent, Actor string
+	TenantID                                                          uuid.UUID
+	Version                                                           int
+	Sequence                                                          int64
+	Data                                                              json.RawMessage
+}
+
+// open makes a merchant whom nobody else knows; the caller is the owner. When the spec
+// is over, what happened in the shop must make sense.
+func open() *shop {
+	GinkgoHelper()
+	s := &shop{url: installed.URL(), tenant: testkit.NewTenant(installed.Database())}
+	s.key = s.hire()
+	DeferCleanup(s.audit)
+	return s
+}
+
+// first is the shop of the default merchant, for its owner by the bootstrap key.
+func first() *shop {
+	return &shop{installed.URL(), identity.DefaultTenant, installed.BootstrapKey()}
+}
+
+// hire makes a key. Without permissions it is an owner's.
+func (s *shop) hire(permissions ...string) string {
+	GinkgoHelper()
+	return testkit.Key(keys, s.tenant, permissions...)
+}
+
+// for the bearer of a new key with these permissions.
+func (s *shop) staffed(permissions ...string) *shop {
+	GinkgoHelper()
+	return s.with(s.hire(permissions...))
+}
+
+var mug = object{"sku": "MUG", "name": "Blue mug", "price": "12.50", "currency": "EUR", "inventory": 10}
+
+// sells puts a product on sale and waits for its stock.
+func (s *shop) sells(sku string, inventory int, changes ...object) product {
+	GinkgoHelper()
+	body := mug.but(object{"sku": sku, "inventory": inventory})
+	for _, c := range changes {
+		body = body.but(c)
+	}
+	r := s.post("/v1/products", body)
+	Expect(r).To(answer(201))
+	s.stocks(sku)
+	return as[product](r)
+}
+
+// stocks waits until inventory has heard of a product.
+func (s *shop) stocks(sku string) {
+	GinkgoHelper()
+	Eventually(func() response { return s.get("/v1/inventory/" + url.PathEscape(sku)) }).Should(answer(200))
+}
+
+func (s *shop) stock(sku string) stock {
+	GinkgoHelper()
+	return as[stock](s.get("/v1/inventory/" + url.PathEscape(sku)))
+}
+
+func (s *shop) movements(sku string) []movement {
+	GinkgoHelper()
+	return all[movement](s, "/v1/inventory/"+url.PathEscape(sku)+"/movements", nil)
+}
+
+func basket(items ...item) object { return object{"customerId": "ana", "items": items} }
+
+func (s *shop) places(items ...item) order {
+	GinkgoHelper()
+	r := s.post("/v1/orders", basket(items...))
+	Expect(r).To(answer(201))
+	return as[order](r)
+}
+
+func (s *shop) order(id string) order {
+	GinkgoHelper()
+	return as[order](s.get("/v1/orders/" + id))
+}
+
+// becomes waits until an order has a status.
+func (s *shop) becomes(id, status string) order {
+	GinkgoHelper()
+	var o order
+	Eventually(func() string { o = s.order(id); return o.Status }).Should(Equal(status))
+	return o
+}
+
+// confirmed is an order whose stock is held.
+func (s *shop) confirmed(items ...item) order {
+	GinkgoHelper()
+	return s.becomes(s.places(items...).ID, "confirmed")
+}
+
+// failed is an order for more of a SKU than there is.
+func (s *shop) failed(sku string) order {
+	GinkgoHelper()
+	return s.becomes(s.places(item{SKU: sku, Quantity: 100_000}).ID, "failed")
+}
+
+func (s *shop) facts(topic string) []fact {
+	GinkgoHelper()
+	query := url.Values{"limit": {"100"}}
+	if topic != "" {
+		query.Set("topic", topic)
+	}
+	return all[fact](s, "/v1/events", query)
+}
+
+func ask(into any, query string, args ...any) {
+	GinkgoHelper()
+	Expect(auditor.QueryRow(query, args...).Scan(into)).To(Succeed())
+}
+
+// quiet waits until everything that happened in the shop was heard by everybody.
+func (s *shop) quiet() {
+	GinkgoHelper()
+	Eventually(func() (waiting int) {
+		ask(&waiting, `select count(*) from platform.delivery where tenant_id = $1 and parked_at is null`, s.tenant)
+		return waiting
+	}).Should(BeZero())
+}
+
+// schemas of all facts.
+var schemas = sync.OnceValues(func() (*eventschema.Catalog, error) {
+	return eventschema.Load(
+		eventschema.Module{Name: "catalog", Schemas: catalogapi.Schemas},
+		eventschema.Module{Name: "orders", Schemas: ordersapi.Schemas},
+		eventschema.Module{Name: "inventory", Schemas: inventoryapi.Schemas},
+	)
+})
+
+// audit is what holds of a shop after every spec.
+func (s *shop) audit() {
+	GinkgoHelper()
+	Expect(installed.Complaints()).To(BeEmpty(), "the log complains")
+	s.quiet()
+	s.checkFacts()
+	var off int
+	ask(&off, `select count(*) from platform.delivery where tenant_id = $1 and parked_at is not null`, s.tenant)
+	Expect(off).To(BeZero(), "events were parked")
+	ask(&off, `
+		select count(*) from inventory.stock s
+		left join lateral (select coalesce(sum(on_hand_delta), 0) on_hand, coalesce(sum(reserved_delta), 0) reserved
+		                   from inventory.movement m where m.tenant_id = s.tenant_id and m.location = s.location and m.sku = s.sku) m on true
+		left join lateral (select coalesce(sum(l.quantity), 0) held from inventory.reservation_line l join inventory.reservation r using (tenant_id, order_id)
+		                   where l.tenant_id = s.tenant_id and l.location = s.location and l.sku = s.sku and r.status = 'held') h on true
+		where s.tenant_id = $1 and (s.on_hand, s.reserved, s.reserved) is distinct from (m.on_hand, m.reserved, h.held)`, s.tenant)
+	Expect(off).To(BeZero(), "stock is not the sum of its movements, or not what is held")
+	ask(&off, `
+		select count(*) from orders.orders o
+		where tenant_id = $1 and total_minor <> (select sum(total_minor) from orders.line l where l.tenant_id = o.tenant_id and l.order_id = o.id)`, s.tenant)
+	Expect(off).To(BeZero(), "an order is not the sum of its lines")
+}
+
+// checkFacts holds what the spec caused to be published to the schemas.
+func (s *shop) checkFacts() {
+	GinkgoHelper()
+	known, err := schemas()
+	Expect(err).NotTo(HaveOccurred())
+	last := map[string]int64{}
+	for _, f := range s.facts("") {
+		Expect(known.Check(f.Type, f.Version, f.Data)).To(Succeed())
+		Expect(f.TenantID).To(Equal(s.tenant))
+		Expect(f.CorrelationID).NotTo(BeEmpty())
+		about := strings.SplitN(f.Type, ".", 2)[0] + " " + f.Subject
+		Expect(f.Sequence).To(BeNumerically(">=", last[about]), "%s of %s came after a later one", f.Type, f.Subject)
+		last[about] = f.Sequence
+	}
+}
+
+// footprint is everything that is kept of a shop, digested. Order numbers are left out:
+// a refused order may use one up.
+func (s *shop) footprint() string {
+	GinkgoHelper()
+	s.quiet()
+	query, err := footprintSQL()
+	Expect(err).NotTo(HaveOccurred())
+	var digest string
+	ask(&digest, query, s.tenant)
+	return digest
+}
+
+// footprintSQL covers every table with merchants' rows, also those of later modules.
+var footprintSQL = sync.OnceValues(func() (string, error) {
+	rows, err := auditor.Query(`
+		select c.oid::regclass::text from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
+		where c.relkind in ('r', 'p') and not c.relispartition
+		  and c.oid::regclass::text not in ('orders.counter', 'platform.delivery', 'platform.inbox') order by 1`)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = rows.Close() }()
+	var parts []string
+	for rows.Next() {
+		var table string
+		if err := rows.Scan(&table); err != nil {
+			return "", err
+		}
+		parts = append(parts, fmt.Sprintf(`select '%[1]s ' || count(*) || ' ' || coalesce(md5(string_agg(t::text, ' ' order by t::text)), '') from %[1]s t where tenant_id = $1`, table))
+	}
+	return `select string_agg(part, E'\n' order by part) from (` + strings.Join(parts, " union all ") + `) parts(part)`, rows.Err()
+})
+
+// changingNothing holds that a shop is afterwards what it was before.
+func (s *shop) changingNothing(f func()) {
+	GinkgoHelper()
+	before := s.footprint()
+	f()
+	Expect(s.footprint()).To(Equal(before), "a refused request left traces")
+}
+
+// standing is a shop that specs share who only ever get refusals from it: every one of
+// them holds that nothing in it changed.
+type standing struct {
+	*shop
+	product product // MUG, of which there are 10
+	order   order   // confirmed, of 2 of them
+}
+
+var standingShop = sync.OnceValue(func() *standing {
+	s := &standing{shop: &shop{url: installed.URL(), tenant: testkit.NewTenant(installed.Database())}}
+	s.key = s.hire()
+	s.product = s.sells("MUG", 10)
+	s.order = s.confirmed(item{SKU: "MUG", Quantity: 2})
+	return s
+})
+
+// refusals gives the specs of a container the standing shop.
+func refusals() *standing {
+	s := &standing{}
+	BeforeEach(func() {
+		*s = *standingShop()
+		before, tag := s.footprint(), s.get("/v1/products/"+s.product.ID).tag()
+		DeferCleanup(func() {
+			Expect(s.footprint()).To(Equal(before), "a refused request left traces")
+			Expect(s.get("/v1/products/" + s.product.ID).tag()).To(Equal(tag))
+			s.audit()
+		})
+	})
+	return s
+}

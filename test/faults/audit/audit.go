@@ -1,0 +1,194 @@
+// Package audit reads a shop's database with the eyes of an accountant: as a superuser,
+// past all of the program's code, in one snapshot.
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Querier is a database or a transaction.
+type Querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// Invariant is a sentence that is true of every sound shop, and the SQL that finds what
+// contradicts it: one line of text for each finding.
+type Invariant struct {
+	Name string
+	sql  string
+	// claims says that the SQL compares with what customers were told, its $1.
+	claims bool
+}
+
+// Violation is one finding.
+type Violation struct {
+	Invariant string
+	Detail    string
+}
+
+func (v Violation) String() string { return v.Invariant + ": " + v.Detail }
+
+// Claims are what customers were told.
+type Claims struct {
+	// Asked are the keys of all orders that anybody asked for, whatever came of it.
+	Asked []string `json:"asked"`
+	// Accepted are the orders that somebody got a 201 for.
+	Accepted []Accepted `json:"accepted"`
+}
+
+// Accepted is an order as its 201 described it.
+type Accepted struct {
+	Key       string `json:"key"`
+	ID        string `json:"id"`
+	Number    int64  `json:"number"`
+	Total     string `json:"total"`
+	Currency  string `json:"currency"`
+	Cancelled bool   `json:"cancelled"` // its cancellation was acknowledged later
+}
+
+// most findings of one invariant are enough.
+const most = 10
+
+// Check looks for contradictions. All of them together see one moment when q is a
+// transaction of Snapshot.
+func Check(ctx context.Context, q Querier, invariants []Invariant, c Claims) ([]Violation, error) {
+	claims, err := json.Marshal(Claims{Asked: append([]string{}, c.Asked...), Accepted: append([]Accepted{}, c.Accepted...)}) // never null
+	if err != nil {
+		return nil, err
+	}
+	var found []Violation
+	for _, i := range invariants {
+		var args []any
+		if i.claims {
+			args = []any{string(claims)}
+		}
+		details, err := list(ctx, q, i.sql, args...)
+		if err != nil {
+			return nil, fmt.Errorf("audit %q: %w", i.Name, err)
+		}
+		for n, d := range details {
+			if n == most {
+				d = fmt.Sprintf("… and %d more", len(details)-most)
+			}
+			found = append(found, Violation{i.Name, d})
+			if n == most {
+				break
+			}
+		}
+	}
+	return found, nil
+}
+
+func list(ctx context.Context, q Querier, query string, args ...any) (details []string, err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var d string
+		if err := rows.Scan(&d); err != nil {
+			return nil, err
+		}
+		details = append(details, d)
+	}
+	return details, rows.Err()
+}
+
+// Snapshot checks one moment of the database.
+func Snapshot(ctx context.Context, db *sql.DB, invariants []Invariant, c Claims) ([]Violation, error) {
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	found, err := Check(ctx, tx, invariants, c)
+	return found, errors.Join(err, tx.Rollback())
+}
+
+// Sampler checks invariants again and again while a shop works and suffers.
+type Sampler struct {
+	stop   context.CancelFunc
+	done   chan struct{}
+	result Samples
+	mu     sync.Mutex
+}
+
+// Samples are what a sampler saw.
+type Samples struct {
+	Taken      int           // snapshots that were checked
+	Missed     int           // when PostgreSQL was away
+	Slowest    time.Duration // check
+	Violations []Violation
+}
+
+// maxViolations of all samples together: the first are the interesting ones.
+const maxViolations = 50
+
+// Every starts a sampler on the invariants that hold at every moment.
+func Every(ctx context.Context, period time.Duration, db *sql.DB) *Sampler {
+	ctx, stop := context.WithCancel(ctx)
+	s := &Sampler{stop: stop, done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		tick := time.NewTicker(period)
+		defer tick.Stop()
+		for {
+			s.sample(ctx, db)
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return s
+}
+
+func (s *Sampler) sample(ctx context.Context, db *sql.DB) {
+	began := time.Now()
+	found, err := Snapshot(ctx, db, Always(), Claims{})
+	took := time.Since(began)
+	if ctx.Err() != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.result.Missed++
+		return
+	}
+	s.result.Taken++
+	s.result.Slowest = max(s.result.Slowest, took)
+	for _, v := range found {
+		if len(s.result.Violations) < maxViolations {
+			v.Detail = fmt.Sprintf("sample %d: %s", s.result.Taken, v.Detail)
+			s.result.Violations = append(s.result.Violations, v)
+		}
+	}
+}
+
+// Now is what was seen so far.
+func (s *Sampler) Now() Samples {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.result
+}
+
+// Stop ends the sampler and tells what it saw.
+func (s *Sampler) Stop() Samples {
+	s.stop()
+	<-s.done
+	return s.Now()
+}
+
+// Deadlocks that PostgreSQL counted since its last crash.
+func Deadlocks(ctx context.Context, db *sql.DB) (n int, err error) {
+	err = db.QueryRowContext(ctx, `select deadlocks from pg_stat_database where datname = current_database()`).Scan(&n)
+	return n, err
+}

@@ -1,0 +1,174 @@
+package audit
+
+// Always are the invariants that hold at every moment, whoever has been killed and
+// whatever waits: each compares what one transaction must have written together.
+func Always() []Invariant {
+	return []Invariant{
+		{Name: "stock is never promised twice", sql: `
+			select format('%s at %s: %s on hand, %s reserved', sku, location, on_hand, reserved)
+			from inventory.stock where reserved < 0 or reserved > on_hand`},
+		{Name: "what is reserved is what orders hold", sql: `
+			with held as (
+				select l.tenant_id, l.location, l.sku, sum(l.quantity) quantity
+				from inventory.reservation r join inventory.reservation_line l using (tenant_id, order_id)
+				where r.status = 'held' group by l.tenant_id, l.location, l.sku
+			)
+			select format('%s at %s: %s reserved, orders hold %s', sku, location, s.reserved, h.quantity)
+			from inventory.stock s full join held h using (tenant_id, location, sku)
+			where coalesce(s.reserved, 0) <> coalesce(h.quantity, 0)`},
+		{Name: "stock is the sum of its movements", sql: `
+			with moved as (
+				select tenant_id, location, sku, sum(on_hand_delta) on_hand, sum(reserved_delta) reserved
+				from inventory.movement group by tenant_id, location, sku
+			)
+			select format('%s at %s: %s on hand and %s reserved, movements make it %s and %s', sku, location, s.on_hand, s.reserved, m.on_hand, m.reserved)
+			from inventory.stock s full join moved m using (tenant_id, location, sku)
+			where (coalesce(s.on_hand, 0), coalesce(s.reserved, 0)) <> (coalesce(m.on_hand, 0), coalesce(m.reserved, 0))`},
+		{Name: "a line is held once and freed at most once", sql: `
+			with moved as (
+				select tenant_id, order_id, location, sku, sum(reserved_delta) quantity,
+				       count(*) filter (where kind = 'reserved') holds, count(*) filter (where kind = 'released') releases
+				from inventory.movement where order_id is not null group by tenant_id, order_id, location, sku
+			), lines as (
+				select l.*, r.status from inventory.reservation_line l join inventory.reservation r using (tenant_id, order_id)
+			)
+			select format('order %s, %s: line of %s is %s, movements hold %s in %s and free it %s times', order_id, sku, l.quantity, l.status, m.quantity, m.holds, m.releases)
+			from lines l full join moved m using (tenant_id, order_id, location, sku)
+			where m.quantity is distinct from case l.status when 'held' then l.quantity when 'released' then 0 end
+			   or m.holds <> 1 or m.releases <> (l.status = 'released')::int`},
+		{Name: "a stock decision and its facts are one", sql: `
+			with decided as (
+				select r.tenant_id, r.order_id, r.status, count(l.sku) lines
+				from inventory.reservation r left join inventory.reservation_line l using (tenant_id, order_id)
+				group by r.tenant_id, r.order_id, r.status
+			), said as (
+				select tenant_id, subject::uuid order_id,
+				       count(*) filter (where type = 'inventory.reserved') reserved,
+				       count(*) filter (where type = 'inventory.insufficient') insufficient,
+				       count(*) filter (where type = 'inventory.released') released
+				from platform.event where type in ('inventory.reserved', 'inventory.insufficient', 'inventory.released')
+				group by tenant_id, subject
+			)
+			select format('order %s: %s with %s lines, facts say reserved %s, insufficient %s, released %s times', order_id, status, lines, reserved, insufficient, released)
+			from decided d full join said f using (tenant_id, order_id)
+			where status is null
+			   or (coalesce(reserved, 0), coalesce(insufficient, 0), coalesce(released, 0)) <> case
+				when status = 'held' and lines > 0 then (1::bigint, 0::bigint, 0::bigint)
+				when status = 'refused' and lines = 0 then (0::bigint, 1::bigint, 0::bigint)
+				when status = 'released' and lines > 0 then (1::bigint, 0::bigint, 1::bigint)
+				when status = 'released' then (0::bigint, 0::bigint, 0::bigint)
+				else (-1::bigint, -1::bigint, -1::bigint) end`},
+		{Name: "an order and its facts are one", sql: `
+			with said as (
+				select tenant_id, subject::uuid id, count(*) facts, count(distinct sequence) versions, min(sequence) first,
+				       count(*) filter (where type = 'order.created') created,
+				       count(*) filter (where type in ('order.confirmed', 'order.failed')) decided,
+				       (array_agg(type order by sequence desc, seq desc))[1] newest
+				from platform.event where type like 'order.%' group by tenant_id, subject
+			)
+			select format('order %s: version %s, %s; %s facts of %s versions, %s of them order.created, %s of its outcome, the newest %s',
+			              id, o.version, o.status, f.facts, f.versions, f.created, f.decided, f.newest)
+			from orders.orders o full join said f using (tenant_id, id)
+			where o.version is distinct from f.facts or f.versions <> f.facts or f.first <> 1
+			   or f.created <> 1 or f.decided > 1 or f.newest is distinct from 'order.' || o.status`},
+		{Name: "a timeline tells every step of its order", sql: `
+			with told as (
+				select tenant_id, order_id id, count(*) steps, max(version) last, (array_agg(status order by version desc))[1] status
+				from orders.timeline group by tenant_id, order_id
+			)
+			select format('order %s: version %s, %s; %s steps up to %s, %s', id, o.version, o.status, t.steps, t.last, t.status)
+			from orders.orders o full join told t using (tenant_id, id)
+			where (o.version, o.version, o.status) is distinct from (t.steps, t.last, t.status)`},
+		{Name: "an order costs what its lines cost", sql: `
+			with lines as (
+				select tenant_id, order_id id, sum(quantity * price_minor) total, bool_and(total_minor = quantity * price_minor) sound
+				from orders.line group by tenant_id, order_id
+			)
+			select format('order %s: total %s, lines %s', id, o.total_minor, l.total)
+			from orders.orders o full join lines l using (tenant_id, id)
+			where o.total_minor is distinct from l.total or not l.sound`},
+		{Name: "no two orders have one number", sql: `
+			select format('number %s: %s orders', number, count(*)) from orders.orders group by tenant_id, number having count(*) > 1`},
+		{Name: "one key is one order", sql: `
+			select format('key %s: %s orders', metadata->>'key', count(*)) from orders.orders
+			where metadata ? 'key' group by tenant_id, metadata->>'key' having count(*) > 1`},
+		{Name: "an order and its kept answer are one", sql: `
+			with answers as (
+				select tenant_id, key, status, convert_from(body, 'UTF8')::jsonb->>'id' id
+				from platform.idempotency where scope like '% POST /v1/orders'
+			)
+			select format('key %s: order %s, kept answer %s with %s', coalesce(a.key, o.metadata->>'key'), o.id, a.status, a.id)
+			from (select * from orders.orders where metadata ? 'key') o
+			full join answers a on a.tenant_id = o.tenant_id and a.key = o.metadata->>'key'
+			where o.id::text is distinct from a.id or a.status <> 201`},
+		{Name: "a fact reaches each consumer once", sql: `
+			with due as (
+				select e.tenant_id, e.seq, e.id, e.type, s.consumer
+				from platform.event e join platform.subscription s on s.topic = e.type and s.part = 0
+			), waiting as (
+				select consumer, seq, count(*) n from platform.delivery group by consumer, seq
+			), handled as (
+				select tenant_id, consumer, event_id id, count(*) n from platform.inbox group by tenant_id, consumer, event_id
+			)
+			select format('%s: %s %s waits %s times and was handled %s times', consumer, d.type, id, coalesce(w.n, 0), coalesce(h.n, 0))
+			from (due d left join waiting w using (consumer, seq)) full join handled h using (tenant_id, consumer, id)
+			where coalesce(w.n, 0) + coalesce(h.n, 0) <> 1 or d.type is null
+			union all
+			select format('%s: delivery %s of no fact', w.consumer, w.seq) from waiting w
+			where not exists (select from due d where d.consumer = w.consumer and d.seq = w.seq)`},
+	}
+}
+
+// Settled are the invariants of a shop that has finished its work. They come on top of
+// Always.
+func Settled() []Invariant {
+	return []Invariant{
+		{Name: "every order has ended", sql: `
+			select format('order %s is %s', id, status) from orders.orders where status not in ('confirmed', 'failed', 'cancelled')`},
+		{Name: "nothing is left to deliver", sql: `
+			select format('%s: event %s, %s failures, parked %s: %s', consumer, seq, attempts, parked_at, last_error) from platform.delivery`},
+		{Name: "confirmed orders hold their items, others nothing", sql: `
+			with held as (
+				select r.tenant_id, r.order_id id, r.status, jsonb_object_agg(l.sku, l.quantity) filter (where l.sku is not null) items
+				from inventory.reservation r left join inventory.reservation_line l using (tenant_id, order_id)
+				group by r.tenant_id, r.order_id, r.status
+			), bought as (
+				select tenant_id, order_id id, jsonb_object_agg(sku, quantity) items
+				from (select tenant_id, order_id, sku, sum(quantity) quantity from orders.line group by tenant_id, order_id, sku) merged
+				group by tenant_id, order_id
+			)
+			select format('order %s is %s and wants %s; its reservation is %s with %s', id, o.status, b.items, h.status, h.items)
+			from orders.orders o left join bought b using (tenant_id, id) full join held h using (tenant_id, id)
+			where case o.status
+				when 'confirmed' then h.status is distinct from 'held' or h.items is distinct from b.items
+				when 'failed' then h.status is distinct from 'refused' or h.items is not null
+				when 'cancelled' then h.status is distinct from 'released' and h.status is distinct from 'refused' or h.items is not null and h.items <> b.items
+				else true end`},
+		{Name: "a fact of an order says what was ordered", sql: `
+			select format('order %s: number %s, total %s; the fact says %s', o.id, o.number, o.total_minor, e.data)
+			from orders.orders o join platform.event e on e.tenant_id = o.tenant_id and e.type = 'order.created' and e.subject = o.id::text
+			where (e.data->>'number')::bigint <> o.number or e.data->>'orderId' <> o.id::text
+			   or (e.data->>'total')::numeric * case o.currency when 'JPY' then 1 else 100 end <> o.total_minor
+			   or (select jsonb_agg(jsonb_build_array(i->>'sku', (i->>'quantity')::bigint) order by i->>'sku') from json_array_elements(e.data->'items') i)
+			      is distinct from
+			      (select jsonb_agg(jsonb_build_array(l.sku, l.quantity) order by l.sku) from orders.line l where l.tenant_id = o.tenant_id and l.order_id = o.id)`},
+		{Name: "no order is refused what there is", sql: `
+			select format('order %s wanted %s of %s and was refused with %s left', e.subject, i->>'quantity', i->>'sku', i->>'available')
+			from platform.event e, json_array_elements(e.data->'items') i
+			where e.type = 'inventory.insufficient' and (i->>'available')::bigint >= (i->>'quantity')::bigint`},
+		{Name: "what was accepted is there", claims: true, sql: `
+			select format('order %s, number %s, of key %s, total %s %s: there is %s %s, total %s', a.id, a.number, a.key, a.total, a.currency,
+			              coalesce(o.status, 'nothing'), o.number, o.total_minor)
+			from jsonb_to_recordset(($1::jsonb)->'accepted') a(key text, id uuid, number bigint, total text, currency text, cancelled boolean)
+			left join orders.orders o on o.id = a.id and o.metadata->>'key' = a.key
+			where o.id is null or o.number <> a.number or o.currency <> a.currency
+			   or a.total::numeric * case a.currency when 'JPY' then 1 else 100 end <> o.total_minor
+			   or a.cancelled and o.status <> 'cancelled'`},
+		{Name: "nobody gets what nobody asked for", claims: true, sql: `
+			select format('order %s has key %s', o.id, o.metadata->>'key') from orders.orders o
+			where o.metadata ? 'key' and not ($1::jsonb)->'asked' ? (o.metadata->>'key')`},
+	}
+}
+
+// All are Always and Settled.
+func All() []Invariant { return append(Always(), Settled()...) }

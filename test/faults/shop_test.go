@@ -1,0 +1,276 @@
+package faults_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/test/faults/audit"
+	"github.com/fusioncommerce/fusion/test/faults/lab"
+	"github.com/fusioncommerce/fusion/test/faults/load"
+)
+
+const (
+	// toReady is the promise after a kill -9.
+	toReady = 5 * time.Second
+	// toDatabase is the promise after PostgreSQL was gone.
+	toDatabase = 10 * time.Second
+	// toEnd is the promise for accepted orders once the faults are over.
+	toEnd = time.Minute
+)
+
+// shop is a running program with customers before it and an auditor behind it.
+type shop struct {
+	*lab.Lab
+	db        *sql.DB
+	history   *load.History
+	customers *load.Shop
+	rng       *rand.Rand // of the spec, from Ginkgo's --seed
+
+	mu     sync.Mutex
+	claims audit.Claims
+	place  map[string]int // of an accepted order in the claims
+}
+
+// openShop starts a shop for the running spec, with room for a number of clients.
+func openShop(ctx context.Context, clients int) *shop {
+	GinkgoHelper()
+	dir, err := os.MkdirTemp("", "fusion-faults-lab-")
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(os.RemoveAll, dir)
+	l, err := lab.New(ctx, binary(), workshop, dir)
+	Expect(err).NotTo(HaveOccurred())
+	s := &shop{Lab: l, history: load.NewHistory(), rng: randomness(0), place: map[string]int{}}
+	s.customers = load.NewShop(l.URL, lab.Key, clients, s.history)
+	DeferCleanup(func(ctx SpecContext) {
+		if CurrentSpecReport().Failed() {
+			s.keepEvidence()
+		}
+		Expect(l.Close(ctx)).To(Succeed())
+	})
+	Expect(l.Start(ctx)).To(Succeed())
+	s.db, err = l.Database()
+	Expect(err).NotTo(HaveOccurred())
+	s.db.SetMaxOpenConns(4)
+	DeferCleanup(s.db.Close)
+	return s
+}
+
+// randomness is the same in every run with the same --seed; each stream differs.
+func randomness(stream uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(uint64(GinkgoRandomSeed()), stream))
+}
+
+// keepEvidence saves the history and the logs of a failed spec where they outlive it.
+func (s *shop) keepEvidence() {
+	GinkgoHelper()
+	kept, err := os.MkdirTemp("", "fusion-faults-failed-")
+	Expect(err).NotTo(HaveOccurred())
+	Expect(s.history.Write(filepath.Join(kept, "history.jsonl"))).To(Succeed())
+	Expect(s.Keep(kept)).To(Succeed())
+	AddReportEntry("evidence", fmt.Sprintf("history and logs are in %s; again with --seed=%d", kept, GinkgoRandomSeed()))
+}
+
+// between is a random duration.
+func between(rng *rand.Rand, least, most time.Duration) time.Duration {
+	return least + time.Duration(rng.Int64N(int64(most-least)+1))
+}
+
+// pass lets time go by, in the schedule of the faults and nowhere else.
+func pass(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+func sku(n int) string { return fmt.Sprintf("SKU-%03d", n) }
+
+// stock makes products and waits until there is stock of all of them.
+func (s *shop) stock(ctx context.Context, products int, units int64) {
+	GinkgoHelper()
+	c := s.openCrowd(ctx, 10, products)
+	for n := range products {
+		c.ask(load.Request{Key: "product-" + sku(n), Method: http.MethodPost, Path: "/v1/products", Body: map[string]any{
+			"sku": sku(n), "name": "Thing " + sku(n), "price": fmt.Sprintf("%d.%02d", 1+n%20, n%100), "currency": "USD", "inventory": units,
+		}})
+	}
+	for _, a := range c.hear(ctx, products) {
+		Expect(a.Status).To(Equal(http.StatusCreated), "%s", a.Raw)
+	}
+	c.close()
+	Eventually(func() int { return s.count(`select count(*) from inventory.stock`) }).
+		WithTimeout(toEnd).WithPolling(20 * time.Millisecond).Should(Equal(products))
+}
+
+// line of an order that is asked for.
+type line struct {
+	SKU      string `json:"sku"`
+	Quantity int    `json:"quantity"`
+}
+
+func order(key string, lines ...line) load.Request {
+	return load.Request{Key: key, Method: http.MethodPost, Path: "/v1/orders", Body: map[string]any{
+		"customerId": "customer-" + key, "items": lines, "metadata": map[string]string{"key": key},
+	}}
+}
+
+// believe notes an accepted order as the customer was told of it.
+func (s *shop) believe(a load.Answer) (id string) {
+	GinkgoHelper()
+	var o audit.Accepted
+	Expect(a.Read(&o)).To(Succeed())
+	o.Key = a.Request.Key
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.place[o.ID] = len(s.claims.Accepted)
+	s.claims.Accepted = append(s.claims.Accepted, o)
+	return o.ID
+}
+
+// believeCancelled notes that the customer was told so.
+func (s *shop) believeCancelled(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claims.Accepted[s.place[id]].Cancelled = true
+}
+
+func (s *shop) accepted() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.claims.Accepted)
+}
+
+// count asks the auditor's connection for a number.
+func (s *shop) count(query string, args ...any) int {
+	GinkgoHelper()
+	var n int
+	Expect(s.db.QueryRow(query, args...).Scan(&n)).To(Succeed())
+	return n
+}
+
+// settle waits until every order has ended and nothing waits, and tells how long it took.
+func (s *shop) settle(ctx context.Context, within time.Duration) time.Duration {
+	GinkgoHelper()
+	began := time.Now()
+	Eventually(func() (left int, err error) {
+		err = s.db.QueryRowContext(ctx, `
+			select (select count(*) from platform.delivery) + (select count(*) from orders.orders where status = 'created')`).Scan(&left)
+		return left, err
+	}).WithContext(ctx).WithTimeout(within).WithPolling(20*time.Millisecond).Should(BeZero(), func() string {
+		found, err := audit.Snapshot(context.WithoutCancel(ctx), s.db, audit.All(), audit.Claims{Asked: s.history.Keys()})
+		text := fmt.Sprintf("orders and deliveries that wait; the auditor says (%v):", err)
+		for _, v := range found {
+			text += "\n" + v.String()
+		}
+		return text
+	})
+	return time.Since(began)
+}
+
+// mustBeSound is the auditor's final word on a shop that has settled.
+func (s *shop) mustBeSound(ctx context.Context, samples audit.Samples) {
+	GinkgoHelper()
+	Expect(samples.Violations).To(BeEmpty(), "while the shop worked")
+	s.claims.Asked = s.history.Keys()
+	found, err := audit.Snapshot(ctx, s.db, audit.All(), s.claims)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(found).To(BeEmpty(), "in the end")
+
+	Expect(s.GaveUp()).To(BeEmpty(), "the program ends when it is told to")
+	Expect(s.history.Broken()).To(BeEmpty(), "no fault excuses a 500")
+	Expect(s.Said("panic")).To(BeZero(), "panics in the program's log")
+	Expect(s.Said("event failed")).To(BeZero(), "an outage costs an event no attempt")
+	Expect(s.Said("event parked")).To(BeZero())
+	Expect(s.PostgresSaid("deadlock detected")).To(BeZero())
+	Expect(s.PostgresSaid("violates check constraint")).To(BeZero(), "the last line of defence is never needed")
+	Expect(s.PostgresSaid("PANIC")).To(BeZero())
+}
+
+// crowd is a number of clients at work.
+type crowd struct {
+	requests chan load.Request
+	answers  chan result
+	done     chan struct{}
+	close    func()
+}
+
+type result struct {
+	answer load.Answer
+	err    error
+}
+
+// openCrowd lets clients work on at most a number of requests in all.
+func (s *shop) openCrowd(ctx context.Context, clients, most int) *crowd {
+	c := &crowd{requests: make(chan load.Request, most), answers: make(chan result, most), done: make(chan struct{})}
+	c.close = sync.OnceFunc(func() { close(c.requests); <-c.done })
+	go func() {
+		defer close(c.done)
+		s.customers.Crowd(ctx, clients, c.requests, func(a load.Answer, err error) { c.answers <- result{a, err} })
+	}()
+	return c
+}
+
+func (c *crowd) ask(r load.Request) { c.requests <- r }
+
+// hear waits for the next n answers.
+func (c *crowd) hear(ctx context.Context, n int) []load.Answer {
+	GinkgoHelper()
+	heard := make([]load.Answer, 0, n)
+	for range n {
+		select {
+		case r := <-c.answers:
+			Expect(r.err).NotTo(HaveOccurred())
+			heard = append(heard, r.answer)
+		case <-ctx.Done():
+			Fail("answers are missing: " + ctx.Err().Error())
+		}
+	}
+	return heard
+}
+
+// table is what a person wants to read after a run.
+type table struct {
+	title string
+	rows  [][2]string
+}
+
+func (t *table) row(name string, value any) {
+	if d, ok := value.(time.Duration); ok {
+		value = d.Round(time.Millisecond)
+	}
+	t.rows = append(t.rows, [2]string{name, fmt.Sprint(value)})
+}
+
+func (t *table) String() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
+	_, _ = fmt.Fprintf(w, "| %s\t| %s\t|\n| ---\t| ---\t|\n", t.title, sized("short", "full"))
+	for _, r := range t.rows {
+		_, _ = fmt.Fprintf(w, "| %s\t| %s\t|\n", r[0], r[1])
+	}
+	_ = w.Flush()
+	return "\n" + b.String()
+}
+
+// report shows the table: always after a full run, else when somebody wants to know.
+func (t *table) report() {
+	visibility := ReportEntryVisibilityFailureOrVerbose
+	if full {
+		visibility = ReportEntryVisibilityAlways
+	}
+	AddReportEntry(t.title, visibility, t)
+}
