@@ -119,7 +119,7 @@ func privateDatabase(ctx context.Context, c *pgcluster.Cluster, o pgcluster.Opti
 			return nil, fmt.Errorf("look into private cluster: %w", err)
 		}
 		if !exists {
-			if _, err := super.ExecContext(ctx, step.do); err != nil {
+			if _, err := super.ExecContext(ctx, step.do); err != nil && !isThere(err) {
 				return nil, fmt.Errorf("prepare private cluster: %w", err)
 			}
 		}
@@ -127,6 +127,14 @@ func privateDatabase(ctx context.Context, c *pgcluster.Cluster, o pgcluster.Opti
 	return &database{
 		app: c.DSN(migrate.AppRole, databaseName), owner: c.DSN(ownerRole, databaseName), log: log, options: o, cluster: c,
 	}, nil
+}
+
+// isThere tells that somebody was faster: a program that was killed here left its
+// statement behind, and the cluster has just finished it.
+func isThere(err error) bool {
+	const uniqueViolation, duplicateObject, duplicateDatabase = "23505", "42710", "42P04"
+	pe, ok := errors.AsType[*pq.Error](err)
+	return ok && (pe.Code == uniqueViolation || pe.Code == duplicateObject || pe.Code == duplicateDatabase)
 }
 
 // keep restarts the private cluster when it ends before the program does: after an

@@ -12,6 +12,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
 )
 
 // listening is the cache of a process that hears of changes.
@@ -148,6 +149,28 @@ var _ = Describe("the cache of the catalog", func() {
 			c.keepPage(shop, generation, "page", rendered(100))
 		}
 		Expect(c.bytes).To(Equal(104))
+	})
+
+	It("trusts neither of two readers who disagree: a change came between them that it has not heard of", func() {
+		generation := c.enter(shop)
+		older, newer := rendered(3), httpx.Rendered{JSON: []byte("new"), Tag: `"2"`}
+		c.keepPage(shop, generation, "page", older)
+		c.keepPage(shop, generation, "other", older)
+		c.keepOffers(shop, generation, offersNamed("MUG-%d", 2))
+		c.keepPage(shop, generation, "page", newer)
+		bytes, offers := held(c)
+		Expect([]int{bytes, offers, c.bytes, c.offers}).To(Equal([]int{0, 0, 0, 0}))
+		c.keepPage(shop, generation, "page", older)
+		Expect(pageOf(c, shop, "page")).To(BeNil(), "what was read before does not come back")
+	})
+
+	It("trusts no offers when two readers disagree on one", func() {
+		generation := c.enter(shop)
+		c.keepOffers(shop, generation, offersNamed("MUG-%d", 2))
+		c.keepOffers(shop, generation, map[string]catalogapi.Offer{"MUG-1": {SKU: "MUG-1", Prices: []money.Amount{eur(1)}}})
+		_, missing := c.offersOf(shop, []string{"MUG-0", "MUG-1"})
+		Expect(missing).To(HaveLen(2))
+		Expect(c.offers).To(BeZero())
 	})
 
 	It("agrees with a plain map after any history, and its counts with what it holds", func() {

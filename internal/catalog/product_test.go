@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 )
@@ -65,7 +66,6 @@ var _ = Describe("the status of a product", func() {
 })
 
 var _ = Describe("changing a product", func() {
-	text := func(s string) *string { return &s }
 	price := func(minor int64, c money.Currency) *money.Amount { return &money.Amount{Minor: minor, Currency: c} }
 	becomes := func(s status) *status { return &s }
 
@@ -78,14 +78,14 @@ var _ = Describe("changing a product", func() {
 		Expect(p.change(c, later)).To(BeTrue())
 		Expect(p).To(Equal(want))
 	},
-		Entry("the name", changes{Name: text("Navy mug")}, func(p *product) { p.Name = "Navy mug" }),
-		Entry("the description", changes{Description: text("Holds 40 cl.")}, func(p *product) { p.Description = "Holds 40 cl." }),
-		Entry("the description, to none", changes{Description: text("")}, func(p *product) { p.Description = "" }),
-		Entry("the description, without its script", changes{Description: text("<b>Big</b><script>steal()</script>")}, func(p *product) { p.Description = "<b>Big</b>" }),
+		Entry("the name", changes{Name: new("Navy mug")}, func(p *product) { p.Name = "Navy mug" }),
+		Entry("the description", changes{Description: new("Holds 40 cl.")}, func(p *product) { p.Description = "Holds 40 cl." }),
+		Entry("the description, to none", changes{Description: new("")}, func(p *product) { p.Description = "" }),
+		Entry("the description, without its script", changes{Description: new("<b>Big</b><script>steal()</script>")}, func(p *product) { p.Description = "<b>Big</b>" }),
 		Entry("the price", changes{Price: price(1300, money.EUR)}, func(p *product) { p.Price.Minor = 1300 }),
 		Entry("the price, to nothing", changes{Price: price(0, money.EUR)}, func(p *product) { p.Price.Minor = 0 }),
 		Entry("the currency alone", changes{Price: price(1250, money.USD)}, func(p *product) { p.Price.Currency = money.USD }),
-		Entry("everything at once, which is one version", changes{text("Cup"), text("New"), price(2000, money.JPY), becomes(archived)}, func(p *product) {
+		Entry("everything at once, which is one version", changes{new("Cup"), new("New"), price(2000, money.JPY), becomes(archived)}, func(p *product) {
 			p.Name, p.Description, p.Price, p.Status = "Cup", "New", money.Amount{Minor: 2000, Currency: money.JPY}, archived
 		}),
 	)
@@ -97,15 +97,15 @@ var _ = Describe("changing a product", func() {
 		Expect(p).To(Equal(before))
 	},
 		Entry("nothing is sent", changes{}),
-		Entry("what is sent is what there is", changes{text("Blue mug"), text("Holds 30 cl."), price(1250, money.EUR), becomes(active)}),
-		Entry("only a script is new", changes{Description: text("Holds 30 cl.<script>steal()</script>")}),
+		Entry("what is sent is what there is", changes{new("Blue mug"), new("Holds 30 cl."), price(1250, money.EUR), becomes(active)}),
+		Entry("only a script is new", changes{Description: new("Holds 30 cl.<script>steal()</script>")}),
 	)
 
 	It("is refused as a whole when the status cannot be", func() {
 		p := mug()
 		p.Status = archived
 		before := p
-		changed, err := p.change(changes{Name: text("Other"), Price: price(1, money.EUR), Status: becomes(draft)}, later)
+		changed, err := p.change(changes{Name: new("Other"), Price: price(1, money.EUR), Status: becomes(draft)}, later)
 		Expect(err).To(MatchError(errTransition))
 		Expect(changed).To(BeFalse())
 		Expect(p).To(Equal(before))
@@ -213,5 +213,24 @@ var _ = Describe("the name of a product", func() {
 		Entry("two lines, otherwise", "Blue\u2028mug", "invalid_text"),
 		Entry("a tab", "Blue\tmug", "invalid_text"),
 		Entry("an escape sequence", "Blue\x1b[31m", "invalid_text"),
+	)
+})
+
+var _ = Describe("what is said of a product", func() {
+	DescribeTable("is checked beyond its schema, all of it at once", func(body interface{ Check() []fault.Field }, wrong ...string) {
+		found := []string{}
+		for _, f := range body.Check() {
+			found = append(found, f.Pointer+" "+f.Code)
+		}
+		Expect(found).To(HaveExactElements(wrong))
+	},
+		Entry("a product", &createBody{SKU: "MUG", Name: "Mug", Price: "12.50", Currency: "EUR"}),
+		Entry("a product with cents of a yen and two lines for a name", &createBody{SKU: "MUG", Name: "Blue\nmug", Price: "12.50", Currency: "JPY"}, "/price too_many_digits", "/name invalid_text"),
+		Entry("a product in a currency that nobody has", &createBody{SKU: "MUG", Name: " ", Price: "1", Currency: "EURO"}, "/currency unknown_currency", "/name required"),
+		Entry("a product for less than nothing", &createBody{SKU: "MUG", Name: "Mug", Price: "-0.01", Currency: "EUR"}, "/price minimum"),
+		Entry("a change of nothing", &updateBody{}),
+		Entry("a change of the price in the product's own currency, which is read later", &updateBody{Price: new(httpx.Decimal("1.005"))}),
+		Entry("a change of price and currency", &updateBody{Price: new(httpx.Decimal("1.005")), Currency: new("EUR")}, "/price too_many_digits"),
+		Entry("a change of the currency alone", &updateBody{Currency: new("EUR"), Name: new(" ")}, "/name required", "/price required"),
 	)
 })

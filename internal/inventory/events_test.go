@@ -514,6 +514,39 @@ var _ = Describe("inventory hears", Label("db"), func() {
 			Expect(topics(ctx, svc)).To(Equal([]string{"inventory.reserved 1", "inventory.released 2"}))
 		})
 
+		// Both would have made one reservation and want the other's, were they not made in
+		// order: the ends of p and q, which are not committed yet, hold each of them up half-way.
+		It("and never waits in a circle, in whatever order it is told", func() {
+			stocked(ctx, svc, item{"MUG", 10})
+			x, p, q, y := clock.NewID(), clock.NewID(), clock.NewID(), clock.NewID()
+			one := func(id uuid.UUID) event.Received[ordersapi.OrderCreated] { return placed(id, item{"MUG", 1}) }
+			var began atomic.Int64
+			done := make(chan error, 2)
+			Expect(svc.db.InTx(ctx, func(tx *db.Tx) error {
+				if err := svc.onOrderCancelled(ctx, tx, []event.Received[ordersapi.OrderCancelled]{cancelledNews(p), cancelledNews(q)}); err != nil {
+					return err
+				}
+				for i, batch := range [][]event.Received[ordersapi.OrderCreated]{{one(x), one(p), one(y)}, {one(y), one(q), one(x)}} {
+					go func() {
+						done <- svc.db.InTx(ctx, func(tx *db.Tx) error {
+							began.Add(1)
+							if err := unhurried(ctx, tx); err != nil {
+								return err
+							}
+							return svc.onOrderCreated(ctx, tx, batch)
+						})
+					}()
+					Eventually(whoWaits(), testkit.Patience, "2ms").Should(Equal(i + 1))
+				}
+				return nil
+			})).To(Succeed())
+			for range 2 {
+				Eventually(done, testkit.Patience).Should(Receive(BeNil()))
+			}
+			Expect(began.Load()).To(BeEquivalentTo(2), "transactions that began again after a deadlock")
+			Expect([]string{level("MUG"), statusOf(x), statusOf(y), statusOf(p)}).To(Equal([]string{"2 of 10", "held", "held", "released"}))
+		})
+
 		It("and sells the last unit once", func() {
 			stocked(ctx, svc, item{"MUG", 1})
 			a, b := clock.NewID(), clock.NewID()
@@ -678,7 +711,7 @@ var _ = Describe("inventory hears", Label("db"), func() {
 					status[id] = "released"
 				}
 			}
-			for range rapid.IntRange(1, 8).Draw(t, "steps") {
+			for range rapid.IntRange(1, 6).Draw(t, "steps") {
 				switch rapid.SampledFrom([]string{"created", "created", "cancelled", "failed", "count"}).Draw(t, "step") {
 				case "created":
 					var batch []event.Received[ordersapi.OrderCreated]

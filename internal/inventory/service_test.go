@@ -22,14 +22,19 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
-// replica is the inventory of one process. Whatever it publishes must follow its schema.
-func replica() *service {
-	GinkgoHelper()
+// contract is what every fact must follow.
+var contract = sync.OnceValue(func() *eventschema.Catalog {
 	schemas, err := eventschema.Load(eventschema.Module{Name: "catalog", Schemas: catalogapi.Schemas},
 		eventschema.Module{Name: "inventory", Schemas: inventoryapi.Schemas}, eventschema.Module{Name: "orders", Schemas: ordersapi.Schemas})
 	Expect(err).NotTo(HaveOccurred())
+	return schemas
+})
+
+// replica is the inventory of one process. Whatever it publishes must follow its schema.
+func replica() *service {
+	GinkgoHelper()
 	log := event.NewLog()
-	log.Check = schemas.Check
+	log.Check = contract().Check
 	return &service{db: testkit.Open(testkit.Shared().App), events: log}
 }
 
@@ -259,6 +264,23 @@ var _ = Describe("the inventory", Label("db"), func() {
 		DescribeTable("needs a number of units", func(delta int64, ok bool) {
 			Expect((&adjustBody{Delta: delta}).Check() == nil).To(Equal(ok))
 		}, Entry("some", int64(-1), true), Entry("not none", int64(0), false))
+	})
+
+	It("answers with stock, what can be sold of it, and its version", func() {
+		stocked(ctx, svc, item{"MUG", 10})
+		heard(ctx, svc, placed(uuid.New(), item{"MUG", 4}))
+		was, err := svc.handleGet(ctx, &bySKU{"MUG"})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(was.ETag()).To(Equal(`"2"`))
+		Expect(was).To(And(HaveField("OnHand", int64(10)), HaveField("Reserved", int64(4)), HaveField("Available", int64(6)), HaveField("LowStockThreshold", int64(5))))
+
+		set, err := svc.handleSet(ctx, &setInput{SKU: "MUG", IfMatch: httpx.IfMatch{Match: was.ETag()}, JSON: httpx.JSON[setBody]{Body: setBody{OnHand: 12}}})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(set).To(And(HaveField("OnHand", int64(12)), HaveField("Available", int64(8))))
+		Expect(svc.handleAdjust(ctx, &adjustInput{SKU: "MUG", JSON: httpx.JSON[adjustBody]{Body: adjustBody{Delta: -3, Reason: "broken"}}})).
+			To(And(HaveField("OnHand", int64(9)), HaveField("Available", int64(5))))
+		_, err = svc.handleSet(ctx, &setInput{SKU: "MUG", IfMatch: httpx.IfMatch{Match: was.ETag()}, JSON: httpx.JSON[setBody]{Body: setBody{OnHand: 99}}})
+		Expect(fault.From(err).Kind).To(Equal(fault.Stale))
 	})
 
 	Describe("to another merchant", func() {

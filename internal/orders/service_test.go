@@ -37,14 +37,19 @@ func (s *shelf) Offers(_ context.Context, skus []string) (map[string]catalogapi.
 	return s.offers, s.err
 }
 
-// replica is the orders of one process. Whatever it publishes must follow its schema.
-func replica(offers Offers) *service {
-	GinkgoHelper()
+// contract is what every fact must follow.
+var contract = sync.OnceValue(func() *eventschema.Catalog {
 	schemas, err := eventschema.Load(eventschema.Module{Name: "catalog", Schemas: catalogapi.Schemas},
 		eventschema.Module{Name: "inventory", Schemas: inventoryapi.Schemas}, eventschema.Module{Name: "orders", Schemas: ordersapi.Schemas})
 	Expect(err).NotTo(HaveOccurred())
+	return schemas
+})
+
+// replica is the orders of one process. Whatever it publishes must follow its schema.
+func replica(offers Offers) *service {
+	GinkgoHelper()
 	log := event.NewLog()
-	log.Check = schemas.Check
+	log.Check = contract().Check
 	d := testkit.Open(testkit.Shared().App)
 	return &service{db: d, events: log, offers: offers, numbers: newNumbers(d, clock.System)}
 }

@@ -119,6 +119,7 @@ var _ = Describe("a caller", func() {
 
 	It("with the bootstrap key owns the default shop, whose products everybody sees", func() {
 		s, sku := first(), "MUG-"+uuid.NewString()
+		DeferCleanup(s.audit)
 		p := s.sells(sku, 1)
 		Expect(s.confirmed(item{SKU: sku, Quantity: 1}).Total).To(Equal("12.50"))
 		Expect(as[product](s.with("").get("/v1/products/" + p.ID)).SKU).To(Equal(sku))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -38,10 +39,7 @@ type object map[string]any
 
 // but is the object with fields changed, or, when the value is absent, left out.
 func (o object) but(changes object) object {
-	changed := object{}
-	for name, value := range o {
-		changed[name] = value
-	}
+	changed := maps.Clone(o)
 	for name, value := range changes {
 		changed[name] = value
 		if value == absent {
@@ -178,7 +176,10 @@ type page[T any] struct {
 // all reads a list to its end. between is called after each page.
 func all[T any](s *shop, path string, query url.Values, between ...func()) []T {
 	GinkgoHelper()
-	list, query := []T{}, clone(query)
+	list, query := []T{}, maps.Clone(query)
+	if query == nil {
+		query = url.Values{}
+	}
 	for {
 		p := as[page[T]](s.get(path + "?" + query.Encode()))
 		list = append(list, p.Data...)
@@ -191,14 +192,6 @@ func all[T any](s *shop, path string, query url.Values, between ...func()) []T {
 			f()
 		}
 	}
-}
-
-func clone(query url.Values) url.Values {
-	c := url.Values{}
-	for name, values := range query {
-		c[name] = values
-	}
-	return c
 }
 
 // answer matches a status.

@@ -74,6 +74,7 @@ var _ = SynchronizedAfterSuite(func() {
 		Expect(keys.Close()).To(Succeed())
 		Expect(auditor.Close()).To(Succeed())
 	}
+	gexec.KillAndWait(testkit.Patience) // what a failed spec has left
 	testkit.Close()
 }, gexec.CleanupBuildArtifacts)
 

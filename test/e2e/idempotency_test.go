@@ -156,7 +156,7 @@ var _ = Describe("a request with an Idempotency-Key", func() {
 		Expect(s.post("/v1/inventory/BOWL/adjustments", object{"delta": 1, "reason": "x"}, key("k")).replayed()).To(BeFalse())
 	})
 
-	It("is told to wait while the first one is still running", func() {
+	It("is told to wait while the first one is still running", Serial, func() {
 		s := open()
 		s.sells("MUG", 10)
 		body := basket(item{SKU: "MUG", Quantity: 1})

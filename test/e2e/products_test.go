@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -34,6 +35,17 @@ var _ = Describe("a product", func() {
 		Expect(s.stock("MUG")).To(Equal(stock{SKU: "MUG", OnHand: 40, Available: 40, LowStockThreshold: 5}))
 		Expect(s.movements("MUG")).To(HaveExactElements(And(HaveField("Kind", "initial"), HaveField("OnHandDelta", int64(40)), HaveField("ReservedDelta", int64(0)))))
 		Expect(s.facts("product.created")).To(HaveExactElements(HaveField("Subject", p.ID)))
+	})
+
+	It("does not keep its maker waiting", func() {
+		s := open()
+		quickest := time.Minute
+		for i := range 10 {
+			began := time.Now()
+			Expect(s.post("/v1/products", mug.but(object{"sku": fmt.Sprint("MUG-", i)}))).To(answer(201))
+			quickest = min(quickest, time.Since(began))
+		}
+		Expect(quickest).To(BeNumerically("<", 200*time.Millisecond))
 	})
 
 	It("has no stock when nobody says how much there is", func() {

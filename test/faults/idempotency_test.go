@@ -70,7 +70,8 @@ var _ = Describe("an Idempotency-Key", func() {
 		t.row("answers at first hand / replayed", fmt.Sprintf("%d / %d", executed, len(answers)-executed))
 		t.row("replays that differ from the first answer", different)
 		t.row("unknown outcomes, asked again", s.history.Unknown())
-		t.row("samples of the invariants, violations", fmt.Sprintf("%d, %d", samples.Taken, len(samples.Violations)))
+		t.row(samplesRow, sampled(samples))
+		t.row("violations", len(samples.Violations))
 		t.row("seed", GinkgoRandomSeed())
 		t.report()
 

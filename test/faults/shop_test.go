@@ -242,6 +242,13 @@ func (c *crowd) hear(ctx context.Context, n int) []load.Answer {
 	return heard
 }
 
+// sampled tells how closely a shop was watched.
+func sampled(s audit.Samples) string {
+	return fmt.Sprintf("%d (%d, %d), slowest %s", s.Taken, s.Whole, s.Missed, s.Slowest.Round(time.Millisecond))
+}
+
+const samplesRow = "samples of stock (of everything, PostgreSQL away)"
+
 // table is what a person wants to read after a run.
 type table struct {
 	title string

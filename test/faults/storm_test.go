@@ -174,7 +174,7 @@ var _ = Describe("a storm of crashes", func() {
 		t.row("… of which", s.history.Unknown())
 		t.row("answers replayed", s.history.Replays())
 		t.row("deliveries that waited as the drain began", backlog)
-		t.row("samples of the invariants (PostgreSQL away)", fmt.Sprintf("%d (%d), slowest %s", samples.Taken, samples.Missed, samples.Slowest.Round(time.Millisecond)))
+		t.row(samplesRow, sampled(samples))
 		t.row("violations", len(samples.Violations))
 		for _, f := range slices.Sorted(maps.Keys(slowest)) {
 			t.row("slowest return after: "+string(f), slowest[f])

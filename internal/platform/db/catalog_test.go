@@ -368,7 +368,7 @@ func fill(super *sql.DB, table string, tenant uuid.UUID) {
 		case word != "":
 			values = append(values, "'"+word+"'")
 		default:
-			values = append(values, sample(kind))
+			values = append(values, sample(kind, tenant))
 		}
 	}
 	Expect(rows.Err()).NotTo(HaveOccurred())
@@ -377,8 +377,8 @@ func fill(super *sql.DB, table string, tenant uuid.UUID) {
 	Expect(err).NotTo(HaveOccurred(), table)
 }
 
-// sample is some value of a type that the usual checks accept.
-func sample(kind string) string {
+// sample is some value of a type that the usual checks accept. Texts differ by merchant.
+func sample(kind string, tenant uuid.UUID) string {
 	switch kind {
 	case "uuid":
 		return "gen_random_uuid()"
@@ -394,8 +394,10 @@ func sample(kind string) string {
 		return "'{}'"
 	case "bytea":
 		return "sha256(gen_random_uuid()::text::bytea)"
-	case "character", "character varying", "text":
+	case "character":
 		return "'abc'"
+	case "text", "character varying":
+		return "'t" + tenant.String()[24:] + "'"
 	}
 	if strings.HasSuffix(kind, "[]") {
 		return "'{}'"

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -180,7 +181,9 @@ func (s *subscriber) blame(ctx context.Context, part int, e received, cause erro
 	return nil
 }
 
-// byTenant cuts a batch into one piece a merchant; the order within each stays.
+// byTenant cuts a batch into one piece a merchant; the order within each stays. The pieces
+// come in the order of the merchants' ids: two consumers whose transactions span the same
+// merchants lock their rows in the same order.
 func byTenant(events []received) [][]received {
 	var pieces [][]received
 	at := map[string]int{}
@@ -193,6 +196,7 @@ func byTenant(events []received) [][]received {
 		}
 		pieces[i] = append(pieces[i], e)
 	}
+	slices.SortFunc(pieces, func(a, b []received) int { return bytes.Compare(a[0].TenantID[:], b[0].TenantID[:]) })
 	return pieces
 }
 

@@ -43,8 +43,8 @@ func overlooked(t reflect.Type) error {
 	if t.Kind() != reflect.Struct {
 		return nil
 	}
-	for i := range t.NumField() {
-		if f := t.Field(i); f.Anonymous && !f.IsExported() {
+	for f := range t.Fields() {
+		if f.Anonymous && !f.IsExported() {
 			return fmt.Errorf("%s embeds %s, which is not exported", t, f.Name)
 		}
 	}

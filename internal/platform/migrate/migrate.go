@@ -81,11 +81,11 @@ func (r *Runner) makeRole(ctx context.Context) error {
 	if exists {
 		return nil
 	}
-	statements := `create role ` + AppRole + ` login nosuperuser nobypassrls nocreatedb nocreaterole noinherit`
+	statements := []string{`create role ` + AppRole + ` login nosuperuser nobypassrls nocreatedb nocreaterole noinherit`}
 	for _, s := range roleSettings {
-		statements += `; alter role ` + AppRole + ` set ` + s
+		statements = append(statements, `alter role `+AppRole+` set `+s)
 	}
-	_, err := r.db.ExecContext(ctx, statements)
+	_, err := r.db.ExecContext(ctx, strings.Join(statements, "; "))
 	if pe, ok := errors.AsType[*pq.Error](err); ok && (pe.Code == duplicateObject || pe.Code == uniqueViolation) {
 		return nil
 	}

@@ -1,8 +1,8 @@
 package audit
 
-// Always are the invariants that hold at every moment, whoever has been killed and
-// whatever waits: each compares what one transaction must have written together.
-func Always() []Invariant {
+// Stock are the invariants of what can be sold. They hold at every moment, like Always,
+// and are cheap enough to be looked at all the time.
+func Stock() []Invariant {
 	return []Invariant{
 		{Name: "stock is never promised twice", sql: `
 			select format('%s at %s: %s on hand, %s reserved', sku, location, on_hand, reserved)
@@ -24,6 +24,13 @@ func Always() []Invariant {
 			select format('%s at %s: %s on hand and %s reserved, movements make it %s and %s', sku, location, s.on_hand, s.reserved, m.on_hand, m.reserved)
 			from inventory.stock s full join moved m using (tenant_id, location, sku)
 			where (coalesce(s.on_hand, 0), coalesce(s.reserved, 0)) <> (coalesce(m.on_hand, 0), coalesce(m.reserved, 0))`},
+	}
+}
+
+// Always are the invariants that hold at every moment, whoever has been killed and
+// whatever waits: each compares what one transaction must have written together.
+func Always() []Invariant {
+	return append(Stock(), []Invariant{
 		{Name: "a line is held once and freed at most once", sql: `
 			with moved as (
 				select tenant_id, order_id, location, sku, sum(reserved_delta) quantity,
@@ -116,7 +123,7 @@ func Always() []Invariant {
 			union all
 			select format('%s: delivery %s of no fact', w.consumer, w.seq) from waiting w
 			where not exists (select from due d where d.consumer = w.consumer and d.seq = w.seq)`},
-	}
+	}...)
 }
 
 // Settled are the invariants of a shop that has finished its work. They come on top of

@@ -94,9 +94,12 @@ var ErrNoAnswer = errors.New("no definite answer")
 
 // Ask repeats a request until the answer is definite.
 func (s *Shop) Ask(ctx context.Context, client int, r Request) (Answer, error) {
-	body, err := json.Marshal(r.Body)
-	if err != nil {
-		return Answer{}, err
+	var body []byte
+	if r.Body != nil {
+		var err error
+		if body, err = json.Marshal(r.Body); err != nil {
+			return Answer{}, err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

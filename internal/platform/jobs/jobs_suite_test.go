@@ -1,0 +1,17 @@
+package jobs_test
+
+import (
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+)
+
+func TestJobs(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "jobs")
+}
+
+var _ = AfterSuite(testkit.Close)
