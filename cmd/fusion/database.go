@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -304,7 +305,10 @@ func (d *database) mayMigrate(err error) error {
 	return err
 }
 
-var errRole = errors.New("the database role could read every tenant's rows")
+var (
+	errRole    = errors.New("the database role could read every tenant's rows")
+	errUnbound = errors.New("the database role has no limits")
+)
 
 // checkRole refuses a role that row-level security does not bind: with it, one forgotten
 // condition would show one merchant's data to another.
@@ -312,13 +316,15 @@ func (d *database) checkRole(ctx context.Context, names []string) error {
 	var (
 		role                 string
 		super, bypass, owner bool
+		unbound              bool
 	)
 	if err := d.ask(ctx, d.app, func(ctx context.Context, pool *sql.DB) error {
 		return pool.QueryRowContext(ctx, `
 			select current_user, r.rolsuper, r.rolbypassrls, exists (
 				select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-				where n.nspname = any($1) and c.relkind in ('r', 'p') and pg_has_role(current_user, c.relowner, 'member'))
-			from pg_roles r where r.rolname = current_user`, pq.Array(append([]string{"platform"}, names...))).Scan(&role, &super, &bypass, &owner)
+				where n.nspname = any($1) and c.relkind in ('r', 'p') and pg_has_role(current_user, c.relowner, 'member')),
+				'0' = any(array[current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout')])
+			from pg_roles r where r.rolname = current_user`, pq.Array(append([]string{"platform"}, names...))).Scan(&role, &super, &bypass, &owner, &unbound)
 	}); err != nil {
 		return err
 	}
@@ -330,6 +336,8 @@ func (d *database) checkRole(ctx context.Context, names []string) error {
 		why = "has BYPASSRLS"
 	case owner:
 		why = "owns the tables"
+	case unbound:
+		return fmt.Errorf("%w: %s may hold locks for as long as it likes.\nAn administrator can mend it:\n  %s", errUnbound, role, strings.Join(migrate.RoleBounds(), ";\n  "))
 	default:
 		return nil
 	}

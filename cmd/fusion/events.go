@@ -31,6 +31,11 @@ func (p *program) eventsCommand() *cli.Command {
 		leaf("retry", "Try parked deliveries again: those of one event, or all", "[EVENT-ID]", p.retryParked, consumer(), jsonFlag(), databaseSettings()),
 		leaf("drop", "Give parked deliveries up; the events stay in the log", "[EVENT-ID]", p.dropParked,
 			consumer(), yesFlag("Do it: the consumer will never handle them"), jsonFlag(), databaseSettings()),
+		leaf("replay", "Deliver the log to a consumer again", "CONSUMER", p.replay, []cli.Flag{
+			&cli.StringFlag{Name: "after", Usage: "Only what came after the event with this `ID`"},
+		}, yesFlag("Do it: the consumer handles again what it has handled"), jsonFlag(), databaseSettings()),
+		leaf("unsubscribe", "End a consumer that no program has any more", "CONSUMER", p.unsubscribe,
+			yesFlag("Do it: what waits for the consumer is given up"), jsonFlag(), databaseSettings()),
 	)
 }
 
@@ -66,19 +71,22 @@ func readLog(ctx context.Context, pool *db.DB, topic string, after uuid.UUID, li
 	err = pool.Read(ctx, func(tx *db.Tx) error {
 		var start int64
 		if after != uuid.Nil {
-			seq, found, err := log.Position(ctx, tx, after)
-			if err != nil {
+			if start, err = position(ctx, tx, after); err != nil {
 				return err
 			}
-			if !found {
-				return fmt.Errorf("there is no event %s", after)
-			}
-			start = seq
 		}
 		facts, err = log.Since(ctx, tx, topic, start, limit)
 		return err
 	})
 	return facts, err
+}
+
+func position(ctx context.Context, tx *db.Tx, id uuid.UUID) (int64, error) {
+	seq, found, err := event.NewLog().Position(ctx, tx, id)
+	if err == nil && !found {
+		err = fmt.Errorf("there is no event %s", id)
+	}
+	return seq, err
 }
 
 // eventID reads an optional id.
@@ -197,5 +205,48 @@ func (p *program) changed(cmd *cli.Command, id uuid.UUID, n int64, verb, outcome
 	}
 	return p.show(cmd, map[string]int64{verb: n}, func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "%s %s.\n", count(n, "delivery"), outcome)
+	})
+}
+
+func (p *program) replay(ctx context.Context, cmd *cli.Command) error {
+	after, err := eventID(cmd.String("after"))
+	if err != nil {
+		return err
+	}
+	if !cmd.Bool("yes") {
+		return usageError("nothing was changed: a replay makes the consumer handle again what it has handled; add --yes to do it")
+	}
+	return p.asOwner(ctx, cmd, func(ctx context.Context, pool *db.DB) error {
+		var start int64
+		if after != uuid.Nil {
+			if err := pool.Read(ctx, func(tx *db.Tx) (err error) {
+				start, err = position(ctx, tx, after)
+				return err
+			}); err != nil {
+				return err
+			}
+		}
+		n, err := event.Replay(ctx, pool, cmd.Args().First(), start)
+		if err != nil {
+			return err
+		}
+		return p.show(cmd, map[string]int64{"replayed": n}, func(w io.Writer) {
+			_, _ = fmt.Fprintf(w, "%s will be handled again by the running shop.\n", count(n, "event"))
+		})
+	})
+}
+
+func (p *program) unsubscribe(ctx context.Context, cmd *cli.Command) error {
+	if !cmd.Bool("yes") {
+		return usageError("nothing was changed: what waits for the consumer would be given up; add --yes to do it")
+	}
+	return p.asOwner(ctx, cmd, func(ctx context.Context, pool *db.DB) error {
+		n, err := event.Unsubscribe(ctx, pool, cmd.Args().First())
+		if err != nil {
+			return err
+		}
+		return p.show(cmd, map[string]int64{"dropped": n}, func(w io.Writer) {
+			_, _ = fmt.Fprintf(w, "%s ended, %s given up.\n", cmd.Args().First(), count(n, "delivery"))
+		})
 	})
 }

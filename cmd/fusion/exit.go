@@ -59,7 +59,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case wrongUse, library:
 		return exitUsage
-	case wrongConfig, is(errRole, errNoModule, errNotLocal, errDatabaseURL):
+	case wrongConfig, is(errRole, errUnbound, errNoModule, errNotLocal, errDatabaseURL):
 		return exitConfig
 	case is(errUnreachable, pgcluster.ErrNoBinaries):
 		return exitUnreachable

@@ -47,6 +47,15 @@ func chosen(names []string) ([]string, error) {
 	return slices.DeleteFunc(all, func(n string) bool { return !slices.Contains(names, n) }), nil
 }
 
+// withData adds the modules whose data these read through their interfaces: they need not
+// run in this process, but their schema has to be there.
+func withData(names []string) []string {
+	return slices.DeleteFunc(moduleNames(), func(n string) bool {
+		read := n == "catalog" && slices.Contains(names, "orders") // what SKUs cost
+		return !read && !slices.Contains(names, n)
+	})
+}
+
 // selected is the part of the modules that a process runs.
 func selected(names []string) func(app.Kit) []app.Module {
 	return func(k app.Kit) []app.Module {

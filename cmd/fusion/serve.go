@@ -124,7 +124,7 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger, version stri
 // mount brings the schema up to date and mounts the modules.
 func (s *shop) mount(ctx context.Context, version string, tell progress) error {
 	started := time.Now()
-	applied, err := s.db.prepare(ctx, s.cfg.Database.AutoMigrate, s.modules)
+	applied, err := s.db.prepare(ctx, s.cfg.Database.AutoMigrate, withData(s.modules))
 	if err != nil {
 		return err
 	}

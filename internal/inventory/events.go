@@ -28,7 +28,7 @@ var errStockUnknown = errors.New("no stock of a SKU yet")
 
 // patience is how often an order waits for the news of its products before the SKUs
 // that are unknown count as out of stock.
-const patience = 3
+const patience = 6
 
 // onOrderCreated reserves stock for orders, in the order in which they were accepted:
 // each wholly or not at all. However many orders there are, it is four statements. All

@@ -33,7 +33,7 @@ type numbers struct {
 }
 
 type block struct {
-	mu       sync.Mutex
+	turn     chan struct{} // of one, held while the block is looked at; waiting for it ends with the caller
 	next     int64
 	end      int64 // first number that is not ours
 	size     int64
@@ -53,13 +53,17 @@ func (n *numbers) take(ctx context.Context) (int64, error) {
 	n.mu.Lock()
 	b := n.blocks[id.Tenant]
 	if b == nil {
-		b = &block{size: 1}
+		b = &block{size: 1, turn: make(chan struct{}, 1)}
 		n.blocks[id.Tenant] = b
 	}
 	n.mu.Unlock()
 
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	select {
+	case b.turn <- struct{}{}:
+		defer func() { <-b.turn }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 	if b.next == b.end {
 		if err := n.acquire(ctx, b); err != nil {
 			return 0, err

@@ -43,7 +43,7 @@ create unique index api_key_hash on platform.api_key (hash);
 -- The one look-up by hash, in one round trip. What it may see ends with the call.
 create function platform.find_api_key(wanted bytea)
     returns table (tenant_id uuid, id uuid, permissions text[])
-    language plpgsql as $$
+    language plpgsql set enable_seqscan = off set jit = off as $$ -- the kept plan must suit full tables, not those of the first call
 begin
     perform set_config('app.all_tenants', 'on', true);
     return query select k.tenant_id, k.id, k.permissions from platform.api_key k where k.hash = wanted and k.revoked_at is null;
@@ -66,7 +66,7 @@ create index idempotency_age on platform.idempotency (created_at); -- pruned acr
 
 create function platform.find_answer(tenant uuid, asked text, named text)
     returns table (body_hash bytea, status smallint, headers text, body bytea)
-    language plpgsql as $$
+    language plpgsql set enable_seqscan = off set jit = off as $$ -- the kept plan must suit full tables, not those of the first call
 begin
     perform set_config('app.all_tenants', 'on', true);
     return query select i.body_hash, i.status, i.headers, i.body from platform.idempotency i
@@ -142,10 +142,10 @@ create table platform.inbox (
 create table platform.inbox_default partition of platform.inbox default;
 
 -- Which (consumer, part) has something to do now. One statement, no transaction:
--- an idle shop asks this twice a second and nothing else.
+-- an idle shop asks this twice a second and hardly anything else.
 create function platform.pending()
     returns table (consumer text, part smallint)
-    language plpgsql as $$
+    language plpgsql set enable_seqscan = off set jit = off as $$ -- the kept plan must suit full tables, not those of the first call
 begin
     perform set_config('app.all_tenants', 'on', true);
     return query select s.consumer, s.part from platform.subscription s
@@ -206,6 +206,8 @@ begin
                   and to_date(right(c.relname, 7), 'YYYY_MM') + interval '2 months' < now() loop
         execute format('drop table platform.%I', part.relname);
     end loop;
+    -- What a late consumer was given of older months has no partition of its own.
+    delete from platform.inbox_default where recorded_at < now() - interval '2 months';
 end $$;
 revoke all on function platform.maintain_partitions() from public;
 select platform.maintain_partitions();
@@ -231,7 +233,7 @@ grant select, insert, update on platform.api_key to fusion_app;
 grant select, insert, update, delete on platform.idempotency to fusion_app;
 grant select, insert on platform.event to fusion_app; -- a fact is never changed
 grant select, insert, update, delete on platform.delivery to fusion_app;
-grant select, insert on platform.inbox to fusion_app;
+grant select, insert, delete on platform.inbox to fusion_app; -- delete: a replay
 grant select, insert, update, delete on platform.subscription to fusion_app; -- update: its row lock
 grant select, insert, update on platform.job to fusion_app;
 grant execute on function platform.maintain_partitions() to fusion_app;

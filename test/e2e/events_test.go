@@ -91,6 +91,7 @@ var _ = Describe("the event log", func() {
 		}
 		Eventually(func() <-chan struct{} { follow(); return done }, "30s").Should(BeClosed())
 		s.quiet()
+		settled()
 		follow()
 		var log []string
 		for _, f := range s.facts("") {
@@ -106,6 +107,7 @@ var _ = Describe("the event log", func() {
 		for range 3 {
 			s.confirmed(item{SKU: "MUG", Quantity: 1})
 		}
+		settled()
 		first := as[page[fact]](s.get("/v1/events?topic=order.confirmed&limit=2"))
 		byCursor := as[page[fact]](s.get("/v1/events?topic=order.confirmed&cursor=" + first.NextCursor))
 		byAfter := as[page[fact]](s.get("/v1/events?topic=order.confirmed&after=" + first.Data[1].ID))

@@ -107,6 +107,7 @@ var _ = Describe("a list", func() {
 		Expect(moved).To(HaveLen(6))
 		Expect(moved[0].Reason).To(Equal("delivery 4"))
 		Expect(moved[5].Kind).To(Equal("initial"))
+		settled()
 		Expect(all[fact](s, "/v1/events", url.Values{"limit": {"3"}})).To(HaveLen(10))
 	})
 
@@ -255,8 +256,12 @@ var _ = Describe("a list", func() {
 				s.sells(sku, 1)
 			}
 			cursor := as[page[product]](s.get("/v1/products?limit=1")).NextCursor
+			other := "A"
+			if cursor[0] == 'A' {
+				other = "B"
+			}
 			forged := []string{
-				cursor[:len(cursor)-1], cursor + "A", "A" + cursor[1:], strings.ToLower(cursor), cursor + "=", cursor[:20], "e30", "AAAAAAAA", "null", "0", "-1",
+				cursor[:len(cursor)-1], cursor + "A", other + cursor[1:], strings.ToLower(cursor), cursor + "=", cursor[:20], "e30", "AAAAAAAA", "null", "0", "-1",
 				"eyJzIjoiLWNyZWF0ZWRBdCJ9", strings.Repeat("A", 1024), "' or 1=1", "../../etc/passwd",
 			}
 			for _, path := range []string{"/v1/products", "/v1/orders", "/v1/inventory", "/v1/inventory/A/movements", "/v1/events"} {

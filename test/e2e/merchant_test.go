@@ -157,8 +157,21 @@ func (s *shop) failed(sku string) order {
 	return s.becomes(s.places(item{SKU: sku, Quantity: 100_000}).ID, "failed")
 }
 
+// settled waits until the log shows what is true by now: it never shows a fact before
+// an earlier one whose transaction is still on its way.
+func settled() {
+	GinkgoHelper()
+	var last int64
+	ask(&last, `select last_value from platform.event_seq`)
+	Eventually(func() (reached int64) {
+		ask(&reached, `select platform.log_settled($1)`, last)
+		return reached
+	}).Should(BeNumerically(">=", last))
+}
+
 func (s *shop) facts(topic string) []fact {
 	GinkgoHelper()
+	settled()
 	query := url.Values{"limit": {"100"}}
 	if topic != "" {
 		query.Set("topic", topic)

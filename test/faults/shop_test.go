@@ -244,7 +244,7 @@ func (c *crowd) hear(ctx context.Context, n int) []load.Answer {
 
 // sampled tells how closely a shop was watched.
 func sampled(s audit.Samples) string {
-	return fmt.Sprintf("%d (%d, %d), slowest %s", s.Taken, s.Whole, s.Missed, s.Slowest.Round(time.Millisecond))
+	return fmt.Sprintf("%d (%d, %d), slowest %s", s.Stock, s.Whole, s.Missed, s.Slowest.Round(time.Millisecond))
 }
 
 const samplesRow = "samples of stock (of everything, PostgreSQL away)"

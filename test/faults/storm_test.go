@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -191,7 +192,7 @@ var _ = Describe("a storm of crashes", func() {
 		Expect(s.PostgresSaid("received immediate shutdown request")).To(BeNumerically(">=", faults.Crashes), "PostgreSQL has felt them")
 		Expect(s.history.Replays()).To(BeNumerically(">=", 1), "an answer was lost and given again")
 		Expect(backlog).To(BeNumerically(">=", last), "the drain had something to do")
-		Expect(samples.Taken).To(BeNumerically(">=", len(plan.blows)))
+		Expect(samples.Stock).To(BeNumerically(">=", len(plan.blows)))
 		Expect([]int{confirmed, failed}).To(HaveEach(BeNumerically(">", asked/5)), "stock is short for about half")
 		for f, away := range slowest {
 			if f == kill || f == killWhileStarting {
@@ -200,5 +201,47 @@ var _ = Describe("a storm of crashes", func() {
 				Expect(away).To(BeNumerically("<", toDatabase), "ready after: %s", f)
 			}
 		}
+	}, SpecTimeout(sized(2*time.Minute, 5*time.Minute)))
+
+	// T-01 with all that T-03 does: cancellations, counts and corrections are repeated, too.
+	It("keeps mixed carts whole while stock is counted, corrected and freed", func(ctx SpecContext) {
+		const clients, skus = 8, 20
+		blows := sized([]fault{kill, crash, kill}, []fault{kill, crash, kill, kill, powerCut, kill, killWhileCrashed, kill, crashWhenReady, kill})
+		least, most := sized(500*time.Millisecond, 1500*time.Millisecond), sized(900*time.Millisecond, 2200*time.Millisecond)
+		s := openShop(ctx, clients)
+		s.stock(ctx, skus, 40)
+		sampler := audit.Every(ctx, sized(100*time.Millisecond, 500*time.Millisecond), s.db)
+		DeferCleanup(func() { sampler.Stop() })
+
+		var market market
+		var all sync.WaitGroup
+		for client := range clients {
+			all.Go(func() {
+				defer GinkgoRecover()
+				market.visit(ctx, s, client, skus, time.Now().Add(time.Duration(len(blows)+1)*most))
+			})
+		}
+		for _, f := range blows {
+			pass(ctx, between(s.rng, least, most))
+			s.inject(ctx, f)
+		}
+		all.Wait()
+		settled := s.settle(ctx, toEnd)
+		samples := sampler.Stop()
+
+		t := &table{title: "T-01 storm over a market"}
+		market.count(s, t)
+		t.row("SIGKILL of the program", s.Faults().Kills)
+		t.row("immediate stops of PostgreSQL", s.Faults().Crashes)
+		t.row("unknown outcomes, asked again", s.history.Unknown())
+		t.row("answers replayed", s.history.Replays())
+		t.row(samplesRow, sampled(samples))
+		t.row("violations", len(samples.Violations))
+		t.row("last order ended after the last was accepted", settled)
+		t.row("seed", GinkgoRandomSeed())
+		t.report()
+
+		s.mustBeSound(ctx, samples)
+		Expect(samples.Stock).To(BeNumerically(">=", len(blows)))
 	}, SpecTimeout(sized(2*time.Minute, 5*time.Minute)))
 })

@@ -300,7 +300,7 @@ var _ = Describe("the auditor", func() {
 			s.settle(ctx, toEnd)
 			sampler := audit.Every(ctx, 10*time.Millisecond, s.db)
 			DeferCleanup(func() { sampler.Stop() })
-			Eventually(func() int { return sampler.Now().Taken }).WithContext(ctx).Should(BeNumerically(">", 1))
+			Eventually(func() int { return sampler.Now().Stock }).WithContext(ctx).Should(BeNumerically(">", 1))
 			Expect(sampler.Now().Violations).To(BeEmpty())
 			_, err := s.db.ExecContext(ctx, prepare)
 			Expect(err).NotTo(HaveOccurred())

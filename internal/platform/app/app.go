@@ -27,7 +27,6 @@ type Kit struct {
 	DB     *db.DB
 	Events *event.Log
 	Clock  clock.Clock
-	Log    *slog.Logger
 }
 
 // Mount is where a module plugs in its routes, reactions and jobs. It is called once.
@@ -96,7 +95,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		a.jobs.Add(j)
 	}
 	eventRoutes(mount.API, api, events)
-	for _, m := range modules(Kit{DB: api, Events: events, Clock: o.Clock, Log: o.Log.With("module", "")}) {
+	for _, m := range modules(Kit{DB: api, Events: events, Clock: o.Clock}) {
 		m.Mount(mount)
 	}
 	if err := a.server.API().Err(); err != nil {
@@ -121,7 +120,9 @@ func (a *App) DB() *db.DB { return a.api }
 func (a *App) Close() error { return errors.Join(a.api.Close(), a.busDB.Close()) }
 
 func (a *App) ready(ctx context.Context) map[string]error {
-	_, err := a.api.Pool().ExecContext(ctx, "select 1")
+	// Not on the pool of the requests: a busy program is ready, and taking it out of the
+	// balance would only make the next one busier.
+	_, err := a.busDB.Pool().ExecContext(ctx, "select 1")
 	return map[string]error{"database": err}
 }
 
@@ -148,10 +149,12 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 		}
 		defer stopWorkers()
 		a.server.Drain()
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.opt.Drain)
+		// Requests have most of the time; the batches in hand, which are short, the rest.
+		patience := a.opt.Drain * 3 / 5
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
 		if err := srv.Shutdown(drain); err != nil {
-			return errors.Join(fmt.Errorf("requests were still running after %s: %w", a.opt.Drain, err), srv.Close())
+			return errors.Join(fmt.Errorf("requests were still running after %s: %w", patience, err), srv.Close())
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -41,6 +42,8 @@ type Options struct {
 	// not kept prepared then.
 	Pooled bool
 	Clock  clock.Clock
+	// Silence is how long the server may say nothing; 15 seconds when it is zero.
+	Silence time.Duration
 }
 
 // acquireTimeout bounds the wait for a free connection: beyond it the caller is
@@ -57,6 +60,7 @@ func Open(o Options) (*DB, error) {
 	if err != nil {
 		return nil, errors.New("database URL cannot be used") // the error could repeat the password
 	}
+	plain.Dialer(dialer{silence: cmp.Or(o.Silence, silence)})
 	var connector driver.Connector = plain
 	if !o.Pooled {
 		connector = preparing{plain}

@@ -354,15 +354,25 @@ var _ = Describe("a transaction", func() {
 		It("is told to come again when no connection becomes free", func() {
 			p := pool(d.App, 1)
 			Expect(p.InTx(ctx, func(*db.Tx) error {
-				Expect(p.Read(ctx, func(*db.Tx) error { panic("ran") })).To(MatchError(db.ErrUnavailable))
-				_, err := db.Query[int](ctx, p, `select 1`)
-				Expect(err).To(MatchError(db.ErrUnavailable))
+				var others sync.WaitGroup
+				others.Go(func() {
+					defer GinkgoRecover()
+					Expect(p.Read(ctx, func(*db.Tx) error { panic("ran") })).To(MatchError(db.ErrUnavailable))
+				})
+				others.Go(func() {
+					defer GinkgoRecover()
+					_, err := db.Query[int](ctx, p, `select 1`)
+					Expect(err).To(MatchError(db.ErrUnavailable))
+				})
+				others.Wait()
 				return nil
 			})).To(Succeed())
 		})
 
 		It("loses a deadlock at most a few times and then gets through", func() {
-			p := pool(with(d.App, "deadlock_timeout", "20ms"), 8)
+			_, err := super.Exec(`do $$ begin execute format('alter role fusion_app in database %I set deadlock_timeout = %L', current_database(), '20ms'); end $$`)
+			Expect(err).NotTo(HaveOccurred())
+			p := pool(d.App, 8)
 			Expect(p.InTx(ctx, func(tx *db.Tx) error { return errors.Join(note(ctx, tx, 1), note(ctx, tx, 2)) })).To(Succeed())
 			var runs atomic.Int32
 			for range 5 {
@@ -479,36 +489,45 @@ var _ = Describe("a transaction", func() {
 			})).To(MatchError(db.ErrUnavailable))
 		})
 
-		It("does not wait longer for a silent database than its caller does", func() {
+		It("does not wait for a database that has fallen silent", func() {
 			proxy, err := dbfault.New(d.App)
 			Expect(err).NotTo(HaveOccurred())
 			DeferCleanup(proxy.Close)
-			p := pool(proxy.DSN(), 1)
-			Expect(p.InTx(ctx, func(tx *db.Tx) error { return note(ctx, tx, 1) })).To(Succeed())
+			p, err := db.Open(db.Options{DSN: with(proxy.DSN(), "connect_timeout", "1"), Connections: 1, Silence: 200 * time.Millisecond})
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(p.Close)
+			write := func(ctx context.Context) error {
+				return p.InTx(ctx, func(tx *db.Tx) error { return note(ctx, tx, 1) })
+			}
+			Expect(write(ctx)).To(Succeed())
 			proxy.Stall()
+			// A connection that was open, a new one, and a caller who gives up.
+			Expect(write(ctx)).To(MatchError(db.ErrUnavailable))
+			Expect(write(ctx)).To(MatchError(db.ErrUnavailable))
 			hurried, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 			defer cancel()
-			Expect(p.InTx(hurried, func(tx *db.Tx) error { return note(hurried, tx, 1) })).To(MatchError(db.ErrUnavailable))
+			Expect(write(hurried)).To(MatchError(db.ErrUnavailable))
 			proxy.Resume()
-			Expect(p.InTx(ctx, func(tx *db.Tx) error { return note(ctx, tx, 1) })).To(Succeed())
+			Expect(write(ctx)).To(Succeed())
+			Expect(p.InTx(ctx, func(tx *db.Tx) error {
+				proxy.Stall()
+				defer proxy.Resume()
+				return note(ctx, tx, 2)
+			})).To(MatchError(db.ErrUnavailable))
+			Expect(write(ctx)).To(Succeed())
 		})
 
-		DescribeTable("tells", func(code string, outage, shortage, contention, unavailable bool) {
-			err := fmt.Errorf("save: %w", &pq.Error{Code: pq.ErrorCode(code)})
-			Expect(db.IsOutage(err)).To(Equal(outage))
-			Expect(db.IsShortage(err)).To(Equal(shortage))
-			Expect(db.IsContention(err)).To(Equal(contention))
-			Expect(errors.Is(db.Explain(ctx, err), db.ErrUnavailable)).To(Equal(unavailable))
-		},
-			Entry("a shutdown", "57P01", true, true, false, true),
-			Entry("a full disk", "53100", true, true, false, true),
-			Entry("too many connections", "53300", true, true, false, true),
-			Entry("a lock that nobody gives back", "55P03", true, true, false, true),
-			Entry("a statement that took too long", "57014", false, false, false, true),
-			Entry("a deadlock", "40P01", false, false, true, true),
-			Entry("a violated constraint", "23505", false, false, false, false),
-			Entry("a mistake in a statement", "42601", false, false, false, false),
-		)
+		It("has all the time that a statement may take", func() {
+			p, err := db.Open(db.Options{DSN: d.App, Connections: 1, Silence: 500 * time.Millisecond})
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(p.Close)
+			for range 5 { // each of them, not all together
+				Expect(p.InTx(ctx, func(tx *db.Tx) error {
+					_, err := tx.Exec(ctx, `select pg_sleep(0.15)`)
+					return err
+				})).To(Succeed())
+			}
+		})
 	})
 
 	It("counts its round trips", func() {
@@ -528,6 +547,25 @@ var _ = Describe("a transaction", func() {
 		var nobody *db.Cost
 		nobody.Add(1)
 	})
+})
+
+var _ = Describe("an error of PostgreSQL's", func() {
+	DescribeTable("tells", func(code string, outage, shortage, contention, unavailable bool) {
+		err := fmt.Errorf("save: %w", &pq.Error{Code: pq.ErrorCode(code)})
+		Expect(db.IsOutage(err)).To(Equal(outage))
+		Expect(db.IsShortage(err)).To(Equal(shortage))
+		Expect(db.IsContention(err)).To(Equal(contention))
+		Expect(errors.Is(db.Explain(context.Background(), err), db.ErrUnavailable)).To(Equal(unavailable))
+	},
+		Entry("a shutdown", "57P01", true, true, false, true),
+		Entry("a full disk", "53100", true, true, false, true),
+		Entry("too many connections", "53300", true, true, false, true),
+		Entry("a lock that nobody gives back", "55P03", true, true, false, true),
+		Entry("a statement that took too long", "57014", false, false, false, true),
+		Entry("a deadlock", "40P01", false, false, true, true),
+		Entry("a violated constraint", "23505", false, false, false, false),
+		Entry("a mistake in a statement", "42601", false, false, false, false),
+	)
 })
 
 var _ = Describe("a database URL", func() {

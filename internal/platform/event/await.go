@@ -11,8 +11,11 @@ import (
 // should not be told that there is none.
 type reactions struct {
 	mu      sync.Mutex
-	waiting map[string]chan struct{} // by subject
+	waiting map[about]chan struct{}
 }
+
+// about names what is waited for.
+type about struct{ topic, subject string }
 
 // courtesy bounds the wait: beyond it the caller sees what everybody sees.
 const courtesy = 250 * time.Millisecond
@@ -26,7 +29,7 @@ func (l *Log) Await(topic, subject string) func(ctx context.Context, published b
 	}
 	handled := make(chan struct{})
 	l.reactions.mu.Lock()
-	l.reactions.waiting[subject] = handled
+	l.reactions.waiting[about{topic, subject}] = handled
 	l.reactions.mu.Unlock()
 	return func(ctx context.Context, published bool) {
 		if published {
@@ -39,7 +42,7 @@ func (l *Log) Await(topic, subject string) func(ctx context.Context, published b
 			}
 		}
 		l.reactions.mu.Lock()
-		delete(l.reactions.waiting, subject)
+		delete(l.reactions.waiting, about{topic, subject})
 		l.reactions.mu.Unlock()
 	}
 }
@@ -52,8 +55,9 @@ func (r *reactions) handled(events []received) {
 		return
 	}
 	for _, e := range events {
-		if c, ok := r.waiting[e.Subject]; ok {
-			delete(r.waiting, e.Subject)
+		at := about{e.Type, e.Subject}
+		if c, ok := r.waiting[at]; ok {
+			delete(r.waiting, at)
 			close(c)
 		}
 	}

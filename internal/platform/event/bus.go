@@ -206,8 +206,9 @@ func outcome(next message.HandlerFunc) message.HandlerFunc {
 	}
 }
 
-// parts of a consumer: how many batches of it may be in work at once. One is the
-// fastest on a small machine; a larger one raises it in the subscription table.
+// parts of a consumer: how many batches of it may be in work at once. The tables allow
+// more; but what waits would have to be drained before it is cut anew, or subjects lose
+// their order.
 const parts = 1
 
 // subscribe makes sure that the log feeds every consumer. It waits for a database that

@@ -90,7 +90,7 @@ type Log struct {
 func NewLog() *Log {
 	return &Log{
 		published: func([]string) {}, hears: func(string) bool { return false },
-		reactions: &reactions{waiting: map[string]chan struct{}{}},
+		reactions: &reactions{waiting: map[about]chan struct{}{}},
 	}
 }
 

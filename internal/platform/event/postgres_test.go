@@ -32,6 +32,19 @@ var postgres = transport{
 
 var _ = conformance(postgres)
 
+var _ = Describe("a delivery", func() {
+	It("is due at once, however late the transaction began that published it", func() {
+		d := open(postgres)
+		d.consumes("shelf.moved").stop()
+		d.publish(d.ctx, steps("p1", 1, 2)...)
+		// A transaction that waited for a lock published the second step: it began before the
+		// first one's, and before the one that claims them.
+		d.sql(`update platform.delivery set available_at = case when seq = (select min(seq) from platform.delivery) then now() + interval '1 hour' else now() - interval '1 hour' end`)
+		d.consumes("shelf.moved")
+		Eventually(d.effects("shelf.moved"), testkit.Patience).Should(Equal(each("p1", 1, 2)))
+	})
+})
+
 var _ = Describe("the bus when its database fails", func() {
 	var d *depot
 	BeforeEach(func() { d = open(postgres) })

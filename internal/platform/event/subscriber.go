@@ -2,6 +2,7 @@ package event
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -260,6 +261,8 @@ func (b *batchRun) isLate() bool {
 var (
 	// errStopping rolls a batch back that was about to start when the program stopped.
 	errStopping = errors.New("stopping")
+	// errNacked: refused without a reason, which must not pass for a success.
+	errNacked = errors.New("refused")
 	// errBroken: the transaction cannot even go back to its savepoint.
 	errBroken = errors.New("the transaction is gone")
 )
@@ -334,7 +337,7 @@ func (b *batchRun) deliver(ctx context.Context, events []received) error {
 	case <-m.Acked():
 		return nil
 	case <-m.Nacked():
-		return w.err
+		return cmp.Or(w.err, errNacked)
 	}
 }
 

@@ -38,7 +38,9 @@ func (b *Bus) watch(ctx context.Context, last int64) error {
 			if err != nil {
 				return err
 			}
-			// Asked for now: whoever begins to cache from here on reads what is settled.
+			// Asked for now: whoever begins to cache from here on reads what is settled. What is
+			// not settled but visible counts as well: a slow publisher elsewhere delays nothing,
+			// it is only looked at again.
 			tenants := w.tenants()
 			changed := tenants // at the first look: nothing is known of what was before
 			if w.seen > 0 && len(tenants) > 0 {
@@ -49,8 +51,8 @@ func (b *Bus) watch(ctx context.Context, last int64) error {
 				}
 				if err := tx.Select(ctx, &changed, `
 					select distinct tenant_id from platform.event
-					where tenant_id = any($1::uuid[]) and type = any($2) and seq > $3 and seq <= $4`,
-					pq.Array(ids), pq.Array(w.topics), w.seen, settled); err != nil {
+					where tenant_id = any($1::uuid[]) and type = any($2) and seq > $3`,
+					pq.Array(ids), pq.Array(w.topics), w.seen); err != nil {
 					return fmt.Errorf("watch the log: %w", err)
 				}
 			}

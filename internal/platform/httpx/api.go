@@ -53,7 +53,6 @@ type API struct {
 type declared struct {
 	errs        []error
 	permissions map[string]bool
-	routes      []Route
 }
 
 // Group puts the routes declared on it under one heading of the documentation.
@@ -69,9 +68,6 @@ func (a *API) Permit(permission string) { a.state.permissions[permission] = true
 // Permissions lists every permission that a key can hold.
 func (a *API) Permissions() map[string]bool { return a.state.permissions }
 
-// Routes lists what was declared.
-func (a *API) Routes() []Route { return a.state.routes }
-
 // Err tells what is wrong with the declarations; the program does not start then.
 func (a *API) Err() error { return errors.Join(a.state.errs...) }
 
@@ -84,7 +80,6 @@ func Handle[In, Out any](a *API, r Route, h func(context.Context, *In) (Out, err
 	if r.Status == 0 {
 		r.Status = http.StatusOK
 	}
-	a.state.routes = append(a.state.routes, r)
 	switch {
 	case r.Permission == "":
 		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s declares no permission", r.Method, r.Path))

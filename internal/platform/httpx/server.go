@@ -139,7 +139,7 @@ func (s *Server) finished(c echo.Context, cl *call, took time.Duration) {
 		route = "unmatched"
 	}
 	if s.opt.Observe != nil {
-		s.opt.Observe(cl.method, route, status, took)
+		s.opt.Observe(knownMethod(cl.method), route, status, took)
 	}
 	level := slog.LevelDebug // reads would drown the log
 	if status >= 400 || cl.method != http.MethodGet {
@@ -147,6 +147,15 @@ func (s *Server) finished(c echo.Context, cl *call, took time.Duration) {
 	}
 	s.log.LogAttrs(c.Request().Context(), level, "request", slog.String("method", cl.method), slog.String("route", route),
 		slog.Int("status", status), slog.Duration("took", took), slog.Int64("round_trips", cl.cost.RoundTrips()))
+}
+
+// knownMethod bounds the label: anybody can invent a method.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "other"
 }
 
 var validTraceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,11 +47,11 @@ func Open(dsn string, files fs.FS, modules ...string) (*Runner, error) {
 // Close ends the connections.
 func (r *Runner) Close() error { return r.db.Close() }
 
-// roleSettings bound what one statement of the program can hold up, and keep functions
-// from remembering to scan a table that was small when they first met it. They belong to
-// the role because a pooler forwards no start-up parameters.
+// roleSettings bound what one statement of the program can hold up, and keep PostgreSQL
+// from compiling statements that take less time than their compilation. They belong to the
+// role because a pooler forwards no start-up parameters.
 var roleSettings = []string{
-	"enable_seqscan = off", "statement_timeout = '5s'", "lock_timeout = '2s'", "idle_in_transaction_session_timeout = '10s'", "timezone = 'UTC'",
+	"jit = off", "statement_timeout = '5s'", "lock_timeout = '2s'", "idle_in_transaction_session_timeout = '10s'", "timezone = 'UTC'",
 }
 
 // prepare makes what migrations take for granted: the application's role and the
@@ -79,12 +80,9 @@ func (r *Runner) makeRole(ctx context.Context) error {
 		return fmt.Errorf("look for role %s: %w", AppRole, err)
 	}
 	if exists {
-		return nil
+		return r.boundRole(ctx)
 	}
-	statements := []string{`create role ` + AppRole + ` login nosuperuser nobypassrls nocreatedb nocreaterole noinherit`}
-	for _, s := range roleSettings {
-		statements = append(statements, `alter role `+AppRole+` set `+s)
-	}
+	statements := append([]string{`create role ` + AppRole + ` login nosuperuser nobypassrls nocreatedb nocreaterole noinherit`}, RoleBounds()...)
 	_, err := r.db.ExecContext(ctx, strings.Join(statements, "; "))
 	if pe, ok := errors.AsType[*pq.Error](err); ok && (pe.Code == duplicateObject || pe.Code == uniqueViolation) {
 		return nil
@@ -95,10 +93,43 @@ func (r *Runner) makeRole(ctx context.Context) error {
 	return nil
 }
 
+// boundRole gives a role that somebody else made its bounds. An owner who may not do that
+// leaves it to an administrator: the program looks for the bounds when it starts.
+func (r *Runner) boundRole(ctx context.Context) error {
+	var has []string
+	if err := r.db.QueryRowContext(ctx, `select coalesce(rolconfig, '{}') from pg_roles where rolname = $1`, AppRole).Scan(pq.Array(&has)); err != nil {
+		return fmt.Errorf("look at role %s: %w", AppRole, err)
+	}
+	bare := strings.NewReplacer(" ", "", "'", "")
+	if !slices.ContainsFunc(roleSettings, func(s string) bool {
+		return !slices.ContainsFunc(has, func(h string) bool { return strings.EqualFold(h, bare.Replace(s)) })
+	}) {
+		return nil
+	}
+	_, err := r.db.ExecContext(ctx, strings.Join(RoleBounds(), "; "))
+	if pe, ok := errors.AsType[*pq.Error](err); ok && pe.Code == insufficientPrivilege {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("bound role %s: %w", AppRole, err)
+	}
+	return nil
+}
+
+// RoleBounds are the statements that bound the application's role.
+func RoleBounds() []string {
+	statements := make([]string, len(roleSettings))
+	for i, s := range roleSettings {
+		statements[i] = `alter role ` + AppRole + ` set ` + s
+	}
+	return statements
+}
+
 // What PostgreSQL says of a role that was made a moment ago, and at this moment.
 const (
-	duplicateObject = "42710"
-	uniqueViolation = "23505"
+	duplicateObject       = "42710"
+	uniqueViolation       = "23505"
+	insufficientPrivilege = "42501"
 )
 
 // Up applies what is missing and returns how many files it applied. It changes nothing
