@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -408,7 +409,7 @@ var _ = Describe("a transaction", func() {
 
 		It("gives up a fight that has no end", func() {
 			p := pool(d.App, 1)
-			for _, code := range []pq.ErrorCode{"40P01", "40001"} {
+			for _, code := range []pqerror.Code{"40P01", "40001"} {
 				tries := 0
 				err := p.InTx(ctx, func(*db.Tx) error { tries++; return fmt.Errorf("save: %w", &pq.Error{Code: code}) })
 				Expect(tries).To(Equal(4))
@@ -551,7 +552,7 @@ var _ = Describe("a transaction", func() {
 
 var _ = Describe("an error of PostgreSQL's", func() {
 	DescribeTable("tells", func(code string, outage, shortage, contention, unavailable bool) {
-		err := fmt.Errorf("save: %w", &pq.Error{Code: pq.ErrorCode(code)})
+		err := fmt.Errorf("save: %w", &pq.Error{Code: pqerror.Code(code)})
 		Expect(db.IsOutage(err)).To(Equal(outage))
 		Expect(db.IsShortage(err)).To(Equal(shortage))
 		Expect(db.IsContention(err)).To(Equal(contention))

@@ -147,7 +147,7 @@ func OnBatch[T Event](b *Bus, name string, h func(ctx context.Context, tx *db.Tx
 func (b *Bus) Run(ctx context.Context) error {
 	if err := b.subscribe(ctx); err != nil {
 		if ctx.Err() != nil {
-			return nil // told to stop before it began
+			return nil //nolint:nilerr // told to stop before it began
 		}
 		return err
 	}

@@ -577,15 +577,22 @@ func conformance(t transport) bool {
 // redeliverAll hands every fact out once more.
 func (d *depot) redeliverAll() {
 	GinkgoHelper()
-	rows, err := d.super.Query(`select id from platform.event order by seq`)
+	d.redeliver(`select id from platform.event order by seq`)
+}
+
+// redeliver hands the facts out once more that a query names.
+func (d *depot) redeliver(query string) {
+	GinkgoHelper()
+	rows, err := d.super.Query(query)
 	Expect(err).NotTo(HaveOccurred())
+	defer rows.Close()
 	var ids []uuid.UUID
 	for rows.Next() {
 		var id uuid.UUID
 		Expect(rows.Scan(&id)).To(Succeed())
 		ids = append(ids, id)
 	}
-	Expect(rows.Close()).To(Succeed())
+	Expect(rows.Err()).NotTo(HaveOccurred())
 	for _, id := range ids {
 		d.transport.redeliver(d, id)
 	}

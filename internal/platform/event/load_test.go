@@ -143,16 +143,5 @@ func shaky(consumer string, fact uuid.UUID) bool {
 // redeliverSome hands some facts out once more.
 func (d *depot) redeliverSome() {
 	GinkgoHelper()
-	rows, err := d.super.Query(`select id from platform.event where sequence > 0 order by random() limit 5`)
-	Expect(err).NotTo(HaveOccurred())
-	var ids []uuid.UUID
-	for rows.Next() {
-		var id uuid.UUID
-		Expect(rows.Scan(&id)).To(Succeed())
-		ids = append(ids, id)
-	}
-	Expect(rows.Close()).To(Succeed())
-	for _, id := range ids {
-		d.transport.redeliver(d, id)
-	}
+	d.redeliver(`select id from platform.event where sequence > 0 order by random() limit 5`)
 }

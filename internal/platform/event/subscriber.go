@@ -66,7 +66,7 @@ func (s *subscriber) work(ctx context.Context, part int, out chan<- *message.Mes
 		started := time.Now() //nolint:forbidigo // measures, decides nothing about events
 		n, err := s.batch(ctx, part, size, out)
 		full := n == size
-		size = resize(size, time.Since(started), s.bus.BatchTimeout) //nolint:forbidigo // as above
+		size = resize(size, time.Since(started), s.bus.BatchTimeout)
 		switch {
 		case errors.Is(err, errSlow):
 			s.bus.log.WarnContext(ctx, "events are handled too slowly", "consumer", s.consumer.name, "events", n, "err", err)
@@ -162,7 +162,7 @@ func (s *subscriber) batch(ctx context.Context, part, size int, out chan<- *mess
 		}
 	case err == nil && n > 0:
 		s.bus.reactions.handled(b.handled)
-		s.bus.observe(s.consumer.name, len(b.handled), b.failed, b.parked, time.Since(started)) //nolint:forbidigo // as above
+		s.bus.observe(s.consumer.name, len(b.handled), b.failed, b.parked, time.Since(started))
 	}
 	return n, err
 }
