@@ -8,12 +8,10 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 #   make test SUITES=./internal/orders
 SUITES ?= .
 PROCS  ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$(( n > 4 ? 4 : n )))
-# Measurements are no tests.
-SKIP   ?= test/bench
 
 # go run, so that the runner is always of the library's version.
 GINKGO := go run github.com/onsi/ginkgo/v2/ginkgo -r -p --procs=$(PROCS) --randomize-all --randomize-suites \
-	--fail-on-pending --fail-on-empty --keep-going --skip-package=$(SKIP)
+	--fail-on-pending --fail-on-empty --keep-going
 
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .bin/golangci-lint-$(GOLANGCI_VERSION)
@@ -33,6 +31,10 @@ build: ## Build bin/fusion
 .PHONY: test
 test: postgres ## Run all specs (SUITES=./internal/orders for some)
 	$(GINKGO) $(SUITES)
+
+.PHONY: faults
+faults: postgres ## Break the program the way machines do, at full size (minutes)
+	FUSION_FAULTS=full $(GINKGO) -v --procs=1 ./test/faults
 
 .PHONY: race
 race: postgres ## Run the specs of internal/ under the race detector

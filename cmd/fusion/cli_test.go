@@ -81,7 +81,7 @@ var _ = Describe("the command line", func() {
 		Entry("a misspelt command of a group", "keys lst", "unknown command 'lst'. Did you mean 'list'?"),
 		Entry("help for a misspelt command", "help srve", "unknown command 'srve'. Did you mean 'serve'?"),
 		Entry("nothing like a command", "xyz", "unknown command 'xyz'. See: fusion help"),
-		Entry("a group without a command", "events", "fusion events needs one of list, backlog, parked, retry, drop"),
+		Entry("a group without a command", "events", "fusion events needs one of list, backlog, parked, retry, drop, replay, unsubscribe"),
 		Entry("a misspelt flag", "serve --adr :1", "unknown flag '--adr'. Did you mean '--addr'?"),
 		Entry("nothing like a flag", "serve --zzz", "unknown flag '--zzz'. See: fusion serve --help"),
 		Entry("a flag before the command", "--addr :1 serve", "fusion has no flag '--addr': the flags of a command come after its name"),
