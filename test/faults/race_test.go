@@ -90,6 +90,6 @@ var _ = Describe("a stock count", func() {
 func (s *shop) awaitBlocked(ctx context.Context, n int) {
 	GinkgoHelper()
 	Eventually(func() int {
-		return s.count(`select count(*) from pg_stat_activity where usename = 'fusion_app' and wait_event_type = 'Lock'`)
+		return s.count(`select count(*) from pg_stat_activity where usename like 'fusion%' and wait_event_type = 'Lock'`)
 	}).WithContext(ctx).WithTimeout(10*time.Second).WithPolling(2*time.Millisecond).Should(BeNumerically(">=", n), "transactions that wait for a lock")
 }

@@ -1,6 +1,8 @@
 package faults_test
 
 import (
+	"context"
+	"database/sql"
 	"fmt"
 	"net/http"
 	"time"
@@ -118,6 +120,64 @@ var _ = Describe("a program that was killed", func() {
 		Expect(accepted).To(BeNumerically("<", toReady))
 		Expect(rate(handled, drained)).To(BeNumerically(">=", slowest))
 	}, SpecTimeout(sized(2*time.Minute, 10*time.Minute)))
+
+	It("does not give up when the database is in its way just after it became ready", func(ctx SpecContext) {
+		s := openShop(ctx, 1)
+		s.stock(ctx, 1, 10)
+		s.settle(ctx, toEnd)
+		Expect(s.Kill()).To(Succeed())
+		other, err := s.db.BeginTx(ctx, nil)
+		Expect(err).NotTo(HaveOccurred())
+		defer func() { _ = other.Rollback() }()
+		_, err = other.ExecContext(ctx, `lock table platform.job, platform.subscription in access exclusive mode`)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(s.Start(ctx)).To(Succeed())
+		Eventually(func() int {
+			return min(s.Said("job cannot be registered yet"), s.Said("consumer cannot subscribe yet"))
+		}).
+			WithContext(ctx).WithTimeout(toEnd).WithPolling(20*time.Millisecond).Should(BeNumerically(">", 0), "it tries again, and says so")
+		Expect(other.Rollback()).To(Succeed())
+
+		a, err := s.customers.Ask(ctx, 0, order("at-last", line{sku(0), 1}))
+		Expect(err).NotTo(HaveOccurred())
+		s.believe(a)
+		s.settle(ctx, toEnd)
+		s.mustBeSound(ctx, audit.Samples{})
+		Expect(s.count(`select reserved from inventory.stock`)).To(Equal(1))
+	}, SpecTimeout(2*time.Minute))
+
+	DescribeTable("starts again after it was killed in the middle of a migration", func(ctx SpecContext, then func(context.Context, *shop, *sql.Tx)) {
+		s := openShop(ctx, 1)
+		s.stock(ctx, 1, 10)
+		s.settle(ctx, toEnd)
+		Expect(s.Kill()).To(Succeed())
+		_, err := s.db.ExecContext(ctx, `drop schema orders cascade; truncate migrations.orders`)
+		Expect(err).NotTo(HaveOccurred())
+		other, err := s.db.BeginTx(ctx, nil)
+		Expect(err).NotTo(HaveOccurred())
+		defer func() { _ = other.Rollback() }()
+		_, err = other.ExecContext(ctx, `lock table pg_catalog.pg_policy in share mode`) // the file makes policies at its end
+		Expect(err).NotTo(HaveOccurred())
+		Expect(s.Launch()).To(Succeed())
+		s.awaitBlocked(ctx, 1)
+		Expect(s.Kill()).To(Succeed())
+		then(ctx, s, other)
+
+		Expect(s.Start(ctx)).To(Succeed())
+		a, err := s.customers.Ask(ctx, 0, order("after-all", line{sku(0), 1}))
+		Expect(err).NotTo(HaveOccurred())
+		s.believe(a)
+		s.settle(ctx, toEnd)
+		s.mustBeSound(ctx, audit.Samples{})
+		Expect(s.count(`select reserved from inventory.stock`)).To(Equal(1))
+	},
+		Entry("which PostgreSQL finished on its own", func(_ context.Context, _ *shop, other *sql.Tx) {
+			Expect(other.Rollback()).To(Succeed())
+		}, SpecTimeout(2*time.Minute)),
+		Entry("which PostgreSQL did not finish either", func(ctx context.Context, s *shop, _ *sql.Tx) {
+			Expect(s.CrashPostgres(ctx)).To(Succeed())
+		}, SpecTimeout(2*time.Minute)),
+	)
 
 	It("hears of what another replica was just publishing as it subscribed", func(ctx SpecContext) {
 		s := openShop(ctx, 1)

@@ -278,6 +278,7 @@ var _ = Describe("a transaction", func() {
 		It("never acts for the merchant of the one before, whatever ended that", func() {
 			other := testkit.NewTenant(d)
 			p := pool(d.App, 2)
+			var kept atomic.Int64
 			var wg sync.WaitGroup
 			for w := range 4 {
 				wg.Go(func() {
@@ -326,7 +327,9 @@ var _ = Describe("a transaction", func() {
 									panic(r)
 								}
 							}()
-							_ = p.InTx(c, one)
+							if p.InTx(c, one) == nil {
+								kept.Add(1)
+							}
 						}()
 						cancel()
 						if i%10 == 0 { // a worker in between, who sees all
@@ -337,6 +340,7 @@ var _ = Describe("a transaction", func() {
 			}
 			wg.Wait()
 			Expect(p.Pool().Stats().InUse).To(BeZero())
+			Expect(count(`select count(*) from drawer.note`)).To(BeEquivalentTo(kept.Load()), "what was kept is what was said to be")
 			Expect(count(`select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'`)).To(BeZero())
 			var nobody string
 			Expect(p.Pool().Get(&nobody, `select coalesce(current_setting('app.tenant_id', true), '')`)).To(Succeed())

@@ -415,8 +415,11 @@ func conformance(t transport) bool {
 				}
 				r.run()
 				Eventually(d.effects("shelf.moved"), testkit.Patience).Should(Equal(each("p1", 1, 10)))
-				Expect(d.count(`select count(*) from book.effect where tenant_id = $1`, other)).To(Equal(10))
-				Expect(d.waiting()).To(BeEquivalentTo(10))
+				d.publish(d.ctx, moved{"p1", 11})
+				d.publish(testkit.As(other), moved{"p1", 11})
+				Eventually(d.effects("shelf.moved"), testkit.Patience).Should(Equal(each("p1", 1, 11)))
+				Expect(d.count(`select count(*) from book.effect where tenant_id = $1`, other)).To(Equal(11))
+				Expect(d.waiting()).To(BeEquivalentTo(11))
 			})
 
 			DescribeTable("takes for a failure of the fact, like any other,", func(broken func(ctx context.Context, tx *db.Tx) error) {
@@ -480,6 +483,26 @@ func conformance(t transport) bool {
 				r.run()
 				Eventually(d.effects("shelf.moved"), 2*testkit.Patience).Should(Equal(each("p1", 1, 150)))
 				Expect(d.parked()).To(BeEmpty())
+			})
+
+			It("keeps what it has done when there is no time for the rest of a batch", func() {
+				var alone atomic.Int32
+				r := d.replica()
+				r.BatchTimeout = time.Second
+				event.OnBatch(r.Bus, "shelf.moved", func(ctx context.Context, tx *db.Tx, batch []event.Received[moved]) error {
+					if len(batch) > 1 {
+						return errDamaged // one by one, then
+					}
+					alone.Add(1)
+					if _, err := tx.Exec(ctx, `select pg_sleep(0.01)`); err != nil {
+						return err
+					}
+					return note(ctx, tx, "shelf.moved", batch...)
+				})
+				d.publish(d.ctx, steps("p1", 1, 120)...) // 1.2 s of work
+				r.run()
+				Eventually(d.effects("shelf.moved"), testkit.Patience).Should(Equal(each("p1", 1, 120)))
+				Expect(alone.Load()).To(BeEquivalentTo(120), "nothing was done in vain")
 			})
 
 			It("parks what never comes to an end, and goes on with the rest", func() {

@@ -3,16 +3,20 @@
 package migrate
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	gomigrate "github.com/golang-migrate/migrate/v4"
+	"github.com/golang-migrate/migrate/v4/database"
 	"github.com/golang-migrate/migrate/v4/database/postgres"
 	"github.com/golang-migrate/migrate/v4/source"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
@@ -234,7 +238,7 @@ func (r *Runner) with(ctx context.Context, module string, step func(*gomigrate.M
 	if err != nil {
 		return errors.Join(fmt.Errorf("version table of %s: %w", module, err), conn.Close())
 	}
-	m, err := gomigrate.NewWithInstance("iofs", src, "postgres", driver)
+	m, err := gomigrate.NewWithInstance("iofs", src, "postgres", &whole{Driver: driver, table: `"` + versions + `"."` + module + `"`})
 	if err != nil {
 		return fmt.Errorf("migrations of %s: %w", module, err)
 	}
@@ -244,6 +248,48 @@ func (r *Runner) with(ctx context.Context, module string, step func(*gomigrate.M
 	}()
 	if err := step(m); err != nil && !errors.Is(err, gomigrate.ErrNoChange) {
 		return fmt.Errorf("migrate %s: %w", module, err)
+	}
+	return nil
+}
+
+// whole makes a file and the note that it was applied one transaction, which the library
+// writes before and after it: who is killed in between leaves a schema from before the file
+// or from after it, not one that a person has to look at.
+type whole struct {
+	database.Driver
+	table string
+	next  int // version that the file leads to
+}
+
+// SetVersion leaves the note that a file is about to run to Run.
+func (w *whole) SetVersion(version int, dirty bool) error {
+	if w.next = version; dirty {
+		return nil
+	}
+	return w.Driver.SetVersion(version, false)
+}
+
+// What PostgreSQL refuses to do in a transaction is noted the library's way.
+var single = regexp.MustCompile(`(?i)\bconcurrently\b`)
+
+// Run applies a file. Statements that are sent together are one transaction.
+func (w *whole) Run(file io.Reader) error {
+	body, err := io.ReadAll(file)
+	if err != nil {
+		return fmt.Errorf("read migration: %w", err)
+	}
+	if single.Match(body) {
+		if err := w.Driver.SetVersion(w.next, true); err != nil {
+			return err
+		}
+		return w.Driver.Run(bytes.NewReader(body))
+	}
+	note := "\n;\ntruncate " + w.table
+	if w.next >= 0 {
+		note += fmt.Sprintf("; insert into %s (version, dirty) values (%d, false)", w.table, w.next)
+	}
+	if err := w.Driver.Run(strings.NewReader(string(body) + note)); err != nil {
+		return errors.Join(err, w.Driver.SetVersion(w.next, true))
 	}
 	return nil
 }

@@ -424,7 +424,7 @@ func count(path, text string) int {
 }
 
 func (l *Lab) lastWords() string {
-	const most = 4000
+	const most = 2000
 	b, err := os.ReadFile(filepath.Join(l.dir, "fusion.log"))
 	if err != nil {
 		return err.Error()
