@@ -237,6 +237,14 @@ func (p *program) replay(ctx context.Context, cmd *cli.Command) error {
 }
 
 func (p *program) unsubscribe(ctx context.Context, cmd *cli.Command) error {
+	a, err := p.blueprint()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = a.Close() }() // it was never connected
+	if name := cmd.Args().First(); slices.Contains(a.Consumers(), name) {
+		return usageError(name + " is a consumer of this program: without it, what it does would not be done")
+	}
 	if !cmd.Bool("yes") {
 		return usageError("nothing was changed: what waits for the consumer would be given up; add --yes to do it")
 	}

@@ -21,9 +21,17 @@ import (
 func (p *program) logger(c config.Log, level slog.Leveler) *slog.Logger {
 	pretty := c.Format == "pretty" || c.Format == "auto" && isTerminal(p.stderr)
 	if !pretty {
-		return slog.New(telemetry.Handler(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: level})))
+		return slog.New(telemetry.Handler(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: readable})))
 	}
 	return slog.New(telemetry.Handler(&prettyHandler{w: p.stderr, mu: new(sync.Mutex), level: level, colour: p.colour()}))
+}
+
+// readable writes a duration with its unit.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // quietLogger is for commands beside the shop: only what goes wrong.

@@ -147,6 +147,11 @@ func (s *shop) run(ctx context.Context) error {
 	stopOps := s.ops(ctx)
 	kept, letGo := context.WithCancel(ctx)
 	go s.db.keep(kept)
+	// Somebody who waits for a slow request should not believe that nobody heard.
+	heard := context.AfterFunc(ctx, func() {
+		s.log.Info("stopping: what is in hand is finished first", "patience", s.cfg.Shutdown.Timeout)
+	})
+	defer heard()
 	err := s.app.Serve(ctx, s.ln)
 	letGo()
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || db.IsOutage(err)) {

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	errSKUTaken     = fault.New(fault.Conflict, "sku_taken", "Another product has this SKU.")
+	errSKUTaken     = fault.New(fault.Conflict, "sku_taken", "Another product, perhaps an archived one, has this SKU.")
 	errTransition   = fault.New(fault.Conflict, "invalid_transition", "The product cannot change to this status.")
 	errDraftsHidden = fault.New(fault.Forbidden, "forbidden", "Drafts need the permission products:read.")
 )

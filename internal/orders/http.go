@@ -153,6 +153,7 @@ type listInput struct {
 	httpx.Page
 	Status     string    `query:"status" enum:"created,confirmed,paid,shipped,delivered,failed,cancelled,refunded"`
 	CustomerID string    `query:"customerId" maxLength:"64"`
+	Number     int64     `query:"number" minimum:"1" doc:"The number that people call the order by"`
 	From       time.Time `query:"createdAt[gte]" doc:"Created at this time or later"`
 	Until      time.Time `query:"createdAt[lt]" doc:"Created before this time"`
 	Sort       string    `query:"sort" enum:"createdAt,-createdAt" default:"-createdAt"`
@@ -160,7 +161,7 @@ type listInput struct {
 
 func (s *service) handleList(ctx context.Context, in *listInput) (httpx.List[orderResponse], error) {
 	out := httpx.List[orderResponse]{Data: []orderResponse{}}
-	f := filter{Status: in.Status, CustomerID: in.CustomerID, Sort: in.Sort, Limit: in.Limit + 1}
+	f := filter{Status: in.Status, CustomerID: in.CustomerID, Number: in.Number, Sort: in.Sort, Limit: in.Limit + 1}
 	if !in.From.IsZero() {
 		f.From = &in.From
 	}

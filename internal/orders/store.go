@@ -217,6 +217,7 @@ func (s store) advance(ctx context.Context, tx *db.Tx, ids []string, from, to st
 type filter struct {
 	Status      string
 	CustomerID  string
+	Number      int64      // 0: any
 	From, Until *time.Time // creation: from, inclusive; until, exclusive
 	Sort        string
 	After       *position
@@ -242,6 +243,9 @@ func (s store) list(ctx context.Context, tx *db.Tx, f filter) ([]order, error) {
 	}
 	if f.CustomerID != "" {
 		where(`customer_id = $%d`, f.CustomerID)
+	}
+	if f.Number != 0 {
+		where(`number = $%d`, f.Number)
 	}
 	if f.From != nil {
 		where(`created_at >= $%d`, *f.From)

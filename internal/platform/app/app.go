@@ -107,6 +107,9 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 // API describes the routes of the mounted modules.
 func (a *App) API() *httpx.API { return a.server.API() }
 
+// Consumers are the names of the mounted modules' reactions.
+func (a *App) Consumers() []string { return a.bus.Consumers() }
+
 // Handler answers requests, for specs that need no listener.
 func (a *App) Handler() http.Handler { return a.server.Handler() }
 

@@ -72,6 +72,11 @@ func startOf(ctx context.Context, tx *db.Tx, log *event.Log, in *listEvents) (in
 	var p position
 	if cursor != "" {
 		if err := httpx.ReadCursor(cursor, &p); err != nil {
+			if in.Cursor == "" {
+				f := *fault.From(err)
+				f.Fields = []fault.Field{{Pointer: "?after", Code: f.Code, Detail: "is neither the id of an event nor a cursor"}}
+				err = &f
+			}
 			return 0, err
 		}
 	}

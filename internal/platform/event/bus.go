@@ -87,6 +87,15 @@ func (b *Bus) hears(topic string) bool {
 	return slices.ContainsFunc(b.consumers, func(c *consumer) bool { return c.topic == topic })
 }
 
+// Consumers are the names of those that this process can run.
+func (b *Bus) Consumers() []string {
+	names := make([]string, len(b.consumers))
+	for i, c := range b.consumers {
+		names[i] = c.name
+	}
+	return names
+}
+
 // notify wakes the consumers that a commit of this process gave something to do.
 func (b *Bus) notify(topics []string) {
 	for _, c := range b.consumers {

@@ -5,6 +5,7 @@ package httpx
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -59,6 +60,10 @@ type declared struct {
 func (a *API) Group(tag string) *API {
 	g := *a
 	g.tag = tag
+	spec := a.huma.OpenAPI()
+	if !slices.ContainsFunc(spec.Tags, func(t *huma.Tag) bool { return t.Name == tag }) {
+		spec.Tags = append(spec.Tags, &huma.Tag{Name: tag})
+	}
 	return &g
 }
 
@@ -71,8 +76,15 @@ func (a *API) Permissions() map[string]bool { return a.state.permissions }
 // Err tells what is wrong with the declarations; the program does not start then.
 func (a *API) Err() error { return errors.Join(a.state.errs...) }
 
-// Spec is the OpenAPI 3.1 document.
-func (a *API) Spec() *huma.OpenAPI { return a.huma.OpenAPI() }
+// Spec is the OpenAPI 3.1 document. What the modules offer comes before what the platform
+// has beside it.
+func (a *API) Spec() *huma.OpenAPI {
+	spec := a.huma.OpenAPI()
+	slices.SortStableFunc(spec.Tags, func(a, b *huma.Tag) int { return cmp.Compare(rank(a.Name), rank(b.Name)) })
+	return spec
+}
+
+func rank(tag string) int { return slices.Index([]string{"Events", "Platform"}, tag) }
 
 // Handle declares a route and the function that answers it. In is a struct of path,
 // query and header parameters and, embedded, JSON[T] for a body.

@@ -31,7 +31,7 @@ func (d *Decimal) UnmarshalJSON(data []byte) error {
 func (Decimal) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		OneOf: []*huma.Schema{
-			{Type: "string", Pattern: `^-?[0-9]{1,19}(\.[0-9]{1,4})?$`},
+			{Type: "string", Pattern: `^-?[0-9]{1,40}(\.[0-9]{1,40})?$`},
 			{Type: "number"},
 		},
 		Description: "Decimal text with at most the currency's digits; a JSON number is read as decimal text",

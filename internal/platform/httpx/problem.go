@@ -141,6 +141,9 @@ func fromHuma(ctx context.Context, status int, msg string, errs []error) *Proble
 	fields = distinct(fields)
 	for _, code := range []string{"card_data_not_accepted", "invalid_text", "invalid_cursor", "unknown_field"} {
 		if len(fields) > 0 && !slices.ContainsFunc(fields, func(f fault.Field) bool { return f.Code != code }) {
+			if code == errUnknownField.Code {
+				return newProblem(ctx, errUnknownField.AtFields(fields...))
+			}
 			return newProblem(ctx, fault.New(fault.Invalid, code, fields[0].Detail).AtFields(fields...))
 		}
 	}
