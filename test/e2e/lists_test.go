@@ -196,6 +196,7 @@ var _ = Describe("a list", func() {
 			Expect(found("status=failed")).To(Equal([]string{third.ID}))
 			Expect(found("status=paid")).To(BeEmpty())
 			Expect(found("customerId=ben")).To(Equal([]string{second.ID}))
+			Expect(found(fmt.Sprint("number=", first.Number))).To(Equal([]string{first.ID}))
 			Expect(found("customerId=ana&status=confirmed")).To(Equal([]string{first.ID}))
 			Expect(found("createdAt[gte]=" + at(second.CreatedAt))).To(Equal([]string{second.ID, third.ID}))
 			Expect(found("createdAt[lt]=" + at(second.CreatedAt))).To(Equal([]string{first.ID}))

@@ -23,7 +23,7 @@ func underLoad(d func() *depot) {
 	// again while they are in work.
 	It("has every effect once, whatever fails and however often facts come", func() {
 		const (
-			facts  = 400
+			facts  = 300
 			poison = 10
 		)
 		d := d()
