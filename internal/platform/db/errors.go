@@ -34,14 +34,11 @@ func IsContention(err error) bool {
 // IsOutage reports that the transaction failed for a reason that lies outside of it: the
 // server went away, refused or gave up. A statement that ran out of its time is not one.
 func IsOutage(err error) bool {
-	if isConnectionLoss(err) {
+	if isConnectionLoss(err) || IsShortage(err) {
 		return true
 	}
-	pe, ok := errors.AsType[*pq.Error](err)
-	if ok {
-		return unavailable(pe) && pe.Code != queryCanceled
-	}
-	return errors.Is(err, ErrUnavailable)
+	_, said := errors.AsType[*pq.Error](err)
+	return !said && errors.Is(err, ErrUnavailable)
 }
 
 const queryCanceled = "57014"
