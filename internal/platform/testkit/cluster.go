@@ -56,6 +56,9 @@ func start(ctx context.Context) (*pgcluster.Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare test cluster: %w", err)
 	}
+	if err := sweep(); err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp(scratch(), "fusion-test-")
 	if err != nil {
 		return nil, err
@@ -69,6 +72,22 @@ func start(ctx context.Context) (*pgcluster.Cluster, error) {
 	}
 	cleanups = append(cleanups, func() error { return errors.Join(c.Stop(context.Background()), os.RemoveAll(dir)) })
 	return c, nil
+}
+
+// sweep removes what suites left behind that were killed: it is memory.
+func sweep() error {
+	left, err := filepath.Glob(filepath.Join(scratch(), "fusion-test-[0-9]*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range left {
+		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > 2*time.Hour {
+			if err := os.RemoveAll(dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 var cleanups []func() error
