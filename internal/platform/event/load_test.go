@@ -48,7 +48,7 @@ func underLoad(d func() *depot) {
 		done := make(chan struct{})
 		crowd.Go(func() {
 			defer GinkgoRecover()
-			tick := time.NewTicker(20 * time.Millisecond)
+			tick := time.NewTicker(100 * time.Millisecond)
 			defer tick.Stop()
 			for {
 				select {
