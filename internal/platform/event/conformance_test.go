@@ -49,13 +49,13 @@ func conformance(t transport) bool {
 
 			It("keeps the facts of a subject in order, over many batches", func() {
 				d.consumes("shelf.moved")
-				for n := int64(1); n <= 601; n += 20 {
+				for n := int64(1); n <= 401; n += 20 {
 					for p := range 5 {
 						d.publish(d.ctx, steps(fmt.Sprint("p", p), n, n+19)...)
 					}
 				}
-				Eventually(d.effects("shelf.moved"), testkit.Patience).Should(HaveLen(5 * 620))
-				d.audit(5*620, "shelf.moved")
+				Eventually(d.effects("shelf.moved"), testkit.Patience).Should(HaveLen(5 * 420))
+				d.audit(5*420, "shelf.moved")
 			})
 
 			It("hands over what the fact says, and who is to be told", func() {
@@ -569,7 +569,7 @@ func conformance(t transport) bool {
 					})
 				}
 				consumers := []string{}
-				for i := range 6 {
+				for i := range 4 {
 					Eventually(published.Load, testkit.Patience).Should(BeNumerically(">", 80*(i+1)))
 					consumers = append(consumers, fmt.Sprintf("shelf.moved-%d", i))
 					d.consumes(consumers[i]) // two replicas at once, like after a deployment

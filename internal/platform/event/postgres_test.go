@@ -66,7 +66,7 @@ var _ = Describe("the bus when its database fails", func() {
 		for p := range 4 {
 			publishers.Go(func() {
 				defer GinkgoRecover()
-				for n := int64(1); killed.Load() < 40; n += 3 {
+				for n := int64(1); killed.Load() < 20; n += 3 {
 					d.publish(d.ctx, steps(fmt.Sprint("p", p), n, n+2)...)
 					published.Add(3)
 				}
@@ -76,7 +76,7 @@ var _ = Describe("the bus when its database fails", func() {
 		Eventually(func() int64 {
 			return killed.Add(int64(d.count(`select count(pg_terminate_backend(pid)) from pg_stat_activity
 				where application_name = 'bus' and datname = current_database() and xact_start is not null`)))
-		}, 2*testkit.Patience, "20ms").Should(BeNumerically(">=", 40))
+		}, 2*testkit.Patience, "20ms").Should(BeNumerically(">=", 20))
 		publishers.Wait()
 		Eventually(d.waiting, 2*testkit.Patience).Should(BeZero())
 		d.audit(int(published.Load()), "shelf.moved", "label.moved")
