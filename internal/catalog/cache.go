@@ -15,6 +15,10 @@ import (
 // products changes; then all of them go. Products are read thousands of times for
 // each time they change, and what is dropped together can never disagree.
 //
+// Nobody who saw what is new is shown what is old again, as long as the changes are
+// made by this process: nothing is kept while one may come true. A change that another
+// replica makes is heard of a moment later.
+//
 // A process that does not hear of changes, because the module is not mounted in it,
 // keeps nothing.
 type cache struct {
@@ -28,6 +32,8 @@ type cache struct {
 type shop struct {
 	// generation counts the changes. What was read before one is not kept after it.
 	generation uint64
+	// changing counts the transactions of this process that are about to change a product.
+	changing int
 	pages      map[string]httpx.Rendered
 	offers     map[string]catalogapi.Offer
 }
@@ -44,12 +50,33 @@ func newCache() *cache { return &cache{shops: map[uuid.UUID]*shop{}} }
 func (c *cache) enter(tenant uuid.UUID) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.shop(tenant).generation
+}
+
+func (c *cache) shop(tenant uuid.UUID) *shop {
 	s, ok := c.shops[tenant]
 	if !ok {
 		s = &shop{pages: map[string]httpx.Rendered{}, offers: map[string]catalogapi.Offer{}}
 		c.shops[tenant] = s
 	}
-	return s.generation
+	return s
+}
+
+// change announces that the merchant's products may look different from now on, and
+// returns what to call when the change has come true or has not. In between readers may
+// see either, so nothing is kept.
+func (c *cache) change(tenant uuid.UUID) (done func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.shop(tenant)
+	s.changing++
+	c.forget(s)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		s.changing--
+		c.forget(s)
+	}
 }
 
 // tenants whose pages may be cached.
@@ -68,15 +95,11 @@ func (c *cache) drop(tenant uuid.UUID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s, ok := c.shops[tenant]; ok {
-		s.generation++
-		c.empty(s)
+		c.forget(s)
 	}
 }
 
-// distrust forgets everything of a merchant when two readers disagree: a change came
-// between them that was not heard of yet. Whoever saw what is new must not see again
-// what is old.
-func (c *cache) distrust(s *shop) {
+func (c *cache) forget(s *shop) {
 	s.generation++
 	c.empty(s)
 }
@@ -108,20 +131,26 @@ func (c *cache) page(tenant uuid.UUID, key string) (httpx.Rendered, bool) {
 	return r, ok
 }
 
-// keepPage reports whether r may be shown: false when a change has overtaken it.
-func (c *cache) keepPage(tenant uuid.UUID, generation uint64, key string, r httpx.Rendered) bool {
+// keepable tells whether what was read in a generation is still true.
+func (c *cache) keepable(s *shop, generation uint64) bool {
+	return c.hears && s.changing == 0 && s.generation == generation
+}
+
+// keepPage keeps r. When two readers disagree, a change came between them that was not
+// heard of yet: neither is trusted.
+func (c *cache) keepPage(tenant uuid.UUID, generation uint64, key string, r httpx.Rendered) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.shops[tenant]
-	if s.generation != generation {
-		return false
+	if !c.keepable(s, generation) {
+		return
 	}
 	size := len(key) + len(r.JSON)
 	kept, known := s.pages[key]
 	switch {
 	case known && kept.Tag != r.Tag:
-		c.distrust(s)
-	case known || !c.hears || size > maxPageBytes:
+		c.forget(s)
+	case known || size > maxPageBytes:
 	default:
 		if c.bytes+size > maxPageBytes {
 			c.full()
@@ -129,7 +158,6 @@ func (c *cache) keepPage(tenant uuid.UUID, generation uint64, key string, r http
 		c.bytes += size
 		s.pages[key] = r
 	}
-	return true
 }
 
 // offersOf returns what is known of the SKUs, and the SKUs to look up.
@@ -151,10 +179,7 @@ func (c *cache) keepOffers(tenant uuid.UUID, generation uint64, offers map[strin
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.shops[tenant]
-	if !c.hears || s.generation != generation {
-		return
-	}
-	if len(offers) > maxOffers {
+	if !c.keepable(s, generation) || len(offers) > maxOffers {
 		return
 	}
 	if c.offers+len(offers) > maxOffers {
@@ -162,7 +187,7 @@ func (c *cache) keepOffers(tenant uuid.UUID, generation uint64, offers map[strin
 	}
 	for sku, o := range offers {
 		if kept, known := s.offers[sku]; known && !slices.Equal(kept.Prices, o.Prices) {
-			c.distrust(s)
+			c.forget(s)
 			return
 		}
 	}

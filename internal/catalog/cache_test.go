@@ -89,6 +89,22 @@ var _ = Describe("the cache of the catalog", func() {
 		Expect([]int{bytes, offers}).To(Equal([]int{0, 0}))
 	})
 
+	It("keeps nothing while a change may come true, nor what was read meanwhile", func() {
+		c.keepPage(shop, c.enter(shop), "page", rendered(3))
+		first, second := c.change(shop), c.change(shop)
+		Expect(pageOf(c, shop, "page")).To(BeNil())
+		first()
+		during := c.enter(shop)
+		c.keepPage(shop, during, "page", rendered(3))
+		c.keepOffers(shop, during, offersNamed("MUG-%d", 1))
+		second()
+		c.keepPage(shop, during, "page", rendered(3))
+		bytes, offers := held(c)
+		Expect([]int{bytes, offers}).To(Equal([]int{0, 0}))
+		c.keepPage(shop, c.enter(shop), "page", rendered(3))
+		Expect(pageOf(c, shop, "page")).To(Equal(rendered(3)))
+	})
+
 	It("forgets nothing of other merchants", func() {
 		other := clock.NewID()
 		c.keepPage(shop, c.enter(shop), "page", rendered(3))

@@ -102,29 +102,21 @@ func cached[T httpx.Tagged](ctx context.Context, c *cache, key string, make func
 	if err != nil {
 		return httpx.Cached[T]{}, err
 	}
-	// A result that a change has overtaken is not shown: the next reader could get an older
-	// one that was kept since. A rush of changes must not hold a reader for ever.
-	for attempt := 1; ; attempt++ {
-		if r, ok := c.page(id.Tenant, key); ok {
-			return httpx.Cached[T]{Rendered: r}, nil
-		}
-		generation := c.enter(id.Tenant)
-		out, err := make()
-		if err != nil {
-			return httpx.Cached[T]{}, err
-		}
-		r, err := httpx.Render(out)
-		if err != nil {
-			return httpx.Cached[T]{}, err
-		}
-		if c.keepPage(id.Tenant, generation, key, r) || attempt == maxReads {
-			return httpx.Cached[T]{Rendered: r}, nil
-		}
+	if r, ok := c.page(id.Tenant, key); ok {
+		return httpx.Cached[T]{Rendered: r}, nil
 	}
+	generation := c.enter(id.Tenant)
+	out, err := make()
+	if err != nil {
+		return httpx.Cached[T]{}, err
+	}
+	r, err := httpx.Render(out)
+	if err != nil {
+		return httpx.Cached[T]{}, err
+	}
+	c.keepPage(id.Tenant, generation, key, r)
+	return httpx.Cached[T]{Rendered: r}, nil
 }
-
-// maxReads bounds how often one request reads anew what changed meanwhile.
-const maxReads = 3
 
 type listInput struct {
 	httpx.Page

@@ -63,13 +63,14 @@ func (s *service) update(ctx context.Context, id uuid.UUID, match httpx.IfMatch,
 	return p, err
 }
 
-// publish records the fact and, once it is true, forgets what this process had cached.
+// publish records the fact. From here until the transaction is over, nothing is cached
+// that the fact may contradict.
 func (s *service) publish(ctx context.Context, tx *db.Tx, e event.Event) error {
 	id, err := identity.From(ctx)
 	if err != nil {
 		return err
 	}
-	tx.AfterCommit(func() { s.cache.drop(id.Tenant) })
+	tx.AtEnd(s.cache.change(id.Tenant))
 	return s.events.Publish(ctx, tx, e)
 }
 

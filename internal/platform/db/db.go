@@ -115,7 +115,8 @@ type Tx struct {
 
 	conn  *sqlx.Conn
 	cost  *Cost
-	after []func()
+	after []func() // the commit
+	ended []func()
 }
 
 // Exec runs one statement and returns the number of rows it touched.
@@ -143,6 +144,9 @@ func (tx *Tx) Select(ctx context.Context, dest any, query string, args ...any) e
 // AfterCommit runs fn once the transaction is durable, and never if it is not.
 // fn must not fail: wake a worker, drop a cache entry.
 func (tx *Tx) AfterCommit(fn func()) { tx.after = append(tx.after, fn) }
+
+// AtEnd runs fn once the transaction is over, whether it came true or not.
+func (tx *Tx) AtEnd(fn func()) { tx.ended = append(tx.ended, fn) }
 
 // maxAttempts bounds how often a transaction that lost a deadlock starts again.
 const maxAttempts = 4
@@ -216,6 +220,7 @@ func (d *DB) once(ctx context.Context, begin string, fn func(tx *Tx) error) (err
 	if err != nil {
 		return err
 	}
+	tx := &Tx{Now: d.now(), conn: conn, cost: costOf(ctx)}
 	finished := false
 	// After an error or a panic the connection is rolled back; one that cannot be
 	// is thrown away, so that no transaction ever leaks into the next request.
@@ -223,9 +228,11 @@ func (d *DB) once(ctx context.Context, begin string, fn func(tx *Tx) error) (err
 		if !finished {
 			rollback(ctx, conn)
 		}
+		for _, hook := range tx.ended {
+			hook()
+		}
 		err = errors.Join(err, ignoreGone(conn.Close()))
 	}()
-	tx := &Tx{Now: d.now(), conn: conn, cost: costOf(ctx)}
 	tx.cost.Add(1)
 	if err := fn(tx); err != nil {
 		return err

@@ -192,6 +192,20 @@ var _ = Describe("a transaction", func() {
 			Expect(done).To(Equal(1))
 		})
 
+		It("hears of the end of every try, once it is over, whether it came true or not", func() {
+			p := pool(d.App, 2)
+			var seen []int
+			try := func(out error) error {
+				return p.InTx(ctx, func(tx *db.Tx) error {
+					tx.AtEnd(func() { seen = append(seen, count(`select count(*) from drawer.note`)) })
+					return errors.Join(note(ctx, tx, 1), out)
+				})
+			}
+			Expect(try(errRefused)).To(MatchError(errRefused))
+			Expect(try(nil)).To(Succeed())
+			Expect(seen).To(Equal([]int{0, 1}))
+		})
+
 		It("has nothing done when the commit itself is refused", func() {
 			p := pool(d.App, 1)
 			_, err := super.Exec(`alter table drawer.note add constraint note_once unique (tenant_id, id) deferrable initially deferred`)
