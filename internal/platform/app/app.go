@@ -20,12 +20,14 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
+	"github.com/fusioncommerce/fusion/internal/platform/timer"
 )
 
 // Kit is everything that a module may ask of the platform.
 type Kit struct {
 	DB     *db.DB
 	Events *event.Log
+	Timers *timer.Timers
 	Clock  clock.Clock
 }
 
@@ -65,6 +67,7 @@ type App struct {
 	server  *httpx.Server
 	bus     *event.Bus
 	jobs    *jobs.Runner
+	timers  *timer.Timers
 	metrics *telemetry.Metrics
 }
 
@@ -86,6 +89,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	events.Check = o.CheckEvent
 	a.bus = event.NewBus(busDB, events, o.Log, a.metrics.Delivery)
 	a.jobs = jobs.NewRunner(busDB, o.Log)
+	a.timers = timer.New(busDB, o.Log)
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version, Auth: apikey.NewVerifier(api, o.Clock, o.BootstrapKey),
 		Observe: a.metrics.Request, Ready: a.ready,
@@ -95,7 +99,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		a.jobs.Add(j)
 	}
 	eventRoutes(mount.API, api, events)
-	for _, m := range modules(Kit{DB: api, Events: events, Clock: o.Clock}) {
+	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock}) {
 		m.Mount(mount)
 	}
 	if err := a.server.API().Err(); err != nil {
@@ -139,6 +143,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g, failed := errgroup.WithContext(workers)
 	g.Go(func() error { return a.bus.Run(failed) })
 	g.Go(func() error { return a.jobs.Run(failed) })
+	g.Go(func() error { return a.timers.Run(failed) })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !httpx.IsClosed(err) {
 			return fmt.Errorf("serve: %w", err)
