@@ -52,6 +52,7 @@ type Options struct {
 	BusConnections int
 	BootstrapKey   string
 	Version        string
+	Carrier        event.Carrier // nil: the database carries the events
 	Drain          time.Duration // how long requests and batches in hand may take after a stop
 	Clock          clock.Clock
 	Log            *slog.Logger
@@ -88,6 +89,9 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	events := event.NewLog()
 	events.Check = o.CheckEvent
 	a.bus = event.NewBus(busDB, events, o.Log, a.metrics.Delivery)
+	if o.Carrier != nil {
+		a.bus.CarriedBy(o.Carrier)
+	}
 	a.jobs = jobs.NewRunner(busDB, o.Log)
 	a.timers = timer.New(busDB, o.Log)
 	a.server = httpx.New(httpx.Options{

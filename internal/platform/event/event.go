@@ -169,7 +169,7 @@ facts as (
 )
 insert into platform.delivery (consumer, part, seq, recorded_at, subject)
 select s.consumer, s.part, f.seq, f.recorded_at, f.subject
-from facts f join platform.subscription s on s.topic = f.type and s.part = (hashtext(f.subject) & 2147483647) % s.parts`
+from facts f join platform.subscription s on s.topic = f.type and s.part = (hashtext(f.subject) & 2147483647) % s.parts and s.carried_after is null`
 )
 
 func versionOf(e Event) int {
