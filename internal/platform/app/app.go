@@ -51,6 +51,7 @@ type Options struct {
 	APIConnections int
 	BusConnections int
 	BootstrapKey   string
+	ServiceKey     string // of the shop's other deployments
 	Version        string
 	Carrier        event.Carrier // nil: the database carries the events
 	Drain          time.Duration // how long requests and batches in hand may take after a stop
@@ -95,7 +96,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	a.jobs = jobs.NewRunner(busDB, o.Log)
 	a.timers = timer.New(busDB, o.Log)
 	a.server = httpx.New(httpx.Options{
-		DB: api, Log: o.Log, Version: o.Version, Auth: apikey.NewVerifier(api, o.Clock, o.BootstrapKey),
+		DB: api, Log: o.Log, Version: o.Version, Auth: apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey),
 		Observe: a.metrics.Request, Ready: a.ready,
 	})
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs}
@@ -128,13 +129,23 @@ func (a *App) Metrics() http.Handler { return a.metrics.Handler() }
 func (a *App) DB() *db.DB { return a.api }
 
 // Close gives the connections back.
-func (a *App) Close() error { return errors.Join(a.api.Close(), a.busDB.Close()) }
+func (a *App) Close() error {
+	err := errors.Join(a.api.Close(), a.busDB.Close())
+	if a.opt.Carrier != nil {
+		err = errors.Join(err, a.opt.Carrier.Close())
+	}
+	return err
+}
 
-func (a *App) ready(ctx context.Context) map[string]error {
+func (a *App) ready(ctx context.Context) []httpx.Dependency {
 	// Not on the pool of the requests: a busy program is ready, and taking it out of the
 	// balance would only make the next one busier.
 	_, err := a.busDB.Pool().ExecContext(ctx, "select 1")
-	return map[string]error{"database": err}
+	dependencies := []httpx.Dependency{{Name: "database", Err: err}}
+	if ok, err := a.bus.Carried(); ok {
+		dependencies = append(dependencies, httpx.Dependency{Name: "events", Err: err, Dispensable: true})
+	}
+	return dependencies
 }
 
 // Serve answers requests and delivers events until ctx ends. Then it lets in nothing

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -65,6 +66,7 @@ type Bus struct {
 	db        *db.DB
 	log       *slog.Logger
 	carrier   Carrier // nil: the database carries the facts
+	carrying  atomic.Pointer[error]
 	consumers []*consumer
 	relays    []*relay
 	watchers  []*watcher
@@ -242,6 +244,7 @@ func (b *Bus) carry(ctx context.Context) error {
 		router.AddConsumerHandler(c.name, c.topic, sub, in.handler(c)).AddMiddleware(unreadable)
 	}
 	var hands sync.WaitGroup
+	hands.Go(func() { b.attend(ctx) })
 	for _, r := range b.relays {
 		hands.Go(func() { r.run(ctx) })
 	}
@@ -264,6 +267,34 @@ func (b *Bus) carry(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// attendEvery is how late the state of an idle carrier is known.
+const attendEvery = 10 * time.Second
+
+// attend asks the carrier how it is, from time to time.
+func (b *Bus) attend(ctx context.Context) {
+	for ctx.Err() == nil {
+		asking, cancel := context.WithTimeout(ctx, attendEvery)
+		err := b.carrier.Check(asking)
+		cancel()
+		b.carrying.Store(&err)
+		pause(ctx, attendEvery)
+	}
+}
+
+var errNotCarried = errors.New("not reached yet")
+
+// Carried tells what state the carrier was in when it was last asked; ok is false when
+// there is none.
+func (b *Bus) Carried() (ok bool, err error) {
+	if b.carrier == nil {
+		return false, nil
+	}
+	if state := b.carrying.Load(); state != nil {
+		return true, *state
+	}
+	return true, errNotCarried
 }
 
 // prepare waits for a carrier that is not there yet.

@@ -22,6 +22,8 @@ type Carrier interface {
 	Topics() []string
 	// Prepare makes the topics. It is called again until it succeeds.
 	Prepare(ctx context.Context) error
+	// Check tells whether facts can be carried now.
+	Check(ctx context.Context) error
 	// Subscriber hears a topic for one consumer, from the topic's beginning.
 	Subscriber(consumer string) (message.Subscriber, error)
 }

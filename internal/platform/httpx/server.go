@@ -39,8 +39,8 @@ type Options struct {
 	Version string
 	// Observe hears of every request, for metrics. route is the pattern, not the path.
 	Observe func(method, route string, status int, took time.Duration)
-	// Ready names each dependency with its state; nil means well.
-	Ready func(ctx context.Context) map[string]error
+	// Ready names the dependencies with their states.
+	Ready func(ctx context.Context) []Dependency
 }
 
 // Server is the one router of the program.

@@ -77,14 +77,15 @@ func (k *Kafka) Check(ctx context.Context) error {
 		}
 		for topic := range k.declared.Topics {
 			if _, ok := there[k.opt.Prefix+topic]; !ok {
-				return fmt.Errorf("%w: %s", errMissing, k.opt.Prefix+topic)
+				return fmt.Errorf("%w: %s", ErrMissing, k.opt.Prefix+topic)
 			}
 		}
 		return nil
 	})
 }
 
-var errMissing = errors.New("topic is missing")
+// ErrMissing means that the brokers answer and have not all topics.
+var ErrMissing = errors.New("a topic is missing")
 
 // ask does not wait longer than ctx: the library itself knows no context.
 func (k *Kafka) ask(ctx context.Context, question func(sarama.ClusterAdmin) error) error {
