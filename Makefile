@@ -29,7 +29,7 @@ build: ## Build bin/fusion
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/fusion ./cmd/fusion
 
 .PHONY: test
-test: postgres ## Run all specs (SUITES=./internal/orders for some)
+test: postgres kafka ## Run all specs (SUITES=./internal/orders for some)
 	$(GINKGO) $(SUITES)
 
 .PHONY: faults
@@ -37,7 +37,7 @@ faults: postgres ## Break the program the way machines do, at full size (minutes
 	FUSION_FAULTS=full $(GINKGO) -v --procs=1 ./test/faults
 
 .PHONY: race
-race: postgres ## Run the specs of internal/ under the race detector
+race: postgres kafka ## Run the specs of internal/ under the race detector
 	CGO_ENABLED=1 $(GINKGO) --race ./internal
 
 .PHONY: lint
@@ -71,6 +71,10 @@ check: $(GOLANGCI) ## All that a change must pass: format, vet, lint, generated 
 .PHONY: postgres
 postgres: ## Install PostgreSQL's programs when there are none
 	@scripts/ensure-postgres.sh
+
+.PHONY: kafka
+kafka: ## Install Apache Kafka for the specs when there is none
+	@scripts/ensure-kafka.sh
 
 .PHONY: clean
 clean: ## Remove what was built (the data of `fusion dev` stays)
