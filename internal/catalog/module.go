@@ -57,7 +57,7 @@ func (m *Module) Mount(on app.Mount) {
 
 	api.Permit(identity.ReadOffers)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/offers", ID: "findOffers", Summary: "Ask what SKUs cost now", Permission: identity.ReadOffers,
+		Method: http.MethodGet, Path: "/v1/offers", ID: "findOffers", Summary: "Ask what SKUs cost now", Permission: identity.ReadOffers,
 		Description: "What a deployment that runs the orders asks the one that runs the catalog.",
 	}, m.svc.handleOffers)
 

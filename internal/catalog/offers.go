@@ -6,15 +6,11 @@ import (
 	"slices"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
-	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 )
 
-// offersBody may name as many SKUs as an order has lines.
-type offersBody struct {
-	SKUs []string `json:"skus" minItems:"1" maxItems:"500"`
+type offersInput struct {
+	SKUs []string `query:"sku,explode" required:"true" minItems:"1" maxItems:"50" doc:"Repeated for each SKU"`
 }
-
-type offersInput struct{ httpx.JSON[offersBody] }
 
 type priceResponse struct {
 	Price    string `json:"price" example:"12.50"`
@@ -33,7 +29,7 @@ type offersResponse struct {
 }
 
 func (s *service) handleOffers(ctx context.Context, in *offersInput) (offersResponse, error) {
-	offers, err := s.offers(ctx, in.Body.SKUs)
+	offers, err := s.offers(ctx, in.SKUs)
 	if err != nil {
 		return offersResponse{}, err
 	}

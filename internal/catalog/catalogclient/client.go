@@ -3,12 +3,13 @@
 package catalogclient
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,8 @@ const (
 	// connections that are kept for the next question.
 	connections = 64
 	attempts    = 2
+	// atOnce is how many SKUs the catalog answers for in one go.
+	atOnce = 50
 )
 
 // ErrUnavailable means that the catalog does not answer in time, or not as a catalog does.
@@ -40,26 +43,24 @@ type Client struct {
 }
 
 // New makes a client. key is the one that the deployments of a shop share.
-func New(url, key string) *Client {
+func New(base, key string) *Client {
 	transport := &http.Transport{MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
-	return &Client{strings.TrimSuffix(url, "/"), key, &http.Client{Transport: transport}}
+	return &Client{strings.TrimSuffix(base, "/"), key, &http.Client{Transport: transport}}
 }
 
 // Offers tells what SKUs cost now. Those that are not for sale are absent.
 func (c *Client) Offers(ctx context.Context, skus []string) (map[string]catalogapi.Offer, error) {
 	offers := make(map[string]catalogapi.Offer, len(skus))
-	answer, err := c.ask(ctx, question{SKUs: skus})
-	if err != nil {
-		return nil, err
-	}
-	for _, o := range answer {
-		offers[o.SKU] = o
+	for some := range slices.Chunk(skus, atOnce) {
+		answer, err := c.ask(ctx, url.Values{"sku": some})
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range answer {
+			offers[o.SKU] = o
+		}
 	}
 	return offers, nil
-}
-
-type question struct {
-	SKUs []string `json:"skus,omitempty"`
 }
 
 type answer struct {
@@ -74,18 +75,14 @@ type answer struct {
 	} `json:"data"`
 }
 
-func (c *Client) ask(ctx context.Context, q question) ([]catalogapi.Offer, error) {
-	body, err := json.Marshal(q)
-	if err != nil {
-		return nil, fmt.Errorf("ask the catalog: %w", err)
-	}
+func (c *Client) ask(ctx context.Context, q url.Values) ([]catalogapi.Offer, error) {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	// Asking changes nothing there: an answer that did not come is asked for once more, as
 	// happens when the catalog is replaced by a new version.
 	var last error
 	for range attempts {
-		offers, err := c.once(limited, body)
+		offers, err := c.once(limited, q)
 		if err == nil {
 			return offers, nil
 		}
@@ -99,16 +96,15 @@ func (c *Client) ask(ctx context.Context, q question) ([]catalogapi.Offer, error
 	return nil, fmt.Errorf("%w: %w", ErrUnavailable, last)
 }
 
-func (c *Client) once(ctx context.Context, body []byte) ([]catalogapi.Offer, error) {
+func (c *Client) once(ctx context.Context, q url.Values) ([]catalogapi.Offer, error) {
 	id, err := identity.From(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/v1/offers", bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/v1/offers?"+q.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Authorization", "Bearer "+identity.ServiceCredential(c.key, id.Tenant))
 	origin := event.OriginFrom(ctx)
 	if origin.CorrelationID != "" {
