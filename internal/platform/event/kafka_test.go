@@ -8,12 +8,12 @@ import (
 	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/kafka"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+	"github.com/fusioncommerce/fusion/internal/platform/testkit/kafkakit"
 )
 
 // parcels are the topics of the specs.
@@ -22,11 +22,10 @@ var parcels = kafka.Declared{Partitions: 12, Topics: map[string]kafka.Topic{"par
 // brokers of the suite.
 var brokers []string
 
-var _ = BeforeSuite(func() {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(cluster.Close)
-	brokers = cluster.ListenAddrs()
+var _ = SynchronizedBeforeSuite(func() []byte {
+	return []byte(kafkakit.Start(1).Brokers()[0])
+}, func(broker []byte) {
+	brokers = []string{string(broker)}
 })
 
 // carriedBy gives each depot topics and groups of its own.
