@@ -23,7 +23,8 @@ RUN apt-get update \
     && sed -i 's/^[#[:space:]]*create_main_cluster[[:space:]]*=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
     && apt-get install -y --no-install-recommends postgresql-15 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --user-group --home-dir /data --no-create-home fusion \
+    && groupadd --gid 10001 fusion \
+    && useradd --no-log-init --uid 10001 --gid fusion --home-dir /data --no-create-home --shell /usr/sbin/nologin fusion \
     && install -d -o fusion -g fusion -m 0700 /data
 COPY --from=build /image/usr/local/bin/fusion /usr/local/bin/fusion
 # PORT is what hosting platforms set; it means all addresses of the container.

@@ -22,10 +22,10 @@ func careful() *sarama.Config {
 	c := sarama.NewConfig()
 	c.Version = sarama.MaxVersion
 	c.Net.MaxOpenRequests = 1
-	c.Metadata.Retry.Max, c.Metadata.Retry.Backoff = 100, 100*time.Millisecond
+	c.Metadata.Retry.Max, c.Metadata.Retry.Backoff = 600, 100*time.Millisecond
 	c.Producer.Idempotent = true
 	c.Producer.RequiredAcks = sarama.WaitForAll
-	c.Producer.Retry.Max, c.Producer.Retry.Backoff = 100, 100*time.Millisecond
+	c.Producer.Retry.Max, c.Producer.Retry.Backoff = 600, 100*time.Millisecond
 	c.Producer.Return.Successes = true
 	c.Producer.Partitioner = sarama.NewManualPartitioner
 	return c

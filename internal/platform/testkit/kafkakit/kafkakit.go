@@ -17,8 +17,9 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
-// Patience is how long a broker may take to start or to stop on a busy machine.
-const Patience = 90 * time.Second
+// Patience is how long a broker may take to start or to stop. It takes seconds, and minutes
+// on a machine that builds and tests other things with all it has.
+const Patience = 5 * time.Minute
 
 // User and Password are whom the SASL listeners of a secure cluster let in.
 const (
