@@ -107,15 +107,18 @@ type asker func(dice *rand.Rand) request
 
 // outcome of a load.
 type outcome struct {
-	began, ended time.Time
+	began, ended time.Time       // of the last part
+	took         time.Duration   // of all parts
 	samples      []time.Duration // of what was answered well
 	errors       int
 	firstError   error
 }
 
-func (o outcome) took() time.Duration { return o.ended.Sub(o.began) }
+func (o outcome) perSecond() float64 { return rate(len(o.samples), o.took) }
 
 func (o *outcome) add(other outcome) {
+	o.began, o.ended = other.began, other.ended
+	o.took += other.took
 	o.samples = append(o.samples, other.samples...)
 	o.errors += other.errors
 	if o.firstError == nil {
@@ -144,7 +147,8 @@ func crowd(ctx context.Context, addr string, clients int, part func(ctx context.
 	var (
 		all   sync.WaitGroup
 		mu    sync.Mutex
-		total = outcome{began: time.Now()}
+		total outcome
+		began = time.Now()
 	)
 	for client := range clients {
 		all.Go(func() {
@@ -157,7 +161,8 @@ func crowd(ctx context.Context, addr string, clients int, part func(ctx context.
 		})
 	}
 	all.Wait()
-	total.ended = time.Now()
+	total.began, total.ended = began, time.Now()
+	total.took = total.ended.Sub(began)
 	return total
 }
 

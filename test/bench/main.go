@@ -55,6 +55,8 @@ type options struct {
 	seconds  int
 	products int
 	only     []string
+	// statements asks what PostgreSQL spent its time on. Counting costs a little.
+	statements bool
 }
 
 func parse(args []string, stderr io.Writer) (o options, err error) {
@@ -67,6 +69,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.IntVar(&o.clients, "clients", 32, "how many ask at once")
 	flags.IntVar(&o.seconds, "seconds", 10, "how long each measurement takes")
 	flags.IntVar(&o.products, "products", 10_000, "how many products the shop has")
+	flags.BoolVar(&o.statements, "statements", false, "tell on stderr what PostgreSQL spent its time on (pg_stat_statements)")
 	flags.StringVar(&only, "only", "", "scenarios to run, by name and with commas between: "+strings.Join(scenarioNames(), ","))
 	if err := flags.Parse(args); err != nil {
 		return o, err

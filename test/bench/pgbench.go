@@ -248,22 +248,17 @@ func parameterTypes(ctx context.Context, db *sql.DB, statements []statement) ([]
 
 // command is what a floor of writes repeats.
 type command struct {
-	name   string
 	marker string // stands in one statement of the transaction
 	// send makes the program do it once, and says what of it is new each time.
 	send func(ctx context.Context, c *connection) (fresh, error)
 }
 
-// floorOf records one transaction of the program and has pgbench repeat it on the same data
-// with as many clients. It is measured once a run.
-func (b *bench) floorOf(ctx context.Context, cmd command) (perSecond float64, err error) {
-	if known, ok := b.floors[cmd.name]; ok {
-		return known, nil
-	}
-	b.say("  floor: pgbench with the statements of one %s …", cmd.name)
-	dir, err := b.folder("floor-" + cmd.name)
+// withFloor records one transaction of the program. floor has pgbench repeat it on the same
+// data with as many clients, and returns how often a second.
+func (b *bench) withFloor(ctx context.Context, name string, cmd command, do func(floor func(time.Duration) (float64, error)) error) (err error) {
+	dir, err := b.folder(name + "-floor")
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	var s script
@@ -271,13 +266,29 @@ func (b *bench) floorOf(ctx context.Context, cmd command) (perSecond float64, er
 		s, err = b.record(ctx, l, db, dir, cmd)
 		return err
 	}); err != nil {
-		return 0, fmt.Errorf("record the statements of one %s: %w", cmd.name, err)
+		return fmt.Errorf("record the statements of the floor: %w", err)
 	}
-	if perSecond, err = b.repeat(ctx, dir, s); err == nil {
-		b.floors[cmd.name] = perSecond
+	// Without the program: nobody consumes what pgbench writes.
+	cluster, err := pgcluster.Start(ctx, pgcluster.Options{Dir: filepath.Join(dir, "data", "postgres")})
+	if err != nil {
+		return err
 	}
-	return perSecond, err
+	defer func() { err = errors.Join(err, cluster.Stop(context.WithoutCancel(ctx))) }()
+	file := filepath.Join(dir, "script.sql")
+	if err := os.WriteFile(file, []byte(s.text), 0o600); err != nil {
+		return err
+	}
+	from := 0
+	return do(func(d time.Duration) (float64, error) {
+		perSecond, err := b.repeat(ctx, cluster, file, s, d, from)
+		from += manyTransactions
+		return perSecond, err
+	})
 }
+
+// manyTransactions is more than a client of pgbench can do in one turn: where the numbers
+// of the next turn begin.
+const manyTransactions = 1_000_000
 
 func (b *bench) record(ctx context.Context, l *lab.Lab, db *sql.DB, dir string, cmd command) (script, error) {
 	// Whatever had to be looked up or counted out for the first time is over by the second.
@@ -334,17 +345,7 @@ func logAll(ctx context.Context, db *sql.DB, on bool) error {
 
 var tps = regexp.MustCompile(`(?m)^tps = ([0-9.]+)`)
 
-// repeat runs pgbench on the cluster without the program: what it is sent stays where it is.
-func (b *bench) repeat(ctx context.Context, dir string, s script) (perSecond float64, err error) {
-	cluster, err := pgcluster.Start(ctx, pgcluster.Options{Dir: filepath.Join(dir, "data", "postgres")})
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, cluster.Stop(context.WithoutCancel(ctx))) }()
-	file := filepath.Join(dir, "script.sql")
-	if err := os.WriteFile(file, []byte(s.text), 0o600); err != nil {
-		return 0, err
-	}
+func (b *bench) repeat(ctx context.Context, cluster *pgcluster.Cluster, file string, s script, d time.Duration, from int) (perSecond float64, err error) {
 	// The server's own pgbench stands beside it.
 	postgres, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", cluster.Pid()))
 	if err != nil {
@@ -352,7 +353,7 @@ func (b *bench) repeat(ctx context.Context, dir string, s script) (perSecond flo
 	}
 	args := []string{
 		"--no-vacuum", "--protocol=prepared", "--client=" + strconv.Itoa(b.clients), "--jobs=" + strconv.Itoa(min(b.clients, b.report.cores)),
-		"--time=" + strconv.Itoa(b.seconds), "--file=" + file, "--define=n=0",
+		"--time=" + strconv.Itoa(int(d/time.Second)), "--file=" + file, "--define=n=" + strconv.Itoa(from),
 	}
 	for _, c := range s.constants {
 		args = append(args, "--define="+c)

@@ -56,7 +56,7 @@ func (b *bench) measured(name string, o outcome, perSecond float64, l latency, f
 	return throughput{
 		about: b.report.about(name), PerSecond: rounded(perSecond, 1), P50: milliseconds(l.p50), P95: milliseconds(l.p95), P99: milliseconds(l.p99),
 		Errors: o.errors, Floor: floor, FloorPerSecond: rounded(floorPerSecond, 1), Ratio: rounded(ratio(perSecond, floorPerSecond), 3),
-		Clients: b.clients, Seconds: rounded(o.took().Seconds(), 2),
+		Clients: b.clients, Seconds: rounded(o.took.Seconds(), 2),
 	}
 }
 
@@ -70,7 +70,30 @@ func read(ctx context.Context, b *bench) error {
 	})
 }
 
-// reading measures a read, then the bare handler that answers the same to the same requests.
+// turns is how often the program and its floor take turns: what else the machine does in
+// the meantime then meets both.
+const turns = 5
+
+// inTurns measures the program and its floor.
+func (b *bench) inTurns(program func(d time.Duration) (outcome, error), floor func(d time.Duration) (float64, error)) (o outcome, floorPerSecond float64, err error) {
+	n := min(turns, b.seconds)
+	d := time.Duration(b.seconds/n) * time.Second
+	for range n {
+		part, err := program(d)
+		if err != nil {
+			return o, 0, err
+		}
+		o.add(part)
+		perSecond, err := floor(d)
+		if err != nil {
+			return o, 0, err
+		}
+		floorPerSecond += perSecond / float64(n)
+	}
+	return o, floorPerSecond, nil
+}
+
+// reading measures a read and the bare handler that answers the same to the same requests.
 func (b *bench) reading(ctx context.Context, name, path string, next asker) error {
 	return b.withShop(ctx, name, func(l *lab.Lab, _ *sql.DB) error {
 		c := &connection{addr: address(l)}
@@ -79,18 +102,21 @@ func (b *bench) reading(ctx context.Context, name, path string, next asker) erro
 		if err != nil {
 			return fmt.Errorf("GET %s: %w", path, err)
 		}
-		closedLoop(ctx, address(l), b.clients, warmUp, next)
-		o := closedLoop(ctx, address(l), b.clients, b.duration(), next)
-		var floor outcome
-		if err := withBare(ctx, pageOf(a), func(addr string) error {
-			b.say("  floor: the bare handler …")
-			closedLoop(ctx, addr, b.clients, warmUp/2, next)
-			floor = closedLoop(ctx, addr, b.clients, b.duration(), next)
-			return floor.firstError
-		}); err != nil {
-			return fmt.Errorf("bare handler: %w", err)
-		}
-		return b.report.write(b.measured(name, o, rate(len(o.samples), o.took()), latencyOf(o.samples), floorBare, rate(len(floor.samples), floor.took())))
+		return withBare(ctx, pageOf(a), func(bare string) error {
+			for _, addr := range []string{address(l), bare} {
+				closedLoop(ctx, addr, b.clients, warmUp, next)
+			}
+			o, floor, err := b.inTurns(func(d time.Duration) (outcome, error) {
+				return closedLoop(ctx, address(l), b.clients, d, next), nil
+			}, func(d time.Duration) (float64, error) {
+				o := closedLoop(ctx, bare, b.clients, d, next)
+				return o.perSecond(), o.firstError
+			})
+			if err != nil {
+				return err
+			}
+			return b.report.write(b.measured(name, o, o.perSecond(), latencyOf(o.samples), floorBare, floor))
+		})
 	})
 }
 
@@ -108,7 +134,7 @@ const customers = 100_000
 
 // placeOrder is what the floor of the orders repeats.
 func (b *bench) placeOrder() command {
-	return command{name: "order", marker: "insert into orders.orders", send: func(ctx context.Context, c *connection) (fresh, error) {
+	return command{marker: "insert into orders.orders", send: func(ctx context.Context, c *connection) (fresh, error) {
 		var placed struct {
 			Number     int64
 			CustomerID string
@@ -126,17 +152,19 @@ func (b *bench) placeOrder() command {
 
 // order measures how fast orders are taken in, while the saga carries them on.
 func order(ctx context.Context, b *bench, name string, products []product) error {
-	floor, err := b.floorOf(ctx, b.placeOrder())
-	if err != nil {
-		return err
-	}
-	return b.withShop(ctx, name, func(l *lab.Lab, db *sql.DB) error {
-		warm := closedLoop(ctx, address(l), b.clients, warmUp, orderOf(products))
-		o := closedLoop(ctx, address(l), b.clients, b.duration(), orderOf(products))
-		if err := b.carried(ctx, db, &o, len(warm.samples)+len(o.samples)); err != nil {
-			return err
-		}
-		return b.report.write(b.measured(name, o, rate(len(o.samples), o.took()), latencyOf(o.samples), floorPgbench, floor))
+	return b.withFloor(ctx, name, b.placeOrder(), func(floor func(time.Duration) (float64, error)) error {
+		return b.withShop(ctx, name, func(l *lab.Lab, db *sql.DB) error {
+			accepted := len(closedLoop(ctx, address(l), b.clients, warmUp, orderOf(products)).samples)
+			o, perSecond, err := b.inTurns(func(d time.Duration) (outcome, error) {
+				o := closedLoop(ctx, address(l), b.clients, d, orderOf(products))
+				accepted += len(o.samples)
+				return o, b.carried(ctx, db, &o, accepted)
+			}, floor)
+			if err != nil {
+				return err
+			}
+			return b.report.write(b.measured(name, o, o.perSecond(), latencyOf(o.samples), floorPgbench, perSecond))
+		})
 	})
 }
 
@@ -222,11 +250,11 @@ func (b *bench) carrying(ctx context.Context, name, floor string, load func(cont
 		if err != nil {
 			return err
 		}
-		perFloor := rate(j.accepted, o.took())
+		perFloor := rate(j.accepted, o.took)
 		if floor == floorOffered {
 			perFloor = steady
 		}
-		return b.report.write(b.measured(name, o, rate(j.confirmed, o.took()), j.latency, floor, perFloor))
+		return b.report.write(b.measured(name, o, rate(j.confirmed, o.took), j.latency, floor, perFloor))
 	})
 }
 
@@ -243,21 +271,24 @@ func join(ctx context.Context, b *bench) error {
 	}); err != nil {
 		return err
 	}
-	floor, err := b.floorOf(ctx, b.joinCampaign())
-	if err != nil {
-		return err
-	}
-	return b.withShop(ctx, "join", func(l *lab.Lab, _ *sql.DB) error {
-		c := &connection{addr: address(l)}
-		defer c.close()
-		id, err := b.campaign(ctx, c)
-		if err != nil {
-			return err
-		}
-		next := func(dice *rand.Rand) request { return joinAs(id, fmt.Sprintf("user-%016x", dice.Uint64())) }
-		closedLoop(ctx, address(l), b.clients, warmUp, next)
-		o := closedLoop(ctx, address(l), b.clients, b.duration(), next)
-		return b.report.write(b.measured("join", o, rate(len(o.samples), o.took()), latencyOf(o.samples), floorPgbench, floor))
+	return b.withFloor(ctx, "join", b.joinCampaign(), func(floor func(time.Duration) (float64, error)) error {
+		return b.withShop(ctx, "join", func(l *lab.Lab, _ *sql.DB) error {
+			c := &connection{addr: address(l)}
+			defer c.close()
+			id, err := b.campaign(ctx, c)
+			if err != nil {
+				return err
+			}
+			next := func(dice *rand.Rand) request { return joinAs(id, fmt.Sprintf("user-%016x", dice.Uint64())) }
+			closedLoop(ctx, address(l), b.clients, warmUp, next)
+			o, perSecond, err := b.inTurns(func(d time.Duration) (outcome, error) {
+				return closedLoop(ctx, address(l), b.clients, d, next), nil
+			}, floor)
+			if err != nil {
+				return err
+			}
+			return b.report.write(b.measured("join", o, o.perSecond(), latencyOf(o.samples), floorPgbench, perSecond))
+		})
 	})
 }
 
@@ -281,7 +312,7 @@ func (b *bench) campaign(ctx context.Context, c *connection) (id string, err err
 func (b *bench) joinCampaign() command {
 	var id string
 	var joined int
-	return command{name: "join", marker: "groupbuy.", send: func(ctx context.Context, c *connection) (f fresh, err error) {
+	return command{marker: "groupbuy.", send: func(ctx context.Context, c *connection) (f fresh, err error) {
 		if id == "" {
 			if id, err = b.campaign(ctx, c); err != nil {
 				return f, err
