@@ -28,9 +28,7 @@ type page struct {
 func pageOf(a answer) page {
 	p := page{Header: map[string]string{}, Body: a.body}
 	for name := range a.header {
-		switch name {
-		case "Date", "Content-Length": // net/http's own
-		default:
+		if name != "Date" { // net/http's own
 			p.Header[name] = a.header.Get(name)
 		}
 	}
@@ -75,7 +73,7 @@ func serveBare(in io.Reader, out io.Writer) error {
 }
 
 // withBare runs the bare handler in a process of its own.
-func withBare(ctx context.Context, p page, do func(addr string) error) (err error) {
+func withBare(ctx context.Context, p page, do func(addr string, pid int) error) (err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -105,5 +103,5 @@ func withBare(ctx context.Context, p page, do func(addr string) error) (err erro
 	if err != nil {
 		return fmt.Errorf("the bare handler does not start: %w", err)
 	}
-	return do(strings.TrimSpace(addr))
+	return do(strings.TrimSpace(addr), cmd.Process.Pid)
 }

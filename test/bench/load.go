@@ -112,13 +112,23 @@ type outcome struct {
 	samples      []time.Duration // of what was answered well
 	errors       int
 	firstError   error
+	cpu          time.Duration // of those who answered
 }
 
 func (o outcome) perSecond() float64 { return rate(len(o.samples), o.took) }
 
+// cpuEach is the processor time of one answer, in microseconds.
+func (o outcome) cpuEach() float64 {
+	if len(o.samples) == 0 {
+		return 0
+	}
+	return float64(o.cpu) / float64(time.Microsecond) / float64(len(o.samples))
+}
+
 func (o *outcome) add(other outcome) {
 	o.began, o.ended = other.began, other.ended
 	o.took += other.took
+	o.cpu += other.cpu
 	o.samples = append(o.samples, other.samples...)
 	o.errors += other.errors
 	if o.firstError == nil {

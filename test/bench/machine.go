@@ -116,6 +116,46 @@ func kilobytes(pid int, file, name string) (int, error) {
 	return 0, fmt.Errorf("no %s in %s of process %d", name, file, pid)
 }
 
+// ticks a second in which Linux tells of processor time, on every architecture.
+const ticks = 100
+
+// processorTime is what processes and those that they started have used; 0 where nobody tells.
+func processorTime(pids ...int) time.Duration {
+	var total time.Duration
+	for _, pid := range pids {
+		total += usedBy(pid, 4) // itself, and children that have ended
+		children, err := childrenOf(pid)
+		if err != nil {
+			return 0
+		}
+		for _, child := range children {
+			total += usedBy(child, 2)
+		}
+	}
+	return total
+}
+
+// usedBy adds up the first n of utime, stime, cutime and cstime.
+func usedBy(pid, n int) (total time.Duration) {
+	const first = 11 // behind the name: proc(5)
+	fields := statOf(pid)
+	for i := first; i < first+n && i < len(fields); i++ {
+		if used, err := strconv.Atoi(fields[i]); err == nil {
+			total += time.Duration(used) * time.Second / ticks
+		}
+	}
+	return total
+}
+
+// statOf is what the system says of a process behind its name, which may hold anything.
+func statOf(pid int) []string {
+	body, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return nil // it has ended meanwhile
+	}
+	return strings.Fields(string(body[bytes.LastIndexByte(body, ')')+1:]))
+}
+
 func childrenOf(parent int) ([]int, error) {
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -123,16 +163,11 @@ func childrenOf(parent int) ([]int, error) {
 	}
 	var children []int
 	for _, file := range files {
-		body, err := os.ReadFile(file)
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		if err != nil {
-			continue // it has ended meanwhile
-		}
-		// "pid (name) state ppid …": the name may hold parentheses.
-		fields := strings.Fields(string(body[bytes.LastIndexByte(body, ')')+1:]))
-		if len(fields) < 2 || fields[1] != strconv.Itoa(parent) {
 			continue
 		}
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
+		if fields := statOf(pid); len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
 			children = append(children, pid)
 		}
 	}

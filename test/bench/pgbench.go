@@ -255,7 +255,7 @@ type command struct {
 
 // withFloor records one transaction of the program. floor has pgbench repeat it on the same
 // data with as many clients, and returns how often a second.
-func (b *bench) withFloor(ctx context.Context, name string, cmd command, do func(floor func(time.Duration) (float64, error)) error) (err error) {
+func (b *bench) withFloor(ctx context.Context, name string, cmd command, do func(pgbench floorFunc) error) (err error) {
 	dir, err := b.folder(name + "-floor")
 	if err != nil {
 		return err
@@ -279,10 +279,12 @@ func (b *bench) withFloor(ctx context.Context, name string, cmd command, do func
 		return err
 	}
 	from := 0
-	return do(func(d time.Duration) (float64, error) {
-		perSecond, err := b.repeat(ctx, cluster, file, s, d, from)
+	return do(func(d time.Duration) (f floor, err error) {
+		before := processorTime(cluster.Pid())
+		f.perSecond, err = b.repeat(ctx, cluster, file, s, d, from)
+		f.cpu = rounded(float64((processorTime(cluster.Pid())-before)/time.Microsecond)/(f.perSecond*d.Seconds()), 1)
 		from += manyTransactions
-		return perSecond, err
+		return f, err
 	})
 }
 

@@ -32,8 +32,12 @@ type throughput struct {
 	Floor          string  `json:"floor"`
 	FloorPerSecond float64 `json:"floor_per_second"`
 	Ratio          float64 `json:"ratio"`
-	Clients        int     `json:"clients"`
-	Seconds        float64 `json:"seconds"`
+	// Processor time a request, of the program with PostgreSQL and of the floor with it. It
+	// depends less than the rates on what else the machine does.
+	CPU      float64 `json:"cpu_us,omitempty"`
+	FloorCPU float64 `json:"floor_cpu_us,omitempty"`
+	Clients  int     `json:"clients"`
+	Seconds  float64 `json:"seconds"`
 }
 
 // start is the line of a cold start.

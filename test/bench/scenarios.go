@@ -49,13 +49,14 @@ const (
 const warmUp = 2 * time.Second
 
 // measured is the line of a load beside its floor.
-func (b *bench) measured(name string, o outcome, perSecond float64, l latency, floor string, floorPerSecond float64) throughput {
+func (b *bench) measured(name string, o outcome, perSecond float64, l latency, f floor) throughput {
 	if o.firstError != nil {
 		b.say("  %d errors, the first: %v", o.errors, o.firstError)
 	}
 	return throughput{
 		about: b.report.about(name), PerSecond: rounded(perSecond, 1), P50: milliseconds(l.p50), P95: milliseconds(l.p95), P99: milliseconds(l.p99),
-		Errors: o.errors, Floor: floor, FloorPerSecond: rounded(floorPerSecond, 1), Ratio: rounded(ratio(perSecond, floorPerSecond), 3),
+		Errors: o.errors, Floor: f.name, FloorPerSecond: rounded(f.perSecond, 1), Ratio: rounded(ratio(perSecond, f.perSecond), 3),
+		CPU: rounded(o.cpuEach(), 1), FloorCPU: rounded(f.cpu, 1),
 		Clients: b.clients, Seconds: rounded(o.took.Seconds(), 2),
 	}
 }
@@ -74,23 +75,45 @@ func read(ctx context.Context, b *bench) error {
 // the meantime then meets both.
 const turns = 5
 
+// floor is what the machine does without the program.
+type floor struct {
+	name      string
+	perSecond float64
+	cpu       float64 // microseconds each
+}
+
+type floorFunc func(d time.Duration) (floor, error)
+
 // inTurns measures the program and its floor.
-func (b *bench) inTurns(program func(d time.Duration) (outcome, error), floor func(d time.Duration) (float64, error)) (o outcome, floorPerSecond float64, err error) {
+func (b *bench) inTurns(program func(d time.Duration) (outcome, error), other floorFunc) (o outcome, f floor, err error) {
 	n := min(turns, b.seconds)
 	d := time.Duration(b.seconds/n) * time.Second
 	for range n {
 		part, err := program(d)
 		if err != nil {
-			return o, 0, err
+			return o, f, err
 		}
 		o.add(part)
-		perSecond, err := floor(d)
+		once, err := other(d)
 		if err != nil {
-			return o, 0, err
+			return o, f, err
 		}
-		floorPerSecond += perSecond / float64(n)
+		f.perSecond += once.perSecond / float64(n)
+		f.cpu += once.cpu / float64(n)
 	}
-	return o, floorPerSecond, nil
+	return o, f, nil
+}
+
+// metered adds to an outcome what the program and its PostgreSQL used for it.
+func metered(l *lab.Lab, load func() (outcome, error)) (outcome, error) {
+	program, postmaster, err := l.Pids()
+	if err != nil {
+		return outcome{}, err
+	}
+	before := processorTime(program) + processorTime(postmaster)
+	o, err := load()
+	o.cpu = processorTime(program) + processorTime(postmaster) - before
+	return o, err
 }
 
 // reading measures a read and the bare handler that answers the same to the same requests.
@@ -102,20 +125,23 @@ func (b *bench) reading(ctx context.Context, name, path string, next asker) erro
 		if err != nil {
 			return fmt.Errorf("GET %s: %w", path, err)
 		}
-		return withBare(ctx, pageOf(a), func(bare string) error {
+		return withBare(ctx, pageOf(a), func(bare string, pid int) error {
 			for _, addr := range []string{address(l), bare} {
 				closedLoop(ctx, addr, b.clients, warmUp, next)
 			}
-			o, floor, err := b.inTurns(func(d time.Duration) (outcome, error) {
-				return closedLoop(ctx, address(l), b.clients, d, next), nil
-			}, func(d time.Duration) (float64, error) {
+			o, f, err := b.inTurns(func(d time.Duration) (outcome, error) {
+				return metered(l, func() (outcome, error) { return closedLoop(ctx, address(l), b.clients, d, next), nil })
+			}, func(d time.Duration) (floor, error) {
+				before := processorTime(pid)
 				o := closedLoop(ctx, bare, b.clients, d, next)
-				return o.perSecond(), o.firstError
+				o.cpu = processorTime(pid) - before
+				return floor{perSecond: o.perSecond(), cpu: o.cpuEach()}, o.firstError
 			})
 			if err != nil {
 				return err
 			}
-			return b.report.write(b.measured(name, o, o.perSecond(), latencyOf(o.samples), floorBare, floor))
+			f.name = floorBare
+			return b.report.write(b.measured(name, o, o.perSecond(), latencyOf(o.samples), f))
 		})
 	})
 }
@@ -152,18 +178,22 @@ func (b *bench) placeOrder() command {
 
 // order measures how fast orders are taken in, while the saga carries them on.
 func order(ctx context.Context, b *bench, name string, products []product) error {
-	return b.withFloor(ctx, name, b.placeOrder(), func(floor func(time.Duration) (float64, error)) error {
+	return b.withFloor(ctx, name, b.placeOrder(), func(pgbench floorFunc) error {
 		return b.withShop(ctx, name, func(l *lab.Lab, db *sql.DB) error {
 			accepted := len(closedLoop(ctx, address(l), b.clients, warmUp, orderOf(products)).samples)
-			o, perSecond, err := b.inTurns(func(d time.Duration) (outcome, error) {
-				o := closedLoop(ctx, address(l), b.clients, d, orderOf(products))
-				accepted += len(o.samples)
-				return o, b.carried(ctx, db, &o, accepted)
-			}, floor)
+			o, f, err := b.inTurns(func(d time.Duration) (outcome, error) {
+				return metered(l, func() (outcome, error) {
+					o := closedLoop(ctx, address(l), b.clients, d, orderOf(products))
+					accepted += len(o.samples)
+					err := b.carried(ctx, db, &o, accepted)
+					return o, err
+				})
+			}, pgbench)
 			if err != nil {
 				return err
 			}
-			return b.report.write(b.measured(name, o, o.perSecond(), latencyOf(o.samples), floorPgbench, perSecond))
+			f.name = floorPgbench
+			return b.report.write(b.measured(name, o, o.perSecond(), latencyOf(o.samples), f))
 		})
 	})
 }
@@ -239,22 +269,26 @@ func sagaSteady(ctx context.Context, b *bench) error {
 	})
 }
 
-func (b *bench) carrying(ctx context.Context, name, floor string, load func(context.Context, string, time.Duration) outcome) error {
+func (b *bench) carrying(ctx context.Context, name, against string, load func(context.Context, string, time.Duration) outcome) error {
 	return b.withShop(ctx, name, func(l *lab.Lab, db *sql.DB) error {
 		warm := load(ctx, address(l), warmUp)
-		o := load(ctx, address(l), b.duration())
-		if err := b.carried(ctx, db, &o, len(warm.samples)+len(o.samples)); err != nil {
+		o, err := metered(l, func() (outcome, error) {
+			o := load(ctx, address(l), b.duration())
+			err := b.carried(ctx, db, &o, len(warm.samples)+len(o.samples))
+			return o, err
+		})
+		if err != nil {
 			return err
 		}
 		j, err := o.journey(ctx, db)
 		if err != nil {
 			return err
 		}
-		perFloor := rate(j.accepted, o.took)
-		if floor == floorOffered {
-			perFloor = steady
+		f := floor{name: against, perSecond: rate(j.accepted, o.took)}
+		if against == floorOffered {
+			f.perSecond = steady
 		}
-		return b.report.write(b.measured(name, o, rate(j.confirmed, o.took), j.latency, floor, perFloor))
+		return b.report.write(b.measured(name, o, rate(j.confirmed, o.took), j.latency, f))
 	})
 }
 
@@ -271,7 +305,7 @@ func join(ctx context.Context, b *bench) error {
 	}); err != nil {
 		return err
 	}
-	return b.withFloor(ctx, "join", b.joinCampaign(), func(floor func(time.Duration) (float64, error)) error {
+	return b.withFloor(ctx, "join", b.joinCampaign(), func(pgbench floorFunc) error {
 		return b.withShop(ctx, "join", func(l *lab.Lab, _ *sql.DB) error {
 			c := &connection{addr: address(l)}
 			defer c.close()
@@ -281,13 +315,14 @@ func join(ctx context.Context, b *bench) error {
 			}
 			next := func(dice *rand.Rand) request { return joinAs(id, fmt.Sprintf("user-%016x", dice.Uint64())) }
 			closedLoop(ctx, address(l), b.clients, warmUp, next)
-			o, perSecond, err := b.inTurns(func(d time.Duration) (outcome, error) {
-				return closedLoop(ctx, address(l), b.clients, d, next), nil
-			}, floor)
+			o, f, err := b.inTurns(func(d time.Duration) (outcome, error) {
+				return metered(l, func() (outcome, error) { return closedLoop(ctx, address(l), b.clients, d, next), nil })
+			}, pgbench)
 			if err != nil {
 				return err
 			}
-			return b.report.write(b.measured("join", o, o.perSecond(), latencyOf(o.samples), floorPgbench, perSecond))
+			f.name = floorPgbench
+			return b.report.write(b.measured("join", o, o.perSecond(), latencyOf(o.samples), f))
 		})
 	})
 }
