@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -280,9 +281,7 @@ func (b *bench) withFloor(ctx context.Context, name string, cmd command, do func
 	}
 	from := 0
 	return do(func(d time.Duration) (f floor, err error) {
-		before := processorTime(cluster.Pid())
-		f.perSecond, err = b.repeat(ctx, cluster, file, s, d, from)
-		f.cpu = rounded(float64((processorTime(cluster.Pid())-before)/time.Microsecond)/(f.perSecond*d.Seconds()), 1)
+		f, err = b.repeat(ctx, cluster, file, s, d, from)
 		from += manyTransactions
 		return f, err
 	})
@@ -345,30 +344,49 @@ func logAll(ctx context.Context, db *sql.DB, on bool) error {
 	return nil
 }
 
-var tps = regexp.MustCompile(`(?m)^tps = ([0-9.]+)`)
+// settling is not counted: each turn has new connections, which first read the schema and
+// prepare their statements.
+const settling = time.Second
 
-func (b *bench) repeat(ctx context.Context, cluster *pgcluster.Cluster, file string, s script, d time.Duration, from int) (perSecond float64, err error) {
+var tps = regexp.MustCompile(`(?m)^progress: .* s, ([0-9.]+) tps`)
+
+func (b *bench) repeat(ctx context.Context, cluster *pgcluster.Cluster, file string, s script, d time.Duration, from int) (f floor, err error) {
 	// The server's own pgbench stands beside it.
 	postgres, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", cluster.Pid()))
 	if err != nil {
-		return 0, fmt.Errorf("%w: pgbench is not found here: %w", errLeftOut, err)
+		return f, fmt.Errorf("%w: pgbench is not found here: %w", errLeftOut, err)
 	}
 	args := []string{
 		"--no-vacuum", "--protocol=prepared", "--client=" + strconv.Itoa(b.clients), "--jobs=" + strconv.Itoa(min(b.clients, b.report.cores)),
-		"--time=" + strconv.Itoa(int(d/time.Second)), "--file=" + file, "--define=n=" + strconv.Itoa(from),
+		"--time=" + strconv.Itoa(int((d+settling)/time.Second)), "--progress=1", "--file=" + file, "--define=n=" + strconv.Itoa(from),
 	}
 	for _, c := range s.constants {
 		args = append(args, "--define="+c)
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(filepath.Dir(postgres), "pgbench"), append(args, cluster.DSN("fusion_app", "fusion"))...) //nolint:gosec // the program beside the server
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return 0, fmt.Errorf("pgbench: %w\n%s\n%s", err, out, s.text)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return f, err
 	}
-	m := tps.FindSubmatch(out)
-	if m == nil {
-		return 0, fmt.Errorf("pgbench said nothing of a rate:\n%s", out)
+	time.Sleep(settling)
+	before := processorTime(cluster.Pid())
+	if err := cmd.Wait(); err != nil {
+		return f, fmt.Errorf("pgbench: %w\n%s\n%s", err, &out, s.text)
 	}
-	return strconv.ParseFloat(string(m[1]), 64)
+	used := processorTime(cluster.Pid()) - before
+	seconds := tps.FindAllSubmatch(out.Bytes(), -1)
+	if len(seconds) < 2 {
+		return f, fmt.Errorf("pgbench said nothing of a rate:\n%s", &out)
+	}
+	for _, m := range seconds[1:] {
+		perSecond, err := strconv.ParseFloat(string(m[1]), 64)
+		if err != nil {
+			return f, err
+		}
+		f.perSecond += perSecond / float64(len(seconds)-1)
+	}
+	f.cpu = ratio(float64(used/time.Microsecond), f.perSecond*d.Seconds())
+	return f, nil
 }
