@@ -13,6 +13,9 @@ PROCS  ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$
 GINKGO := go run github.com/onsi/ginkgo/v2/ginkgo -r -p --procs=$(PROCS) --randomize-all --randomize-suites \
 	--fail-on-pending --fail-on-empty --keep-going
 
+# Flags of the bench: docs/bench.md.
+BENCH ?=
+
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .bin/golangci-lint-$(GOLANGCI_VERSION)
 
@@ -35,6 +38,11 @@ test: postgres kafka ## Run all specs (SUITES=./internal/orders for some)
 .PHONY: faults
 faults: postgres ## Break the program the way machines do, at full size (minutes)
 	FUSION_FAULTS=full $(GINKGO) -v --procs=1 ./test/faults
+
+.PHONY: bench
+bench: ## Measure the program beside what the machine can do (BENCH='-only list' for some)
+	@$(MAKE) --no-print-directory postgres build >&2
+	@go run ./test/bench -binary bin/fusion -commit $(VERSION) $(BENCH)
 
 .PHONY: race
 race: postgres kafka ## Run the specs of internal/ under the race detector

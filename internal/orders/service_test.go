@@ -252,7 +252,7 @@ var _ = Describe("the orders", Label("db"), func() {
 				wants = append(wants, want{SKU: sku, Quantity: 1})
 			}
 			catalog.offers = offers
-			for _, n := range []int{1, 500} {
+			for _, n := range []int{1, 2, fewLines, fewLines + 1, 500} {
 				o, err := svc.draft(ctx, asks(wants[:n]...), terms{})
 				Expect(err).NotTo(HaveOccurred())
 				o.CustomerID, o.Metadata = "c-1", map[string]string{}

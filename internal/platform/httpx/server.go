@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -281,6 +282,8 @@ func (a *answer) write(c echo.Context) {
 		return
 	}
 	h.Set("Content-Type", "application/json")
+	// Without it net/http cuts all but short bodies into chunks, and a HEAD tells no length.
+	h.Set("Content-Length", strconv.Itoa(len(a.body)))
 	c.Response().WriteHeader(status)
 	// The client may be gone; there is nobody left to tell.
 	_, _ = c.Response().Write(a.body)
