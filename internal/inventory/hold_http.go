@@ -22,10 +22,15 @@ type holdBody struct {
 
 type holdInput struct{ httpx.JSON[holdBody] }
 
+type heldItem struct {
+	SKU      string `json:"sku"`
+	Quantity int64  `json:"quantity"`
+}
+
 type holdResponse struct {
 	ID        string     `json:"id" format:"uuid"`
 	Status    string     `json:"status" enum:"held,claimed,released,expired"`
-	Items     []holdItem `json:"items" doc:"Each SKU once"`
+	Items     []heldItem `json:"items" doc:"Each SKU once"`
 	OrderID   *uuid.UUID `json:"orderId,omitempty" format:"uuid" doc:"The order that has claimed it"`
 	ExpiresAt time.Time  `json:"expiresAt" doc:"When its stock can be sold again, unless an order has claimed it; within moments after it"`
 	CreatedAt time.Time  `json:"createdAt"`
@@ -44,11 +49,11 @@ func (r heldResponse) Location() string { return "/v1/inventory/holds/" + r.ID }
 
 func presentHold(h hold) holdResponse {
 	r := holdResponse{
-		ID: h.ID.String(), Status: string(h.Status), Items: []holdItem{}, OrderID: h.OrderID,
+		ID: h.ID.String(), Status: string(h.Status), Items: []heldItem{}, OrderID: h.OrderID,
 		ExpiresAt: h.ExpiresAt, CreatedAt: h.CreatedAt, version: h.version(),
 	}
 	for _, i := range h.Items {
-		r.Items = append(r.Items, holdItem(i))
+		r.Items = append(r.Items, heldItem(i))
 	}
 	return r
 }
