@@ -72,9 +72,13 @@ func (s *service) releaseHold(ctx context.Context, id uuid.UUID) error {
 	})
 }
 
-// sweep is how many holds one transaction expires. When very many run out together, their
-// stock is back long before the last of their timers has gone off.
-const sweep = 200
+// sweep is how many holds one transaction expires, as long as they have no more lines than
+// it can write well in time. When very many run out together, their stock is back long
+// before the last of their timers has gone off.
+const (
+	sweep      = 500
+	sweepLines = 5000
+)
 
 // onHoldDue expires a hold whose time is up, and with it others whose timers are about to
 // go off: in pieces, so that many of them cost a lock of their stock a piece.
@@ -90,7 +94,7 @@ func (s *service) onHoldDue(ctx context.Context, tx *db.Tx, subject string) erro
 		if err != nil {
 			return err
 		}
-		if err := s.end(ctx, tx, due, holdExpired); err != nil {
+		if err := s.end(ctx, tx, atMost(due, sweepLines), holdExpired); err != nil {
 			return err
 		}
 	}
@@ -110,6 +114,16 @@ func (s *service) end(ctx context.Context, tx *db.Tx, holds []hold, how holdStat
 		return err
 	}
 	return s.store.end(ctx, tx, holds, how)
+}
+
+// atMost keeps as many holds as have a number of lines together, and always the first.
+func atMost(holds []hold, lines int) []hold {
+	for n, h := range holds {
+		if lines -= len(h.Items); lines < 0 && n > 0 {
+			return holds[:n]
+		}
+	}
+	return holds
 }
 
 // skusOf holds, in order and each once.

@@ -41,6 +41,20 @@ var _ = Describe("the status of a hold", func() {
 	)
 })
 
+var _ = Describe("holds that run out together", func() {
+	DescribeTable("are expired in pieces of so many lines", func(lines, first int) {
+		list := []hold{{Items: make([]item, 3)}, {Items: make([]item, 2)}, {Items: make([]item, 4)}}
+		Expect(atMost(list, lines)).To(Equal(list[:first]))
+	},
+		Entry("all that fit", 9, 3),
+		Entry("not one too many", 8, 2),
+		Entry("up to the last line", 5, 2),
+		Entry("one at least, however many lines it has", 1, 1),
+	)
+
+	It("may be none", func() { Expect(atMost(nil, 9)).To(BeEmpty()) })
+})
+
 var _ = Describe("a refused hold", func() {
 	It("names every line of what is short, and how much there is", func() {
 		lines := []item{{"MUG", 2}, {"CUP", 1}, {"MUG", 3}, {"JUG", 4}}
