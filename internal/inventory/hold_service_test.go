@@ -105,6 +105,19 @@ var _ = Describe("a hold", Label("db"), func() {
 			return svc.onHoldDue(ctx, tx, h.ID.String())
 		})).To(Succeed())
 	}
+	// givesUp releases a hold unless an order has it, and repeats what a busy machine has
+	// refused for now: that a lock was not to be had in time.
+	givesUp := func(s *service, h hold) {
+		GinkgoHelper()
+		var err error
+		Eventually(func() bool {
+			err = s.releaseHold(ctx, h.ID)
+			return errors.Is(err, db.ErrUnavailable)
+		}, testkit.Patience).Should(BeFalse())
+		if err != nil {
+			Expect(err).To(MatchError(errHoldClaimed))
+		}
+	}
 	attempt := func(items ...item) error {
 		return svc.db.InTx(ctx, func(tx *db.Tx) error {
 			_, err := svc.hold(ctx, tx, items, time.Minute)
@@ -564,9 +577,7 @@ var _ = Describe("a hold", Label("db"), func() {
 				all.Go(func() {
 					defer GinkgoRecover()
 					start.Wait()
-					if err := svc.releaseHold(ctx, list[n].ID); err != nil {
-						Expect(err).To(MatchError(errHoldClaimed))
-					}
+					givesUp(svc, list[n])
 				})
 			}
 			start.Done()
@@ -628,9 +639,7 @@ var _ = Describe("a hold", Label("db"), func() {
 						}
 					})).To(Succeed())
 					if dice.Intn(2) == 0 {
-						if err := s.releaseHold(ctx, h.ID); err != nil {
-							Expect(err).To(MatchError(errHoldClaimed))
-						}
+						givesUp(s, h)
 					}
 				}
 			})
