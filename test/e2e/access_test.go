@@ -21,6 +21,7 @@ var bodies = map[string]any{
 	"cancelOrder":   object{"reason": "changed my mind"},
 	"setStock":      object{"onHand": 12},
 	"adjustStock":   object{"delta": 1, "reason": "found one"},
+	"createHold":    object{"items": []item{{SKU: "MUG", Quantity: 1}}},
 }
 
 // body of an operation; nil when it takes none.

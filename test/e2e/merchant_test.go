@@ -53,8 +53,8 @@ type stock struct {
 }
 
 type movement struct {
-	ID, Kind, Reason, OrderID, Actor string
-	OnHandDelta, ReservedDelta       int64
+	ID, Kind, Reason, OrderID, HoldID, Actor string
+	OnHandDelta, ReservedDelta               int64
 }
 
 type fact struct {
@@ -286,8 +286,10 @@ func (s *shop) audit() {
 		left join lateral (select coalesce(sum(on_hand_delta), 0) on_hand, coalesce(sum(reserved_delta), 0) reserved
 		                   from inventory.movement m where m.tenant_id = s.tenant_id and m.location = s.location and m.sku = s.sku) m on true
 		left join lateral (select coalesce(sum(l.quantity), 0) held from inventory.reservation_line l join inventory.reservation r using (tenant_id, order_id)
-		                   where l.tenant_id = s.tenant_id and l.location = s.location and l.sku = s.sku and r.status = 'held') h on true
-		where s.tenant_id = $1 and (s.on_hand, s.reserved, s.reserved) is distinct from (m.on_hand, m.reserved, h.held)`, s.tenant)
+		                   where l.tenant_id = s.tenant_id and l.location = s.location and l.sku = s.sku and r.status = 'held') o on true
+		left join lateral (select coalesce(sum(l.quantity), 0) held from inventory.hold_line l join inventory.hold h on h.tenant_id = l.tenant_id and h.id = l.hold_id
+		                   where l.tenant_id = s.tenant_id and l.location = s.location and l.sku = s.sku and h.status = 'held') h on true
+		where s.tenant_id = $1 and (s.on_hand, s.reserved, s.reserved) is distinct from (m.on_hand, m.reserved, o.held + h.held)`, s.tenant)
 	Expect(off).To(BeZero(), "stock is not the sum of its movements, or not what is held")
 	ask(&off, `
 		select count(*) from orders.orders o

@@ -7,13 +7,17 @@ func Stock() []Invariant {
 		{Name: "stock is never promised twice", sql: `
 			select format('%s at %s: %s on hand, %s reserved', sku, location, on_hand, reserved)
 			from inventory.stock where reserved < 0 or reserved > on_hand`},
-		{Name: "what is reserved is what orders hold", sql: `
-			with held as (
-				select l.tenant_id, l.location, l.sku, sum(l.quantity) quantity
-				from inventory.reservation r join inventory.reservation_line l using (tenant_id, order_id)
-				where r.status = 'held' group by l.tenant_id, l.location, l.sku
+		{Name: "what is reserved is what orders and shoppers hold", sql: `
+			with lines as (
+				select l.tenant_id, l.location, l.sku, l.quantity
+				from inventory.reservation r join inventory.reservation_line l using (tenant_id, order_id) where r.status = 'held'
+				union all
+				select l.tenant_id, l.location, l.sku, l.quantity
+				from inventory.hold h join inventory.hold_line l on l.tenant_id = h.tenant_id and l.hold_id = h.id where h.status = 'held'
+			), held as (
+				select tenant_id, location, sku, sum(quantity) quantity from lines group by tenant_id, location, sku
 			)
-			select format('%s at %s: %s reserved, orders hold %s', sku, location, s.reserved, h.quantity)
+			select format('%s at %s: %s reserved, orders and shoppers hold %s', sku, location, s.reserved, h.quantity)
 			from inventory.stock s full join held h using (tenant_id, location, sku)
 			where coalesce(s.reserved, 0) <> coalesce(h.quantity, 0)`},
 		{Name: "stock is the sum of its movements", sql: `
@@ -30,7 +34,7 @@ func Stock() []Invariant {
 // Always are the invariants that hold at every moment, whoever has been killed and
 // whatever waits: each compares what one transaction must have written together.
 func Always() []Invariant {
-	return append(Stock(), []Invariant{
+	return append(append(Stock(), holds()...), []Invariant{
 		{Name: "a line is held once and freed at most once", sql: `
 			with moved as (
 				select tenant_id, order_id, location, sku, sum(reserved_delta) quantity,
