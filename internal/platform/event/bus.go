@@ -434,7 +434,7 @@ func (b *Bus) register(ctx context.Context, c *consumer) error {
 				insert into platform.subscription (consumer, part, parts, topic, carried_after)
 				select $1, p, $2, $3, case when $4 then e.last_value end from platform.event_seq e, generate_series(0, $2::int - 1) p`, c.name, parts, c.topic, carried)
 		case carried:
-			_, err = tx.Exec(ctx, `update platform.subscription s set carried_after = e.last_value from platform.event_seq e where s.consumer = $1`, c.name)
+			_, err = tx.Exec(ctx, `update platform.subscription set carried_after = (select last_value from platform.event_seq) where consumer = $1`, c.name)
 		default:
 			if err := backlog(ctx, tx, c, *s.CarriedAfter, math.MaxInt64, sinceInbox); err != nil {
 				return err

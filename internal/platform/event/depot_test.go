@@ -155,7 +155,13 @@ func (r *replica) run() *replica {
 	GinkgoHelper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx) }()
+	go func() {
+		err := r.Run(ctx)
+		if err != nil {
+			testkit.Log().Error("the bus ended", "err", err)
+		}
+		done <- err
+	}()
 	stopped := false
 	r.stop = func() {
 		GinkgoHelper()

@@ -76,5 +76,5 @@ func (d *depot) bring(topic, subject string, body []byte) {
 	Eventually(func() error { return k.Prepare(context.Background()) }, testkit.Patience).Should(Succeed())
 	m := message.NewMessage("", body)
 	m.Metadata.Set(event.MetadataSubject, subject)
-	Expect(k.Publish(topic, m)).To(Succeed())
+	Eventually(func() error { return k.Publish(topic, m) }, testkit.Patience).Should(Succeed()) // a topic takes a moment to be there
 }

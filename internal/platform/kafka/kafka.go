@@ -112,15 +112,17 @@ func (k *Kafka) Publish(topic string, messages ...*message.Message) error {
 	if err != nil {
 		return err
 	}
-	if err := p.Publish(k.opt.Prefix+topic, messages...); err != nil {
-		// An idempotent producer that gave up on one message may refuse all that follow.
-		k.forget(p)
-		if errors.Is(err, sarama.ErrMessageSizeTooLarge) {
-			return fmt.Errorf("%w: %w", event.ErrRefused, err)
-		}
-		return err
+	err = p.Publish(k.opt.Prefix+topic, messages...)
+	_, unacceptable := errors.AsType[sarama.ConfigurationError](err) // larger than we may send
+	switch {
+	case err == nil:
+		return nil
+	case unacceptable || errors.Is(err, sarama.ErrMessageSizeTooLarge):
+		return fmt.Errorf("%w: %w", event.ErrRefused, err)
 	}
-	return nil
+	// An idempotent producer that gave up on one message may refuse all that follow.
+	k.forget(p)
+	return err
 }
 
 func (k *Kafka) current() (*kafka.Publisher, error) {
