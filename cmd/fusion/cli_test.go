@@ -261,6 +261,33 @@ var _ = Describe("a shop that cannot start", func() {
 		Entry("left half-way by a migration that failed", `update migrations.catalog set dirty = true`, true, "catalog is marked dirty at version"),
 	)
 
+	DescribeTable("leaves a newer schema as it is, whatever it is asked to do with it, and exits as it says",
+		func(command string, code int, sentence string) {
+			d := testkit.NewDatabase()
+			super := testkit.SQL(d.Super)
+			_, err := super.Exec(`update migrations.orders set version = 900; alter role fusion_app set lock_timeout = '9s'`)
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(func() {
+				_, err := super.Exec(`alter role fusion_app set lock_timeout = '2s'`)
+				Expect(err).NotTo(HaveOccurred())
+			})
+			c := fusion(onDatabase(d), strings.Fields(command)...)
+			Expect(c.code).To(Equal(code))
+			Expect(c.out + c.err).To(ContainSubstring(sentence))
+			Expect(c.err).NotTo(ContainSubstring("pq:"))
+			var left string
+			Expect(super.QueryRow(`select (select version from migrations.orders) || ' ' || array_to_string(rolconfig, ' ') from pg_roles where rolname = 'fusion_app'`).Scan(&left)).To(Succeed())
+			Expect(left).To(And(HavePrefix("900 "), ContainSubstring("lock_timeout=9s")))
+		},
+		Entry(nil, "serve", exitSchema, "the database is newer than this program: orders is at version 900, this program knows "),
+		Entry(nil, "migrate up", exitSchema, "the database is newer than this program: orders is at version 900, this program knows "),
+		Entry(nil, "migrate down orders --yes", exitSchema, "start the newer program, or migrate down with it first"),
+		Entry(nil, "migrate status", exitSchema, "newer than this program"),
+		Entry(nil, "seed", exitSchema, "the database is newer than this program"),
+		Entry(nil, "keys create --owner --name n", exitSchema, "the database is newer than this program"),
+		Entry(nil, "doctor", exitProblems, "the database is newer than this program: orders is at version 900"),
+	)
+
 	It("says what to install when there is no PostgreSQL, and exits 4", func() {
 		GinkgoT().Setenv("FUSION_POSTGRES_BIN", GinkgoT().TempDir())
 		c := serve("FUSION_DATA=" + filepath.Join(cleanFolder(), "data"))
