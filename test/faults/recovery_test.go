@@ -29,6 +29,10 @@ wanted as materialized (
     select shop.tenant_id, gen_random_uuid() id, 1000000 + n number, n, g.product_id, g.sku, g.name, g.minor
     from fence, shop, generate_series($1::bigint, $2::bigint) n join goods g on g.place = n % g.places
 ),
+c as (
+    insert into orders.counter (tenant_id, next) select tenant_id, 1000001 + $2 from shop
+    on conflict (tenant_id) do update set next = greatest(counter.next, excluded.next)
+),
 o as (
     insert into orders.orders (tenant_id, id, number, customer_id, status, currency, total_minor, metadata, version, created_at, updated_at)
     select tenant_id, id, number, 'customer-' || n, 'created', 'USD', minor, '{}', 1, now(), now() from wanted
