@@ -84,7 +84,7 @@ func Restore(ctx context.Context, dsn string, dump io.ReadSeeker) error {
 		return fmt.Errorf("list what to restore: %w", err)
 	}
 	return c.run(ctx, "pg_restore", struct{ io.Reader }{dump}, io.Discard, "--dbname="+c.database, "--use-list="+chosen.Name(),
-		"--single-transaction", "--exit-on-error", "--no-owner", "--no-publications", "--no-subscriptions")
+		"--single-transaction", "--no-owner", "--no-publications", "--no-subscriptions")
 }
 
 // client is how PostgreSQL's client programs reach a server.
