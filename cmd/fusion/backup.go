@@ -149,7 +149,11 @@ func (p *program) tryBackup(ctx context.Context, c *checkup, path string) (err e
 func (p *program) examineRestored(ctx context.Context, c *checkup, f *backup.File, d *database) error {
 	m := f.Manifest
 	if err := f.Restore(ctx, d.owner, migrations.FS, p.step); err != nil {
-		c.failed("restore", err, "")
+		said := strings.Split(sentence(err), "\n  - ")
+		c.note("restore", problem, strings.TrimSuffix(said[0], ":"), "")
+		for _, difference := range said[1:] {
+			c.note("contents", problem, difference, "")
+		}
 		c.skip("the backup must be restored first", "role", "rules")
 		return nil
 	}

@@ -94,6 +94,7 @@ var _ = Describe("the command line", func() {
 		Entry("a number out of range", "events list --limit 0", "--limit takes a number from 1 to 10000"),
 		Entry("an argument too many", "serve now", `fusion serve does not take "now"`),
 		Entry("an argument too few", "keys revoke", "fusion keys revoke needs KEY-ID"),
+		Entry("a backup without its file", "backup verify", "fusion backup verify needs FILE"),
 		Entry("something else than an id", "keys revoke 17", `"17" is not the id of a key: fusion keys list shows them`),
 		Entry("a module that is none", "migrate down shop", "there is no module shop; the modules are catalog, inventory, orders, platform"),
 		Entry("a key without a name", "keys create --owner", "fusion keys create needs --name, so that you know the key in a list"),

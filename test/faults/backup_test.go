@@ -257,7 +257,8 @@ var _ = Describe("a point in time", func() {
 		var target, segment string
 		Expect(s.db.QueryRowContext(ctx, `select $1::pg_lsn + trunc(($2::pg_lsn - $1::pg_lsn) * $3::numeric)`, from, to, s.rng.Float64()).Scan(&target)).To(Succeed())
 		Expect(s.db.QueryRowContext(ctx, `select pg_walfile_name(pg_switch_wal())`).Scan(&segment)).To(Succeed())
-		Eventually(filepath.Join(archive, segment)).WithContext(ctx).WithTimeout(toEnd).Should(BeARegularFile())
+		archived := filepath.Join(archive, segment)
+		Eventually(archived).WithContext(ctx).WithTimeout(toEnd).Should(BeARegularFile())
 		s.settle(ctx, toEnd)
 		s.mustBeSound(ctx, audit.Samples{})
 

@@ -71,7 +71,7 @@ func (l *Lab) BaseBackup(ctx context.Context, db *sql.DB, dir string) error {
 // the write-ahead log.
 func RecoverTo(dir, folder, lsn string) error {
 	pgdata := filepath.Join(dir, "data", "postgres", "pgdata")
-	file, err := os.OpenFile(filepath.Join(pgdata, "postgresql.auto.conf"), os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // our own folders
+	file, err := os.OpenFile(filepath.Join(pgdata, "postgresql.auto.conf"), os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
