@@ -13,6 +13,9 @@ PROCS  ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$
 GINKGO := go run github.com/onsi/ginkgo/v2/ginkgo -r -p --procs=$(PROCS) --randomize-all --randomize-suites \
 	--fail-on-pending --fail-on-empty --keep-going
 
+# Flags of the bench: docs/bench.md.
+BENCH ?=
+
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .bin/golangci-lint-$(GOLANGCI_VERSION)
 
@@ -29,15 +32,20 @@ build: ## Build bin/fusion
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/fusion ./cmd/fusion
 
 .PHONY: test
-test: postgres ## Run all specs (SUITES=./internal/orders for some)
+test: postgres kafka ## Run all specs (SUITES=./internal/orders for some)
 	$(GINKGO) $(SUITES)
 
 .PHONY: faults
 faults: postgres ## Break the program the way machines do, at full size (minutes)
 	FUSION_FAULTS=full $(GINKGO) -v --procs=1 ./test/faults
 
+.PHONY: bench
+bench: ## Measure the program beside what the machine can do (BENCH='-only list' for some)
+	@$(MAKE) --no-print-directory postgres build >&2
+	@go run ./test/bench -binary bin/fusion -commit $(VERSION) $(BENCH)
+
 .PHONY: race
-race: postgres ## Run the specs of internal/ under the race detector
+race: postgres kafka ## Run the specs of internal/ under the race detector
 	CGO_ENABLED=1 $(GINKGO) --race ./internal
 
 .PHONY: lint
@@ -71,6 +79,10 @@ check: $(GOLANGCI) ## All that a change must pass: format, vet, lint, generated 
 .PHONY: postgres
 postgres: ## Install PostgreSQL's programs when there are none
 	@scripts/ensure-postgres.sh
+
+.PHONY: kafka
+kafka: ## Install Apache Kafka for the specs when there is none
+	@scripts/ensure-kafka.sh
 
 .PHONY: clean
 clean: ## Remove what was built (the data of `fusion dev` stays)

@@ -159,6 +159,16 @@ func (p *program) examineRestored(ctx context.Context, c *checkup, f *backup.Fil
 	}
 	c.ok("restore", "PostgreSQL %s has all %s in %s again, each as it was", d.cluster.Version(), count(m.Rows(), "row"), count(int64(len(m.Tables)), "table"))
 	modules := slices.DeleteFunc(moduleNames(), func(n string) bool { return !m.Holds(n) })
+	// What is true of every shop is said in the words of this program's schema.
+	applied, err := d.migrate(ctx, modules)
+	if err != nil {
+		c.failed("migrate", err, "")
+		c.skip("the schema must be current first", "role", "rules")
+		return nil
+	}
+	if applied > 0 {
+		c.ok("migrate", "%s made its schema this program's", count(int64(applied), "migration"))
+	}
 	if err := d.checkRole(ctx, modules); err != nil {
 		c.failed("role", err, "")
 	} else {
@@ -216,7 +226,7 @@ func (p *program) restoreBackup(ctx context.Context, cmd *cli.Command) (err erro
 		return err
 	}
 	if err := f.Restore(ctx, dsn, migrations.FS, p.step); errors.Is(err, backup.ErrNotEmpty) {
-		return fmt.Errorf("%w.\nA backup becomes a new shop and never overwrites one: %s", err, elsewhere(d))
+		return fmt.Errorf("%w.\nA backup becomes a new shop and never overwrites one: %s", err, anotherPlace(d))
 	} else if err != nil {
 		return d.mayMigrate(d.reach(err, dsn))
 	}
@@ -230,8 +240,8 @@ func (p *program) restoreBackup(ctx context.Context, cmd *cli.Command) (err erro
 	})
 }
 
-// elsewhere says where a backup can be restored instead.
-func elsewhere(d *database) string {
+// anotherPlace says where a backup can be restored instead.
+func anotherPlace(d *database) string {
 	if d.cluster != nil {
 		return "name a folder that is not there yet (--data), or move " + shown(filepath.Dir(d.options.Dir)) + " away"
 	}

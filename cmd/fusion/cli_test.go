@@ -387,7 +387,7 @@ var _ = Describe("fusion keys", func() {
 		d := testkit.NewDatabase()
 		environ := onDatabase(d)
 		verify := func(secret string) (identity.Identity, bool) {
-			id, ok, err := apikey.NewVerifier(testkit.Open(d.App), clock.System, "").Authenticate(ctx, secret)
+			id, ok, err := apikey.NewVerifier(testkit.Open(d.App), clock.System, "", "").Authenticate(ctx, secret)
 			Expect(err).NotTo(HaveOccurred())
 			return id, ok
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/kafka"
 	"github.com/fusioncommerce/fusion/internal/platform/migrate"
 	"github.com/fusioncommerce/fusion/internal/platform/pgcluster"
 )
@@ -127,7 +129,32 @@ func (p *program) examine(ctx context.Context, c *checkup, loaded config.Loaded)
 	}
 	c.address(ctx, cfg)
 	p.examineDatabase(ctx, c, cfg, names)
-	c.ok("broker", "in-process, on the database")
+	c.broker(ctx, cfg)
+}
+
+// brokerPatience is how long the brokers may take to answer.
+const brokerPatience = 10 * time.Second
+
+func (c *checkup) broker(ctx context.Context, cfg config.Config) {
+	if cfg.Bus.Driver != "kafka" {
+		c.ok("broker", "none is needed: events are carried by the database")
+		return
+	}
+	asking, cancel := context.WithTimeout(ctx, brokerPatience)
+	defer cancel()
+	k, err := kafka.New(brokersOf(cfg.Kafka), slog.New(slog.DiscardHandler))
+	if err == nil {
+		err = k.Check(asking)
+	}
+	where := strings.Join(cfg.Kafka.Brokers, ", ")
+	switch {
+	case errors.Is(err, kafka.ErrMissing):
+		c.note("broker", warning, "Kafka at "+where+" answers, and "+err.Error(), "The start of the shop makes the topics that are missing")
+	case err != nil:
+		c.note("broker", problem, "Kafka at "+where+" is out of reach: "+err.Error(), "Check kafka.brokers, and that the brokers name addresses that can be reached from here; orders are accepted meanwhile, and wait")
+	default:
+		c.ok("broker", "Kafka at %s has all topics", where)
+	}
 }
 
 // origins counts where the settings come from.

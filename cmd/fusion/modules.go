@@ -7,25 +7,33 @@ import (
 	"strings"
 
 	"github.com/fusioncommerce/fusion/internal/catalog"
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogclient"
 	"github.com/fusioncommerce/fusion/internal/inventory"
 	"github.com/fusioncommerce/fusion/internal/orders"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
+	"github.com/fusioncommerce/fusion/internal/platform/config"
 )
 
+// elsewhere answers for a catalog that this deployment does not have.
+type elsewhere interface{ orders.Offers }
+
 // modules is the one list of what this program is made of.
-func modules(k app.Kit) []app.Module {
+func modules(k app.Kit, other elsewhere) []app.Module {
 	products := catalog.New(k)
+	if other == nil {
+		other = products
+	}
 	return []app.Module{
 		products,
 		inventory.New(k),
-		orders.New(k, products),
+		orders.New(k, other),
 	}
 }
 
 // moduleNames in the order of their dependencies, which is the order of migration.
 func moduleNames() []string {
 	var names []string
-	for _, m := range modules(app.Kit{}) {
+	for _, m := range modules(app.Kit{}, nil) {
 		names = append(names, m.Name())
 	}
 	return names
@@ -47,18 +55,27 @@ func chosen(names []string) ([]string, error) {
 	return slices.DeleteFunc(all, func(n string) bool { return !slices.Contains(names, n) }), nil
 }
 
+// asksElsewhere tells whether these modules have their catalog in another deployment.
+func asksElsewhere(cfg config.Config, names []string) bool {
+	return cfg.Catalog.URL != "" && !slices.Contains(names, "catalog")
+}
+
 // withData adds the modules whose data these read through their interfaces: they need not
 // run in this process, but their schema has to be there.
-func withData(names []string) []string {
+func withData(cfg config.Config, names []string) []string {
 	return slices.DeleteFunc(moduleNames(), func(n string) bool {
-		read := n == "catalog" && slices.Contains(names, "orders") // what SKUs cost
+		read := n == "catalog" && slices.Contains(names, "orders") && !asksElsewhere(cfg, names) // what SKUs cost
 		return !read && !slices.Contains(names, n)
 	})
 }
 
 // selected is the part of the modules that a process runs.
-func selected(names []string) func(app.Kit) []app.Module {
+func selected(cfg config.Config, names []string) func(app.Kit) []app.Module {
+	var other elsewhere
+	if asksElsewhere(cfg, names) {
+		other = catalogclient.New(cfg.Catalog.URL, cfg.Service.Key.Reveal())
+	}
 	return func(k app.Kit) []app.Module {
-		return slices.DeleteFunc(modules(k), func(m app.Module) bool { return !slices.Contains(names, m.Name()) })
+		return slices.DeleteFunc(modules(k, other), func(m app.Module) bool { return !slices.Contains(names, m.Name()) })
 	}
 }

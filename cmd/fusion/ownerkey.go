@@ -32,7 +32,7 @@ func (s *shop) ownerKey(ctx context.Context) (ownerKey, error) {
 		return k, fmt.Errorf("read the owner's key: %w", err)
 	}
 	if k.secret = strings.TrimSpace(string(content)); k.secret != "" {
-		id, ok, err := apikey.NewVerifier(s.app.DB(), clock.System, "").Authenticate(ctx, k.secret)
+		id, ok, err := apikey.NewVerifier(s.app.DB(), clock.System, "", "").Authenticate(ctx, k.secret)
 		if err != nil {
 			return k, err
 		}

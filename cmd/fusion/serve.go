@@ -16,6 +16,8 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/kafka"
 )
 
 func (p *program) serveCommand() *cli.Command {
@@ -124,19 +126,43 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger, version stri
 // mount brings the schema up to date and mounts the modules.
 func (s *shop) mount(ctx context.Context, version string, tell progress) error {
 	started := time.Now()
-	applied, err := s.db.prepare(ctx, s.cfg.Database.AutoMigrate, withData(s.modules))
+	applied, err := s.db.prepare(ctx, s.cfg.Database.AutoMigrate, withData(s.cfg, s.modules))
 	if err != nil {
 		return err
 	}
 	tell.migrated(applied, time.Since(started))
-	s.app, err = app.New(appOptions(s.cfg, s.db.app, s.log, version), selected(s.modules))
+	options := appOptions(s.cfg, s.db.app, s.log, version)
+	if options.Carrier, err = carrier(s.cfg, s.log); err != nil {
+		return err
+	}
+	s.app, err = app.New(options, selected(s.cfg, s.modules))
 	return err
+}
+
+// carrier brings events where the settings say that it is not the database that does.
+func carrier(cfg config.Config, log *slog.Logger) (event.Carrier, error) {
+	if cfg.Bus.Driver != "kafka" {
+		return nil, nil //nolint:nilnil // none is an answer
+	}
+	k, err := kafka.New(brokersOf(cfg.Kafka), log)
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+func brokersOf(k config.Kafka) kafka.Options {
+	return kafka.Options{
+		Brokers: k.Brokers, Prefix: k.Prefix, Replication: k.Replication,
+		TLS: k.TLS, CAFile: k.CAFile, CertFile: k.CertFile, KeyFile: k.KeyFile,
+		SASL: strings.TrimPrefix(k.SASL, "none"), User: k.User, Password: k.Password.Reveal(),
+	}
 }
 
 func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string) app.Options {
 	return app.Options{
 		DatabaseURL: dsn, Pooled: cfg.Database.Pooled, APIConnections: cfg.Database.APIConnections, BusConnections: cfg.Database.BusConnections,
-		BootstrapKey: cfg.Bootstrap.Key.Reveal(), Version: version, Drain: cfg.Shutdown.Timeout, Log: log,
+		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version, Drain: cfg.Shutdown.Timeout, Log: log,
 	}
 }
 

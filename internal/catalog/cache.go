@@ -34,8 +34,8 @@ type shop struct {
 	generation uint64
 	// changing counts the transactions of this process that are about to change a product.
 	changing int
-	pages      map[string]httpx.Rendered
-	offers     map[string]catalogapi.Offer
+	pages    map[string]httpx.Rendered
+	offers   map[string]catalogapi.Offer
 }
 
 const (

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/google/uuid"
@@ -237,5 +238,29 @@ var _ = Describe("the cache of the catalog", func() {
 				g.Expect([]int{c.bytes, c.offers}).To(Equal([]int{bytes, offers}))
 			}
 		})
+	})
+})
+
+var _ = Describe("the key of a page", func() {
+	// Whoever adds a parameter to the list and forgets the key hears of it here.
+	It("is another one for each parameter", func() {
+		keys := map[string]string{listInput{}.key(): "none"}
+		for _, f := range reflect.VisibleFields(reflect.TypeFor[listInput]()) {
+			if f.Anonymous {
+				continue
+			}
+			var in listInput
+			switch v := reflect.ValueOf(&in).Elem().FieldByIndex(f.Index); v.Kind() {
+			case reflect.String:
+				v.SetString("x")
+			case reflect.Int:
+				v.SetInt(1)
+			default:
+				Fail("what does the key say of " + f.Name + "?")
+			}
+			Expect(keys).NotTo(HaveKey(in.key()), f.Name)
+			keys[in.key()] = f.Name
+		}
+		Expect(keys).To(HaveLen(7))
 	})
 })

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
@@ -86,7 +87,7 @@ func (s *service) handleGet(ctx context.Context, in *byID) (httpx.Cached[product
 		return httpx.Cached[productResponse]{}, err
 	}
 	staff := identity.Can(ctx, permissionRead)
-	return cached(ctx, s.cache, fmt.Sprint(id, staff), func() (productResponse, error) {
+	return cached(ctx, s.cache, id.String()+strconv.FormatBool(staff), func() (productResponse, error) {
 		p, err := s.get(ctx, id)
 		if err == nil && p.Status == draft && !staff {
 			err = httpx.ErrNotFound
@@ -126,6 +127,17 @@ type listInput struct {
 	Sort   string `query:"sort" enum:"createdAt,-createdAt,name,-name,sku,-sku" default:"-createdAt"`
 }
 
+// key tells a page from all others. The length before each text keeps texts that run
+// together apart.
+func (in listInput) key() string {
+	key := make([]byte, 0, 64)
+	for _, text := range []string{in.Status, in.Sort, in.SKU, in.Q, in.Cursor} {
+		key = append(strconv.AppendInt(key, int64(len(text)), 10), ':')
+		key = append(key, text...)
+	}
+	return string(strconv.AppendInt(key, int64(in.Limit), 10))
+}
+
 type listResponse struct {
 	httpx.List[productResponse]
 	tag string
@@ -137,7 +149,7 @@ func (s *service) handleList(ctx context.Context, in *listInput) (httpx.Cached[l
 	if in.Status == string(draft) && !identity.Can(ctx, permissionRead) {
 		return httpx.Cached[listResponse]{}, errDraftsHidden
 	}
-	return cached(ctx, s.cache, fmt.Sprintf("%#v", *in), func() (listResponse, error) { return s.page(ctx, in) })
+	return cached(ctx, s.cache, in.key(), func() (listResponse, error) { return s.page(ctx, in) })
 }
 
 func (s *service) page(ctx context.Context, in *listInput) (listResponse, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
 // Module is the catalog.
@@ -53,6 +54,12 @@ func (m *Module) Mount(on app.Mount) {
 		Method: http.MethodDelete, Path: "/v1/products/{id}", ID: "archiveProduct", Summary: "Archive a product", Permission: permissionWrite, Status: http.StatusNoContent,
 		Description: "The product is not for sale any more. Orders that name it keep it; its SKU stays taken.",
 	}, m.svc.handleArchive)
+
+	api.Permit(identity.ReadOffers)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/offers", ID: "findOffers", Summary: "Ask what SKUs cost now", Permission: identity.ReadOffers,
+		Description: "What a deployment that runs the orders asks the one that runs the catalog.",
+	}, m.svc.handleOffers)
 
 	m.svc.cache.hears = true
 	on.Bus.Watch([]string{

@@ -31,9 +31,10 @@ var errStockUnknown = errors.New("no stock of a SKU yet")
 const patience = 6
 
 // onOrderCreated reserves stock for orders, in the order in which they were accepted:
-// each wholly or not at all. However many orders there are, it is four statements. All
-// rows are locked before the first decision, reservations before stock and each in order,
-// so that two batches never wait for each other in a circle.
+// each wholly or not at all. However many orders there are, it is four statements, and one
+// more when some claim a hold. All rows are locked before the first decision, reservations
+// before holds before stock and each in order, so that two batches never wait for each
+// other in a circle.
 func (s *service) onOrderCreated(ctx context.Context, tx *db.Tx, batch []event.Received[ordersapi.OrderCreated]) error {
 	ids := make([]string, len(batch))
 	for i, r := range batch {
@@ -58,33 +59,48 @@ func (s *service) onOrderCreated(ctx context.Context, tx *db.Tx, batch []event.R
 	if len(fresh) == 0 {
 		return nil
 	}
+	holds, err := s.holdsOf(ctx, tx, fresh)
+	if err != nil {
+		return err
+	}
+	for _, h := range holds {
+		for _, i := range h.Items {
+			skus[i.SKU] = true
+		}
+	}
 	levels, err := s.store.lockAll(ctx, tx, slices.Sorted(maps.Keys(skus)))
 	if err != nil {
 		return err
 	}
-	before := make(map[string]level, len(levels))
-	for sku, l := range levels {
-		before[sku] = *l
-	}
-	held := make([]holding, 0, len(fresh))
+	before := snapshot(levels)
+	outcomes := make([]outcome, 0, len(fresh))
 	lowBy := map[string]event.Received[ordersapi.OrderCreated]{} // the order that made a SKU run low
 	var facts []event.Event
 	for _, r := range fresh {
-		d := demandOf(r.Fact)
-		if sku, ok := unknown(levels, d); ok && r.Attempt <= patience {
-			return fmt.Errorf("order %s, SKU %s: %w", d.OrderID, sku, errStockUnknown)
+		o := outcome{demand: demandOf(r.Fact)}
+		if sku, ok := unknown(levels, o.demand); ok && r.Attempt <= patience {
+			return fmt.Errorf("order %s, SKU %s: %w", o.OrderID, sku, errStockUnknown)
 		}
-		short := reserve(levels, d)
-		held = append(held, holding{d, len(short) == 0})
-		if len(short) == 0 {
-			facts = append(facts, event.Because(r, reserved(d)))
-			for _, i := range d.Items {
+		var short []shortage
+		if h, held := holds[r.Fact.HoldID]; held {
+			if short = claim(levels, o.demand, h.Items); len(short) == 0 {
+				o.claims = &h
+				delete(holds, r.Fact.HoldID)
+			}
+		} else {
+			short = reserve(levels, o.demand)
+		}
+		o.reserved = len(short) == 0
+		outcomes = append(outcomes, o)
+		if o.reserved {
+			facts = append(facts, event.Because(r, reserved(o.demand)))
+			for _, i := range o.Items {
 				if _, known := lowBy[i.SKU]; !known && ranLow(before[i.SKU], *levels[i.SKU]) {
 					lowBy[i.SKU] = r
 				}
 			}
 		} else {
-			facts = append(facts, event.Because(r, insufficient(d, short)))
+			facts = append(facts, event.Because(r, insufficient(o.demand, short)))
 		}
 	}
 	for _, sku := range slices.Sorted(maps.Keys(levels)) {
@@ -97,10 +113,33 @@ func (s *service) onOrderCreated(ctx context.Context, tx *db.Tx, batch []event.R
 			facts = append(facts, event.Because(lowBy[sku], inventoryapi.LowStock{Level: fact(*l), Threshold: l.LowThreshold}))
 		}
 	}
-	if err := s.store.hold(ctx, tx, held); err != nil {
+	if err := s.store.conclude(ctx, tx, outcomes); err != nil {
 		return err
 	}
 	return s.events.Publish(ctx, tx, facts...)
+}
+
+// holdsOf finds and locks the holds that orders want to claim and that are still held. An
+// order whose hold is over, is not known or is another merchant's takes what is available.
+func (s *service) holdsOf(ctx context.Context, tx *db.Tx, orders []event.Received[ordersapi.OrderCreated]) (map[string]hold, error) {
+	var ids []string
+	for _, r := range orders {
+		if r.Fact.HoldID != "" {
+			ids = append(ids, r.Fact.HoldID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	list, err := s.store.lockHolds(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
+	holds := make(map[string]hold, len(list))
+	for _, h := range list {
+		holds[h.ID.String()] = h
+	}
+	return holds, nil
 }
 
 func (s *service) onOrderCancelled(ctx context.Context, tx *db.Tx, batch []event.Received[ordersapi.OrderCancelled]) error {

@@ -14,7 +14,7 @@ import (
 type stockResponse struct {
 	SKU               string    `json:"sku" example:"MUG-BLUE"`
 	OnHand            int64     `json:"onHand" doc:"Units in the store" example:"40"`
-	Reserved          int64     `json:"reserved" doc:"Units promised to orders" example:"3"`
+	Reserved          int64     `json:"reserved" doc:"Units promised to orders and held for shoppers" example:"3"`
 	Available         int64     `json:"available" doc:"Units that can be sold: onHand - reserved" example:"37"`
 	LowStockThreshold int64     `json:"lowStockThreshold" doc:"At or below it inventory.low_stock is published" example:"5"`
 	UpdatedAt         time.Time `json:"updatedAt"`
@@ -127,11 +127,12 @@ func (s *service) handleAdjust(ctx context.Context, in *adjustInput) (stockRespo
 
 type movementResponse struct {
 	ID            string     `json:"id" format:"uuid"`
-	Kind          string     `json:"kind" enum:"initial,set,adjustment,reserved,released"`
+	Kind          string     `json:"kind" enum:"initial,set,adjustment,reserved,released,held,claimed,expired"`
 	OnHandDelta   int64      `json:"onHandDelta"`
 	ReservedDelta int64      `json:"reservedDelta"`
 	Reason        string     `json:"reason"`
 	OrderID       *uuid.UUID `json:"orderId,omitempty" format:"uuid"`
+	HoldID        *uuid.UUID `json:"holdId,omitempty" format:"uuid" doc:"The hold that began with it or ended"`
 	Actor         string     `json:"actor"`
 	CreatedAt     time.Time  `json:"createdAt"`
 }
@@ -166,7 +167,7 @@ func (s *service) handleMovements(ctx context.Context, in *movementsInput) (http
 	for _, m := range list {
 		out.Data = append(out.Data, movementResponse{
 			ID: m.ID.String(), Kind: m.Kind, OnHandDelta: m.OnHandDelta, ReservedDelta: m.ReservedDelta,
-			Reason: m.Reason, OrderID: m.OrderID, Actor: m.Actor, CreatedAt: m.CreatedAt.UTC(),
+			Reason: m.Reason, OrderID: m.OrderID, HoldID: m.HoldID, Actor: m.Actor, CreatedAt: m.CreatedAt.UTC(),
 		})
 	}
 	return out, nil

@@ -17,14 +17,16 @@ import (
 type Module struct{ svc *service }
 
 // New makes the inventory.
-func New(k app.Kit) *Module { return &Module{&service{db: k.DB, events: k.Events}} }
+func New(k app.Kit) *Module {
+	return &Module{&service{db: k.DB, events: k.Events, timers: k.Timers}}
+}
 
 // Name of the module, its schema and its migrations.
 func (*Module) Name() string { return "inventory" }
 
 // Mount declares routes and reactions.
 func (m *Module) Mount(on app.Mount) {
-	const read, write = "inventory:read", "inventory:write"
+	const read, write, hold = "inventory:read", "inventory:write", "inventory:hold"
 	api := on.API.Group("Inventory")
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/inventory", ID: "listStock", Summary: "List stock", Permission: read,
@@ -45,8 +47,23 @@ func (m *Module) Mount(on app.Mount) {
 		Description: "Newest first. The sums of the deltas are onHand and reserved.",
 	}, m.svc.handleMovements)
 
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/inventory/holds", ID: "createHold", Summary: "Hold stock for a while", Permission: hold, Status: http.StatusCreated,
+		Description: "For a shopper who is checking out: all of it is held or nothing. What is held counts as `reserved`. " +
+			"An order that names the hold claims it; otherwise its stock can be sold again when its time is up, or it is released.",
+		Refusals: []*fault.Error{errOutOfStock, errUnknownSKU},
+	}, m.svc.handleHold)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/inventory/holds/{id}", ID: "getHold", Summary: "Read a hold", Permission: hold,
+	}, m.svc.handleGetHold)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodDelete, Path: "/v1/inventory/holds/{id}", ID: "releaseHold", Summary: "Release a hold", Permission: hold, Status: http.StatusNoContent,
+		Description: "Its stock can be sold again. Releasing a hold that is released or expired changes nothing.", Refusals: []*fault.Error{errHoldClaimed},
+	}, m.svc.handleReleaseHold)
+
 	event.OnBatch(on.Bus, "inventory.stock-new-product", m.svc.onProductCreated)
 	event.OnBatch(on.Bus, "inventory.reserve-for-order", m.svc.onOrderCreated)
 	event.OnBatch(on.Bus, "inventory.release-cancelled-order", m.svc.onOrderCancelled)
 	event.OnBatch(on.Bus, "inventory.release-failed-order", m.svc.onOrderFailed)
+	m.svc.timers.On(expireHold, m.svc.onHoldDue)
 }

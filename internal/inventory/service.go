@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -11,12 +12,15 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/timer"
 )
 
 type service struct {
 	db     *db.DB
 	events *event.Log
+	timers *timer.Timers
 	store  store
+	swept  sync.Map // of transactions that have expired holds already
 }
 
 // set notes the result of a count, and from when on the stock counts as low.

@@ -20,6 +20,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+	"github.com/fusioncommerce/fusion/internal/platform/timer"
 )
 
 // contract is what every fact must follow.
@@ -35,7 +36,8 @@ func replica() *service {
 	GinkgoHelper()
 	log := event.NewLog()
 	log.Check = contract().Check
-	return &service{db: testkit.Open(testkit.Shared().App), events: log}
+	pool := testkit.Open(testkit.Shared().App)
+	return &service{db: pool, events: log, timers: timer.New(pool, testkit.Log())}
 }
 
 // recorded lists the facts of a merchant, in the order of the log.
@@ -79,7 +81,7 @@ func whoWaits() func() (int, error) {
 }
 
 // audit holds the books of a merchant against each other: what stock says, what its
-// movements add up to, and what reservations hold.
+// movements add up to, and what reservations and holds have.
 func audit(shop uuid.UUID) {
 	GinkgoHelper()
 	rows, err := testkit.SQL(testkit.Shared().Super).Query(`
@@ -88,6 +90,8 @@ func audit(shop uuid.UUID) {
 		       (select coalesce(sum(reserved_delta), 0) from inventory.movement m where m.tenant_id = $1 and m.sku = s.sku),
 		       (select coalesce(sum(l.quantity), 0) from inventory.reservation_line l join inventory.reservation r using (tenant_id, order_id)
 		        where l.tenant_id = $1 and l.sku = s.sku and r.status = 'held')
+		       + (select coalesce(sum(l.quantity), 0) from inventory.hold_line l join inventory.hold h on h.tenant_id = l.tenant_id and h.id = l.hold_id
+		          where l.tenant_id = $1 and l.sku = s.sku and h.status = 'held')
 		from inventory.stock s where s.tenant_id = $1`, shop)
 	Expect(err).NotTo(HaveOccurred())
 	defer func() { Expect(rows.Close()).To(Succeed()) }()
@@ -97,7 +101,7 @@ func audit(shop uuid.UUID) {
 		Expect(rows.Scan(&sku, &onHand, &reserved, &moved, &movedReserved, &held)).To(Succeed())
 		Expect(reserved).To(And(BeNumerically(">=", 0), BeNumerically("<=", onHand)), sku)
 		Expect([]int64{moved, movedReserved}).To(Equal([]int64{onHand, reserved}), "the movements of %s add up to it", sku)
-		Expect(held).To(Equal(reserved), "what orders hold of %s", sku)
+		Expect(held).To(Equal(reserved), "what orders and holds have of %s", sku)
 	}
 	Expect(rows.Err()).NotTo(HaveOccurred())
 }

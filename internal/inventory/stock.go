@@ -7,7 +7,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 )
 
-var errBelowReserved = fault.New(fault.Conflict, "below_reserved", "Orders have reserved more than would be on hand.")
+var errBelowReserved = fault.New(fault.Conflict, "below_reserved", "More is reserved than would be on hand.")
 
 const (
 	// defaultLocation is where a shop with one store keeps everything.
@@ -35,7 +35,7 @@ func (l level) available() int64 { return l.OnHand - l.Reserved }
 // count sets what is on hand.
 func (l *level) count(onHand int64) error {
 	if onHand < l.Reserved {
-		return errBelowReserved.Saying("%d units of %s are reserved by orders: there cannot be %d on hand.", l.Reserved, l.SKU, onHand).With("reserved", l.Reserved)
+		return errBelowReserved.Saying("%d units of %s are reserved: there cannot be %d on hand.", l.Reserved, l.SKU, onHand).With("reserved", l.Reserved)
 	}
 	l.OnHand = onHand
 	return nil
@@ -52,7 +52,7 @@ type item struct {
 	Quantity int64
 }
 
-// demand is what an order asks for; each SKU once.
+// demand is what an order, or a hold, asks for; each SKU once.
 type demand struct {
 	OrderID string
 	Items   []item

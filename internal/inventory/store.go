@@ -63,6 +63,7 @@ type movement struct {
 	ReservedDelta int64      `db:"reserved_delta"`
 	Reason        string     `db:"reason"`
 	OrderID       *uuid.UUID `db:"order_id"`
+	HoldID        *uuid.UUID `db:"hold_id"`
 	Actor         string     `db:"actor"`
 	CreatedAt     time.Time  `db:"created_at"`
 }
@@ -135,46 +136,63 @@ func enter(ctx context.Context, tx *db.Tx, orders []string, status string) (map[
 	return made, nil
 }
 
-// holding is a demand with its outcome.
-type holding struct {
+// outcome of a demand: reserved, perhaps by claiming a hold, or refused.
+type outcome struct {
 	demand
-	held bool
+	reserved bool
+	claims   *hold
 }
 
-// hold writes the outcome of many claimed demands in one statement: what stock promises
-// now, the lines of the reservations, those that are refused, and the movements. The rows
-// of stock are locked.
-func (store) hold(ctx context.Context, tx *db.Tx, held []holding) error {
+// conclude writes the outcomes of many claimed demands in one statement: what stock
+// promises now, the lines of the reservations, those that are refused, the holds that are
+// claimed, and the movements. Reservations, holds and stock are locked.
+func (store) conclude(ctx context.Context, tx *db.Tx, outcomes []outcome) error {
 	id, err := identity.From(ctx)
 	if err != nil {
 		return err
 	}
-	var refused []string
+	var refused, holds, claimants []string
 	var lines ledger
-	for _, h := range held {
-		if !h.held {
-			refused = append(refused, h.OrderID)
+	var given holdLedger
+	for _, o := range outcomes {
+		if !o.reserved {
+			refused = append(refused, o.OrderID)
 			continue
 		}
-		lines.add(h.demand)
+		if o.claims != nil {
+			holds, claimants = append(holds, o.claims.ID.String()), append(claimants, o.OrderID)
+			given.add(*o.claims)
+		}
+		lines.add(o.demand)
 	}
 	_, err = tx.Exec(ctx, `
 		with r as (
 			update inventory.reservation set status = 'refused' where order_id = any($2::uuid[])
+		), claimed as (
+			update inventory.hold h set status = 'claimed', order_id = c.order_id, updated_at = $3
+			from unnest($9::uuid[], $10::uuid[]) c(id, order_id) where h.id = c.id and h.status = 'held'
 		), lines as (
 			select * from unnest($4::uuid[], $5::uuid[], $6::text[], $7::bigint[]) l(id, order_id, sku, quantity)
+		), given as (
+			select * from unnest($11::uuid[], $12::uuid[], $13::text[], $14::bigint[]) g(id, hold_id, sku, quantity)
 		), s as (
 			update inventory.stock s set reserved = s.reserved + d.quantity, version = s.version + 1, updated_at = $3
-			from (select sku, sum(quantity)::bigint quantity from lines group by sku) d where s.location = $1 and s.sku = d.sku
+			from (
+				select sku, sum(quantity)::bigint quantity from (select sku, quantity from lines union all select sku, -quantity from given) d
+				group by sku having sum(quantity) <> 0
+			) d where s.location = $1 and s.sku = d.sku
 		), l as (
 			insert into inventory.reservation_line (order_id, location, sku, quantity) select order_id, $1, sku, quantity from lines
 		)
-		insert into inventory.movement (id, location, sku, kind, on_hand_delta, reserved_delta, reason, order_id, actor, created_at)
-		select id, $1, sku, 'reserved', 0, quantity, 'order created', order_id, $8, $3 from lines`,
+		insert into inventory.movement (id, location, sku, kind, on_hand_delta, reserved_delta, reason, order_id, hold_id, actor, created_at)
+		select id, $1, sku, 'reserved', 0, quantity, 'order created', order_id, null, $8, $3 from lines
+		union all
+		select id, $1, sku, 'claimed', 0, -quantity, 'hold claimed', null, hold_id, $8, $3 from given`,
 		defaultLocation, db.Array(refused), tx.Now,
-		db.Array(lines.ids), db.Array(lines.orders), db.Array(lines.skus), db.Array(lines.quantities), id.Actor)
+		db.Array(lines.ids), db.Array(lines.orders), db.Array(lines.skus), db.Array(lines.quantities), id.Actor,
+		db.Array(holds), db.Array(claimants), db.Array(given.ids), db.Array(given.holds), db.Array(given.skus), db.Array(given.quantities))
 	if err != nil {
-		return fmt.Errorf("hold stock: %w", err)
+		return fmt.Errorf("reserve stock: %w", err)
 	}
 	return nil
 }
@@ -288,7 +306,7 @@ func (store) list(ctx context.Context, tx *db.Tx, f filter) ([]level, error) {
 func (store) movements(ctx context.Context, tx *db.Tx, sku string, before uuid.UUID, limit int) ([]movement, error) {
 	list := []movement{}
 	err := tx.Select(ctx, &list, `
-		select id, kind, on_hand_delta, reserved_delta, reason, order_id, actor, created_at
+		select id, kind, on_hand_delta, reserved_delta, reason, order_id, hold_id, actor, created_at
 		from inventory.movement
 		where location = $1 and sku = $2 and ($3 = '00000000-0000-0000-0000-000000000000'::uuid or id < $3::uuid)
 		order by id desc limit $4`, defaultLocation, sku, before, limit)

@@ -10,6 +10,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
+
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -40,6 +42,7 @@ type placeBody struct {
 	Items           []itemBody        `json:"items" minItems:"1" maxItems:"500"`
 	Email           string            `json:"email,omitempty" format:"email" maxLength:"254"`
 	ShippingAddress *address          `json:"shippingAddress,omitempty"`
+	HoldID          *uuid.UUID        `json:"holdId,omitempty" format:"uuid" doc:"A hold of stock that the order claims; one that is over counts for nothing"`
 	Metadata        map[string]string `json:"metadata,omitempty" maxProperties:"50" doc:"Up to 50 of your own values: names of 40, values of 500 characters"`
 }
 
@@ -126,7 +129,7 @@ func (s *service) handlePlace(ctx context.Context, in *placeInput) (placedRespon
 	if err != nil {
 		return placedResponse{}, err
 	}
-	o.CustomerID, o.Email, o.Address, o.Metadata = b.CustomerID, b.Email, b.ShippingAddress, b.Metadata
+	o.CustomerID, o.Email, o.Address, o.Metadata, o.HoldID = b.CustomerID, b.Email, b.ShippingAddress, b.Metadata, b.HoldID
 	if o.Metadata == nil {
 		o.Metadata = map[string]string{}
 	}

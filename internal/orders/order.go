@@ -59,6 +59,7 @@ type order struct {
 	Email      string
 	Address    *address
 	Metadata   map[string]string
+	HoldID     *uuid.UUID // of stock that the buyer holds; only its fact says so
 	Version    int64
 	CreatedAt  time.Time
 	UpdatedAt  time.Time

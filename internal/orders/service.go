@@ -50,7 +50,11 @@ func (s *service) place(ctx context.Context, tx *db.Tx, o order) (order, error) 
 	if err := s.store.insert(ctx, tx, o); err != nil {
 		return order{}, err
 	}
-	return o, s.events.Publish(ctx, tx, ordersapi.OrderCreated{Order: fact(o)})
+	placed := ordersapi.OrderCreated{Order: fact(o)}
+	if o.HoldID != nil {
+		placed.HoldID = o.HoldID.String()
+	}
+	return o, s.events.Publish(ctx, tx, placed)
 }
 
 func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, reason string) (order, error) {

@@ -206,6 +206,17 @@ var _ = Describe("the orders", Label("db"), func() {
 			Expect(placed).To(And(HaveField("Email", in.Body.Email), HaveField("Metadata", in.Body.Metadata), HaveField("ShippingAddress", in.Body.ShippingAddress)))
 		})
 
+		It("tells, and only then, what hold the buyer has", func() {
+			held := body(itemBody{SKU: "MUG", Quantity: 1})
+			id := clock.NewID()
+			held.Body.HoldID = &id
+			Expect(svc.handlePlace(ctx, held)).Error().NotTo(HaveOccurred())
+			Expect(svc.handlePlace(ctx, body(itemBody{SKU: "MUG", Quantity: 1}))).Error().NotTo(HaveOccurred())
+			facts := recorded(ctx, svc)
+			Expect(string(facts[0].Data)).To(ContainSubstring(`"holdId":"` + id.String() + `"`))
+			Expect(string(facts[1].Data)).NotTo(ContainSubstring("holdId"))
+		})
+
 		It("has no metadata but an empty object when none is sent", func() {
 			placed, err := svc.handlePlace(ctx, body(itemBody{SKU: "TEA", Quantity: 2}))
 			Expect(err).NotTo(HaveOccurred())
@@ -252,7 +263,7 @@ var _ = Describe("the orders", Label("db"), func() {
 				wants = append(wants, want{SKU: sku, Quantity: 1})
 			}
 			catalog.offers = offers
-			for _, n := range []int{1, 500} {
+			for _, n := range []int{1, 2, fewLines, fewLines + 1, 500} {
 				o, err := svc.draft(ctx, asks(wants[:n]...), terms{})
 				Expect(err).NotTo(HaveOccurred())
 				o.CustomerID, o.Metadata = "c-1", map[string]string{}

@@ -87,13 +87,8 @@ func (store) insert(ctx context.Context, tx *db.Tx, o order) error {
 		}
 		shipTo = orNull(string(body))
 	}
-	n := len(o.Lines)
-	products, skus, names := make([]string, n), make([]string, n), make([]string, n)
-	quantities, prices, totals := make([]int64, n), make([]int64, n), make([]int64, n)
-	for i, l := range o.Lines {
-		products[i], skus[i], names[i] = l.ProductID.String(), l.SKU, l.Name
-		quantities[i], prices[i], totals[i] = l.Quantity, l.Price.Minor, l.Total.Minor
-	}
+	args := []any{o.ID, o.Number, o.CustomerID, string(o.Status), string(o.Currency), o.Total.Minor, orNull(o.Email), shipTo, string(metadata), o.Version, o.CreatedAt, id.Actor}
+	from, lines := rowsOf(o.Lines, len(args))
 	_, err = tx.Exec(ctx, db.Keep+`
 		with o as (
 			insert into orders.orders (id, number, customer_id, status, currency, total_minor, email, shipping_address, metadata, version, created_at, updated_at)
@@ -103,14 +98,38 @@ func (store) insert(ctx context.Context, tx *db.Tx, o order) error {
 		)
 		insert into orders.line (order_id, position, product_id, sku, name, quantity, price_minor, total_minor)
 		select $1, l.position, l.product_id, l.sku, l.name, l.quantity, l.price, l.total
-		from unnest($13::uuid[], $14::text[], $15::text[], $16::bigint[], $17::bigint[], $18::bigint[])
-		     with ordinality l(product_id, sku, name, quantity, price, total, position)`,
-		o.ID, o.Number, o.CustomerID, string(o.Status), string(o.Currency), o.Total.Minor, orNull(o.Email), shipTo, string(metadata), o.Version, o.CreatedAt, id.Actor,
-		db.Array(products), db.Array(skus), db.Array(names), db.Array(quantities), db.Array(prices), db.Array(totals))
+		from `+from+` l(product_id, sku, name, quantity, price, total, position)`, append(args, lines...)...)
 	if err != nil {
 		return fmt.Errorf("insert order: %w", err)
 	}
 	return nil
+}
+
+// fewLines is up to how many lines a statement of their own is kept for.
+const fewLines = 8
+
+// rowsOf is where the statement takes the lines from, behind the parameters that it has
+// already. Few lines, as nearly all orders have, are written out: PostgreSQL never keeps
+// the plan of an array, because it believes to know better each time.
+func rowsOf(lines []line, have int) (from string, args []any) {
+	if len(lines) <= fewLines {
+		rows := make([]string, len(lines))
+		for i, l := range lines {
+			n := have + len(args)
+			rows[i] = fmt.Sprintf(`($%d::uuid, $%d::text, $%d::text, $%d::bigint, $%d::bigint, $%d::bigint, %d)`, n+1, n+2, n+3, n+4, n+5, n+6, i+1)
+			args = append(args, l.ProductID, l.SKU, l.Name, l.Quantity, l.Price.Minor, l.Total.Minor)
+		}
+		return `(values ` + strings.Join(rows, `, `) + `)`, args
+	}
+	n := len(lines)
+	products, skus, names := make([]string, n), make([]string, n), make([]string, n)
+	quantities, prices, totals := make([]int64, n), make([]int64, n), make([]int64, n)
+	for i, l := range lines {
+		products[i], skus[i], names[i] = l.ProductID.String(), l.SKU, l.Name
+		quantities[i], prices[i], totals[i] = l.Quantity, l.Price.Minor, l.Total.Minor
+	}
+	return fmt.Sprintf(`unnest($%d::uuid[], $%d::text[], $%d::text[], $%d::bigint[], $%d::bigint[], $%d::bigint[]) with ordinality`, have+1, have+2, have+3, have+4, have+5, have+6),
+		[]any{db.Array(products), db.Array(skus), db.Array(names), db.Array(quantities), db.Array(prices), db.Array(totals)}
 }
 
 func (s store) find(ctx context.Context, tx *db.Tx, id uuid.UUID) (order, error) {

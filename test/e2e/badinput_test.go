@@ -26,10 +26,11 @@ type form struct {
 var forms = []form{
 	{"createProduct", []string{"/sku", "/name", "/price", "/currency"}, []string{"/sku", "/name", "/description", "/currency", "/status"}, []string{"/inventory"}},
 	{"updateProduct", nil, []string{"/name", "/description", "/status"}, nil},
-	{"createOrder", []string{"/customerId", "/items", "/items/0/sku", "/items/0/quantity"}, []string{"/customerId", "/items/0/sku", "/email", "/currency", "/shippingAddress/city", "/metadata/note"}, []string{"/items/0/quantity"}},
+	{"createOrder", []string{"/customerId", "/items", "/items/0/sku", "/items/0/quantity"}, []string{"/customerId", "/items/0/sku", "/email", "/currency", "/shippingAddress/city", "/metadata/note", "/holdId"}, []string{"/items/0/quantity"}},
 	{"cancelOrder", nil, []string{"/reason"}, nil},
 	{"setStock", []string{"/onHand"}, nil, []string{"/onHand", "/lowStockThreshold"}},
 	{"adjustStock", []string{"/delta", "/reason"}, []string{"/reason"}, []string{"/delta"}},
+	{"createHold", []string{"/items", "/items/0/sku", "/items/0/quantity"}, []string{"/items/0/sku"}, []string{"/items/0/quantity", "/ttlSeconds"}},
 }
 
 // valid is a body that the route accepts, as text.

@@ -23,8 +23,11 @@ import (
 type deployment interface {
 	// URL at which the API answers.
 	URL() string
-	// Database behind it: where merchants and keys are made, and where the auditor looks.
-	Database() testkit.Database
+	// Logs are the URLs at which /v1/events shows what happened.
+	Logs() []string
+	// Databases behind it: where merchants and keys are made, and where the auditors look. The
+	// first one has the orders.
+	Databases() []testkit.Database
 	// BootstrapKey is an owner's key of the default merchant.
 	BootstrapKey() string
 	// Complaints are what the programs have logged as errors since they were last asked.
@@ -35,10 +38,22 @@ type deployment interface {
 
 func install() deployment {
 	GinkgoHelper()
-	if ours {
-		return start(testkit.Shared())
+	switch {
+	case !ours:
+		return elsewhere{}
+	case here.Kind == split:
+		return warm(startApart())
 	}
-	return elsewhere{}
+	return warm(start(testkit.Shared()))
+}
+
+// warm waits until events flow: brokers take their time to let the first consumers in.
+func warm(d deployment) deployment {
+	GinkgoHelper()
+	owner := &shop{url: d.URL(), key: d.BootstrapKey()}
+	Expect(owner.post("/v1/products", mug.but(object{"sku": "WARM-UP"}))).To(answer(201))
+	Eventually(func() response { return owner.get("/v1/inventory/WARM-UP") }, "2m", "100ms").Should(answer(200))
+	return d
 }
 
 const bootstrapKey = "fc_sk_bootstrap-key-of-the-end-to-end-specs"
@@ -51,22 +66,26 @@ type program struct {
 	read     int // of its log, in bytes
 }
 
-// binary is what was built for this run.
-var binary string
-
 // start runs the program on a database until Stop.
 func start(d testkit.Database, settings ...string) *program {
 	GinkgoHelper()
+	p := run(append(here.settings(d), settings...)...)
+	p.database = d
+	return p
+}
+
+func run(settings ...string) *program {
+	GinkgoHelper()
 	addr := freeAddress()
-	cmd := exec.Command(binary, "serve")
+	cmd := exec.Command(here.Binary, "serve")
 	cmd.Dir = GinkgoT().TempDir() // no file of the tree configures it
 	cmd.Env = append(surroundings(),
-		"FUSION_DATABASE_URL="+d.App, "FUSION_BOOTSTRAP_KEY="+bootstrapKey, "FUSION_HTTP_ADDR="+addr, "FUSION_OPS_ADDR=", "FUSION_LOG_FORMAT=json")
+		"FUSION_BOOTSTRAP_KEY="+bootstrapKey, "FUSION_HTTP_ADDR="+addr, "FUSION_OPS_ADDR=", "FUSION_LOG_FORMAT=json")
 	cmd.Env = append(cmd.Env, strings.Fields(os.Getenv("FUSION_E2E_SETTINGS"))...)
 	cmd.Env = append(cmd.Env, settings...)
 	session, err := gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
-	p := &program{url: "http://" + addr, database: d, session: session}
+	p := &program{url: "http://" + addr, session: session}
 	Eventually(func(g Gomega) {
 		g.Expect(session).NotTo(gexec.Exit())
 		resp, err := http.Get(p.url + "/readyz")
@@ -92,9 +111,10 @@ func freeAddress() string {
 	return ln.Addr().String()
 }
 
-func (p *program) URL() string                { return p.url }
-func (p *program) Database() testkit.Database { return p.database }
-func (p *program) BootstrapKey() string       { return bootstrapKey }
+func (p *program) URL() string                   { return p.url }
+func (p *program) Logs() []string                { return []string{p.url} }
+func (p *program) Databases() []testkit.Database { return []testkit.Database{p.database} }
+func (p *program) BootstrapKey() string          { return bootstrapKey }
 
 // Stop sends SIGTERM and expects the exit of a program that was asked to end.
 func (p *program) Stop() {
@@ -130,9 +150,10 @@ func (p *program) Log() string {
 // elsewhere is a deployment that runs already.
 type elsewhere struct{}
 
-func (elsewhere) URL() string { return strings.TrimSuffix(os.Getenv("FUSION_E2E_URL"), "/") }
-func (elsewhere) Database() testkit.Database {
-	return testkit.Database{App: os.Getenv("FUSION_E2E_DATABASE_URL"), Super: os.Getenv("FUSION_E2E_SUPERUSER_URL")}
+func (elsewhere) URL() string      { return strings.TrimSuffix(os.Getenv("FUSION_E2E_URL"), "/") }
+func (e elsewhere) Logs() []string { return []string{e.URL()} }
+func (elsewhere) Databases() []testkit.Database {
+	return []testkit.Database{{App: os.Getenv("FUSION_E2E_DATABASE_URL"), Super: os.Getenv("FUSION_E2E_SUPERUSER_URL")}}
 }
 func (elsewhere) BootstrapKey() string { return os.Getenv("FUSION_E2E_BOOTSTRAP_KEY") }
 func (elsewhere) Complaints() []string { return nil }

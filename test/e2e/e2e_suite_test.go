@@ -8,6 +8,7 @@
 // Without further ado each Ginkgo process runs one program on a database of its own. The
 // same specs judge another deployment when these are set:
 //
+//	FUSION_E2E_DEPLOYMENT      alone (the default), kafka, split or pgbouncer: see kinds_test.go
 //	FUSION_E2E_SETTINGS        blank-separated NAME=value for every program that is started
 //	FUSION_E2E_URL             where a deployment answers that runs already; then also
 //	FUSION_E2E_DATABASE_URL    its database, as the application's role
@@ -20,6 +21,7 @@ package e2e_test
 
 import (
 	"database/sql"
+	"encoding/json"
 	"os"
 	"testing"
 	"time"
@@ -44,35 +46,41 @@ var (
 	installed deployment
 	// published is the OpenAPI document that it serves.
 	published *document
-	// keys is where specs make API keys.
-	keys *db.DB
-	// auditor sees what row-level security would hide.
-	auditor *sql.DB
+	// keys is where specs make API keys, and auditors what sees what row-level security would
+	// hide: each by the databases of the deployment.
+	keys     []*db.DB
+	auditors []*sql.DB
 )
 
 var _ = SynchronizedBeforeSuite(func() []byte {
 	if !ours {
 		return nil
 	}
-	path, err := gexec.Build("github.com/fusioncommerce/fusion/cmd/fusion")
+	shared, err := json.Marshal(prepare())
 	Expect(err).NotTo(HaveOccurred())
-	return []byte(path)
-}, func(path []byte) {
-	binary = string(path)
-	var err error
+	return shared
+}, func(shared []byte) {
+	if ours {
+		Expect(json.Unmarshal(shared, &here)).To(Succeed())
+	}
 	installed = install()
 	published = readDocument(installed.URL())
-	keys, err = db.Open(db.Options{DSN: installed.Database().App, Connections: 4})
-	Expect(err).NotTo(HaveOccurred())
-	auditor, err = sql.Open("postgres", installed.Database().Super)
-	Expect(err).NotTo(HaveOccurred())
+	for _, d := range installed.Databases() {
+		pool, err := db.Open(db.Options{DSN: d.App, Connections: 4})
+		Expect(err).NotTo(HaveOccurred())
+		auditor, err := sql.Open("postgres", d.Super)
+		Expect(err).NotTo(HaveOccurred())
+		keys, auditors = append(keys, pool), append(auditors, auditor)
+	}
 })
 
 var _ = SynchronizedAfterSuite(func() {
 	if installed != nil {
 		installed.Stop()
-		Expect(keys.Close()).To(Succeed())
-		Expect(auditor.Close()).To(Succeed())
+		for i := range keys {
+			Expect(keys[i].Close()).To(Succeed())
+			Expect(auditors[i].Close()).To(Succeed())
+		}
 	}
 	gexec.KillAndWait(testkit.Patience) // what a failed spec has left
 	testkit.Close()

@@ -162,7 +162,7 @@ var _ = Describe("a request with an Idempotency-Key", func() {
 		body := basket(item{SKU: "MUG", Quantity: 1})
 		ctx, cancel := context.WithCancel(context.Background())
 		DeferCleanup(cancel)
-		obstacle, err := auditor.BeginTx(ctx, nil)
+		obstacle, err := auditors[0].BeginTx(ctx, nil)
 		Expect(err).NotTo(HaveOccurred())
 		_, err = obstacle.Exec(`lock table orders.orders in share row exclusive mode`)
 		Expect(err).NotTo(HaveOccurred())

@@ -53,8 +53,8 @@ type stock struct {
 }
 
 type movement struct {
-	ID, Kind, Reason, OrderID, Actor string
-	OnHandDelta, ReservedDelta       int64
+	ID, Kind, Reason, OrderID, HoldID, Actor string
+	OnHandDelta, ReservedDelta               int64
 }
 
 type fact struct {
@@ -69,7 +69,7 @@ type fact struct {
 // is over, what happened in the shop must make sense.
 func open() *shop {
 	GinkgoHelper()
-	s := &shop{url: installed.URL(), tenant: testkit.NewTenant(installed.Database())}
+	s := &shop{url: installed.URL(), tenant: newTenant()}
 	s.key = s.hire()
 	DeferCleanup(s.audit)
 	return s
@@ -83,7 +83,33 @@ func first() *shop {
 // hire makes a key. Without permissions it is an owner's.
 func (s *shop) hire(permissions ...string) string {
 	GinkgoHelper()
-	return testkit.Key(keys, s.tenant, permissions...)
+	secret := testkit.Key(keys[0], s.tenant, permissions...)
+	shareKeys(s.tenant)
+	return secret
+}
+
+// newTenant makes a merchant known to all databases.
+func newTenant() uuid.UUID {
+	GinkgoHelper()
+	id := testkit.NewTenant(installed.Databases()[0])
+	for _, other := range auditors[1:] {
+		_, err := other.Exec(`insert into platform.tenant (tenant_id, slug, name) values ($1, $2, 'Spec shop')`, id, "t"+id.String())
+		Expect(err).NotTo(HaveOccurred())
+	}
+	return id
+}
+
+// shareKeys makes what is known of a merchant's keys the same in all databases.
+func shareKeys(tenant uuid.UUID) {
+	GinkgoHelper()
+	for _, other := range auditors[1:] {
+		var list string
+		ask(&list, `select coalesce(json_agg(k), '[]')::text from platform.api_key k where tenant_id = $1`, tenant)
+		_, err := other.Exec(`
+			insert into platform.api_key select * from json_populate_recordset(null::platform.api_key, $1)
+			on conflict (tenant_id, id) do update set revoked_at = excluded.revoked_at`, list)
+		Expect(err).NotTo(HaveOccurred())
+	}
 }
 
 // for the bearer of a new key with these permissions.
@@ -176,21 +202,66 @@ func (s *shop) facts(topic string) []fact {
 	if topic != "" {
 		query.Set("topic", topic)
 	}
-	return all[fact](s, "/v1/events", query)
+	var facts []fact
+	known := map[string]bool{}
+	for _, log := range installed.Logs() { // what one deployment tells another is in both
+		for _, f := range all[fact](s.at(log), "/v1/events", query) {
+			if !known[f.ID] {
+				facts = append(facts, f)
+			}
+			known[f.ID] = true
+		}
+	}
+	return facts
 }
 
+// ask reads one value of the database that has the orders.
 func ask(into any, query string, args ...any) {
 	GinkgoHelper()
-	Expect(auditor.QueryRow(query, args...).Scan(into)).To(Succeed())
+	Expect(auditors[0].QueryRow(query, args...).Scan(into)).To(Succeed())
 }
 
-// quiet waits until everything that happened in the shop was heard by everybody.
+// sum adds up one number of all databases.
+func sum(query string, args ...any) (total int) {
+	GinkgoHelper()
+	for _, a := range auditors {
+		var n int
+		Expect(a.QueryRow(query, args...).Scan(&n)).To(Succeed())
+		total += n
+	}
+	return total
+}
+
+// quiet waits until everything that happened in the shop was heard by everybody, wherever
+// it is on its way.
 func (s *shop) quiet() {
 	GinkgoHelper()
-	Eventually(func() (waiting int) {
-		ask(&waiting, `select count(*) from platform.delivery where tenant_id = $1 and parked_at is null`, s.tenant)
-		return waiting
-	}).Should(BeZero())
+	Eventually(func(g Gomega) {
+		g.Expect(sum(`select count(*) from platform.delivery where tenant_id = $1 and parked_at is null`, s.tenant)).To(BeZero())
+		for consumer, topic := range topics() {
+			heard := sum(`select count(*) from platform.inbox where tenant_id = $1 and consumer = $2`, s.tenant, consumer) +
+				sum(`select count(*) from platform.delivery where tenant_id = $1 and consumer = $2`, s.tenant, consumer)
+			g.Expect(heard).To(Equal(sum(`select count(*) from platform.event where tenant_id = $1 and type = $2 and not carried`, s.tenant, topic)), consumer)
+		}
+	}, 3*testkit.Patience).Should(Succeed())
+}
+
+// topics of the consumers; those that only hand facts to a carrier are none.
+func topics() map[string]string {
+	GinkgoHelper()
+	of := map[string]string{}
+	for _, a := range auditors {
+		rows, err := a.Query(`select consumer, topic from platform.subscription where consumer not like 'relay.%'`)
+		Expect(err).NotTo(HaveOccurred())
+		for rows.Next() {
+			var consumer, topic string
+			Expect(rows.Scan(&consumer, &topic)).To(Succeed())
+			of[consumer] = topic
+		}
+		Expect(rows.Err()).NotTo(HaveOccurred())
+		Expect(rows.Close()).To(Succeed())
+	}
+	return of
 }
 
 // schemas of all facts.
@@ -208,16 +279,17 @@ func (s *shop) audit() {
 	Expect(installed.Complaints()).To(BeEmpty(), "the log complains")
 	s.quiet()
 	s.checkFacts()
+	Expect(sum(`select count(*) from platform.delivery where tenant_id = $1 and parked_at is not null`, s.tenant)).To(BeZero(), "events were parked")
 	var off int
-	ask(&off, `select count(*) from platform.delivery where tenant_id = $1 and parked_at is not null`, s.tenant)
-	Expect(off).To(BeZero(), "events were parked")
 	ask(&off, `
 		select count(*) from inventory.stock s
 		left join lateral (select coalesce(sum(on_hand_delta), 0) on_hand, coalesce(sum(reserved_delta), 0) reserved
 		                   from inventory.movement m where m.tenant_id = s.tenant_id and m.location = s.location and m.sku = s.sku) m on true
 		left join lateral (select coalesce(sum(l.quantity), 0) held from inventory.reservation_line l join inventory.reservation r using (tenant_id, order_id)
-		                   where l.tenant_id = s.tenant_id and l.location = s.location and l.sku = s.sku and r.status = 'held') h on true
-		where s.tenant_id = $1 and (s.on_hand, s.reserved, s.reserved) is distinct from (m.on_hand, m.reserved, h.held)`, s.tenant)
+		                   where l.tenant_id = s.tenant_id and l.location = s.location and l.sku = s.sku and r.status = 'held') o on true
+		left join lateral (select coalesce(sum(l.quantity), 0) held from inventory.hold_line l join inventory.hold h on h.tenant_id = l.tenant_id and h.id = l.hold_id
+		                   where l.tenant_id = s.tenant_id and l.location = s.location and l.sku = s.sku and h.status = 'held') h on true
+		where s.tenant_id = $1 and (s.on_hand, s.reserved, s.reserved) is distinct from (m.on_hand, m.reserved, o.held + h.held)`, s.tenant)
 	Expect(off).To(BeZero(), "stock is not the sum of its movements, or not what is held")
 	ask(&off, `
 		select count(*) from orders.orders o
@@ -248,14 +320,18 @@ func (s *shop) footprint() string {
 	s.quiet()
 	query, err := footprintSQL()
 	Expect(err).NotTo(HaveOccurred())
-	var digest string
-	ask(&digest, query, s.tenant)
-	return digest
+	var digests []string
+	for _, a := range auditors {
+		var digest string
+		Expect(a.QueryRow(query, s.tenant).Scan(&digest)).To(Succeed())
+		digests = append(digests, digest)
+	}
+	return strings.Join(digests, "\n")
 }
 
 // footprintSQL covers every table with merchants' rows, also those of later modules.
 var footprintSQL = sync.OnceValues(func() (string, error) {
-	rows, err := auditor.Query(`
+	rows, err := auditors[0].Query(`
 		select c.oid::regclass::text from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
 		where c.relkind in ('r', 'p') and not c.relispartition
 		  and c.oid::regclass::text not in ('orders.counter', 'platform.delivery', 'platform.inbox') order by 1`)
@@ -291,7 +367,7 @@ type standing struct {
 }
 
 var standingShop = sync.OnceValue(func() *standing {
-	s := &standing{shop: &shop{url: installed.URL(), tenant: testkit.NewTenant(installed.Database())}}
+	s := &standing{shop: &shop{url: installed.URL(), tenant: newTenant()}}
 	s.key = s.hire()
 	s.product = s.sells("MUG", 10)
 	s.order = s.confirmed(item{SKU: "MUG", Quantity: 2})

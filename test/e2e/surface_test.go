@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -36,6 +37,14 @@ var _ = Describe("the program", func() {
 		r := anybody().send(http.MethodHead, "/health", nil)
 		Expect(r).To(answer(200))
 		Expect(r.body).To(BeEmpty())
+	})
+
+	It("says how long an answer is, also a long one and to a HEAD", func() {
+		s := open()
+		path := "/v1/products/" + s.sells("MUG", 1, object{"description": strings.Repeat("blue ", 1000)}).ID
+		whole := s.get(path)
+		Expect(whole.header.Get("Content-Length")).To(Equal(strconv.Itoa(len(whole.body))))
+		Expect(s.send(http.MethodHead, path, nil).header.Get("Content-Length")).To(Equal(whole.header.Get("Content-Length")))
 	})
 
 	It("says the same about a path that nobody serves whatever the method", func() {

@@ -7,13 +7,17 @@ func Stock() []Invariant {
 		{Name: "stock is never promised twice", Schema: "inventory", SQL: `
 			select format('%s at %s: %s on hand, %s reserved', sku, location, on_hand, reserved)
 			from inventory.stock where reserved < 0 or reserved > on_hand`},
-		{Name: "what is reserved is what orders hold", Schema: "inventory", SQL: `
-			with held as (
-				select l.tenant_id, l.location, l.sku, sum(l.quantity) quantity
-				from inventory.reservation r join inventory.reservation_line l using (tenant_id, order_id)
-				where r.status = 'held' group by l.tenant_id, l.location, l.sku
+		{Name: "what is reserved is what orders and shoppers hold", Schema: "inventory", SQL: `
+			with lines as (
+				select l.tenant_id, l.location, l.sku, l.quantity
+				from inventory.reservation r join inventory.reservation_line l using (tenant_id, order_id) where r.status = 'held'
+				union all
+				select l.tenant_id, l.location, l.sku, l.quantity
+				from inventory.hold h join inventory.hold_line l on l.tenant_id = h.tenant_id and l.hold_id = h.id where h.status = 'held'
+			), held as (
+				select tenant_id, location, sku, sum(quantity) quantity from lines group by tenant_id, location, sku
 			)
-			select format('%s at %s: %s reserved, orders hold %s', sku, location, s.reserved, h.quantity)
+			select format('%s at %s: %s reserved, orders and shoppers hold %s', sku, location, s.reserved, h.quantity)
 			from inventory.stock s full join held h using (tenant_id, location, sku)
 			where coalesce(s.reserved, 0) <> coalesce(h.quantity, 0)`},
 		{Name: "stock is the sum of its movements", Schema: "inventory", SQL: `
@@ -30,6 +34,18 @@ func Stock() []Invariant {
 // Always are all of them: each compares what one transaction must have written together.
 func Always() []Invariant {
 	return append(Stock(), []Invariant{
+		{Name: "a hold takes its stock once and ends at most once", Schema: "inventory", SQL: `
+			with moved as (
+				select tenant_id, hold_id, location, sku, sum(reserved_delta) quantity, count(*) filter (where kind = 'held') takes,
+				       string_agg(kind, ' ' order by kind) filter (where kind <> 'held') ends
+				from inventory.movement where hold_id is not null group by tenant_id, hold_id, location, sku
+			), lines as (
+				select l.*, h.status from inventory.hold_line l join inventory.hold h on h.tenant_id = l.tenant_id and h.id = l.hold_id
+			)
+			select format('hold %s, %s: %s of it are %s; movements take it %s times, end it as %s and leave %s', hold_id, sku, l.quantity, l.status, m.takes, m.ends, m.quantity)
+			from lines l full join moved m using (tenant_id, hold_id, location, sku)
+			where m.quantity is distinct from case l.status when 'held' then l.quantity else 0 end
+			   or m.takes <> 1 or m.ends is distinct from nullif(l.status, 'held')`},
 		{Name: "a line is held once and freed at most once", Schema: "inventory", SQL: `
 			with moved as (
 				select tenant_id, order_id, location, sku, sum(reserved_delta) quantity,

@@ -39,7 +39,10 @@ func (o Order) EventKey() string { return o.OrderID }
 func (o Order) EventSequence() int64 { return o.Version }
 
 // OrderCreated says that an order was accepted and waits for stock.
-type OrderCreated struct{ Order }
+type OrderCreated struct {
+	Order
+	HoldID string `json:"holdId,omitempty"` // of stock that the buyer holds already
+}
 
 // EventType is the topic.
 func (OrderCreated) EventType() string { return "order.created" }

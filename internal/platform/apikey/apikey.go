@@ -99,6 +99,8 @@ type Verifier struct {
 	now       clock.Clock
 	bootstrap [32]byte
 	hasBoot   bool
+	service   [32]byte
+	hasPeers  bool
 
 	mu    sync.Mutex
 	known map[[32]byte]checked
@@ -110,9 +112,13 @@ type checked struct {
 }
 
 // NewVerifier checks against the database and, when it is not empty, against the
-// bootstrap key of the configuration: an owner of the default tenant.
-func NewVerifier(d *db.DB, now clock.Clock, bootstrap string) *Verifier {
-	return &Verifier{db: d, now: now, bootstrap: sha256.Sum256([]byte(bootstrap)), hasBoot: bootstrap != "", known: map[[32]byte]checked{}}
+// bootstrap key of the configuration: an owner of the default tenant; and the service key,
+// with which other deployments of the shop ask.
+func NewVerifier(d *db.DB, now clock.Clock, bootstrap, service string) *Verifier {
+	return &Verifier{
+		db: d, now: now, bootstrap: sha256.Sum256([]byte(bootstrap)), hasBoot: bootstrap != "",
+		service: sha256.Sum256([]byte(service)), hasPeers: service != "", known: map[[32]byte]checked{},
+	}
 }
 
 // Authenticate finds out whose key it is.
@@ -120,6 +126,12 @@ func (v *Verifier) Authenticate(ctx context.Context, token string) (identity.Ide
 	hash := sha256.Sum256([]byte(token))
 	if v.hasBoot && subtle.ConstantTimeCompare(hash[:], v.bootstrap[:]) == 1 {
 		return identity.Identity{Tenant: identity.DefaultTenant, Actor: "key:bootstrap", Permissions: []string{identity.Everything}}, true, nil
+	}
+	if key, tenant, ok := identity.CutServiceCredential(token); ok && v.hasPeers {
+		shown := sha256.Sum256([]byte(key))
+		if subtle.ConstantTimeCompare(shown[:], v.service[:]) == 1 {
+			return identity.Service(tenant), true, nil
+		}
 	}
 	now := v.now()
 	v.mu.Lock()

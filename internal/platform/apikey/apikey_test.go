@@ -52,7 +52,7 @@ var _ = Describe("an API key", func() {
 		ours, theirs = testkit.NewTenant(shared), testkit.NewTenant(shared)
 		ctx = testkit.As(ours)
 		wrist = newWatch()
-		verifier = apikey.NewVerifier(d, wrist.now, "")
+		verifier = apikey.NewVerifier(d, wrist.now, "", "")
 	})
 
 	newKey := func(permissions ...string) (apikey.Key, string) {
@@ -209,7 +209,7 @@ var _ = Describe("an API key", func() {
 
 	Describe("of the configuration", func() {
 		It("is an owner of the default merchant", func() {
-			v := apikey.NewVerifier(d, wrist.now, "open sesame")
+			v := apikey.NewVerifier(d, wrist.now, "open sesame", "")
 			id := whose(v, "open sesame")
 			Expect(id).To(HaveValue(Equal(identity.Identity{Tenant: identity.DefaultTenant, Actor: "key:bootstrap", Permissions: []string{"*"}})))
 			Expect(id.Can("orders:write")).To(BeTrue())
@@ -235,7 +235,7 @@ var _ = Describe("an API key", func() {
 			var err error
 			pool, err = db.Open(db.Options{DSN: testkit.Shared().App, Connections: 2})
 			Expect(err).NotTo(HaveOccurred())
-			losing = apikey.NewVerifier(pool, wrist.now, "open sesame")
+			losing = apikey.NewVerifier(pool, wrist.now, "open sesame", "")
 			Expect(whose(losing, key)).NotTo(BeNil())
 			Expect(pool.Close()).To(Succeed())
 		})

@@ -20,12 +20,14 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
+	"github.com/fusioncommerce/fusion/internal/platform/timer"
 )
 
 // Kit is everything that a module may ask of the platform.
 type Kit struct {
 	DB     *db.DB
 	Events *event.Log
+	Timers *timer.Timers
 	Clock  clock.Clock
 }
 
@@ -49,7 +51,9 @@ type Options struct {
 	APIConnections int
 	BusConnections int
 	BootstrapKey   string
+	ServiceKey     string // of the shop's other deployments
 	Version        string
+	Carrier        event.Carrier // nil: the database carries the events
 	Drain          time.Duration // how long requests and batches in hand may take after a stop
 	Clock          clock.Clock
 	Log            *slog.Logger
@@ -65,6 +69,7 @@ type App struct {
 	server  *httpx.Server
 	bus     *event.Bus
 	jobs    *jobs.Runner
+	timers  *timer.Timers
 	metrics *telemetry.Metrics
 }
 
@@ -85,9 +90,13 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	events := event.NewLog()
 	events.Check = o.CheckEvent
 	a.bus = event.NewBus(busDB, events, o.Log, a.metrics.Delivery)
+	if o.Carrier != nil {
+		a.bus.CarriedBy(o.Carrier)
+	}
 	a.jobs = jobs.NewRunner(busDB, o.Log)
+	a.timers = timer.New(busDB, o.Log)
 	a.server = httpx.New(httpx.Options{
-		DB: api, Log: o.Log, Version: o.Version, Auth: apikey.NewVerifier(api, o.Clock, o.BootstrapKey),
+		DB: api, Log: o.Log, Version: o.Version, Auth: apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey),
 		Observe: a.metrics.Request, Ready: a.ready,
 	})
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs}
@@ -95,7 +104,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		a.jobs.Add(j)
 	}
 	eventRoutes(mount.API, api, events)
-	for _, m := range modules(Kit{DB: api, Events: events, Clock: o.Clock}) {
+	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock}) {
 		m.Mount(mount)
 	}
 	if err := a.server.API().Err(); err != nil {
@@ -120,13 +129,23 @@ func (a *App) Metrics() http.Handler { return a.metrics.Handler() }
 func (a *App) DB() *db.DB { return a.api }
 
 // Close gives the connections back.
-func (a *App) Close() error { return errors.Join(a.api.Close(), a.busDB.Close()) }
+func (a *App) Close() error {
+	err := errors.Join(a.api.Close(), a.busDB.Close())
+	if a.opt.Carrier != nil {
+		err = errors.Join(err, a.opt.Carrier.Close())
+	}
+	return err
+}
 
-func (a *App) ready(ctx context.Context) map[string]error {
+func (a *App) ready(ctx context.Context) []httpx.Dependency {
 	// Not on the pool of the requests: a busy program is ready, and taking it out of the
 	// balance would only make the next one busier.
 	_, err := a.busDB.Pool().ExecContext(ctx, "select 1")
-	return map[string]error{"database": err}
+	dependencies := []httpx.Dependency{{Name: "database", Err: err}}
+	if ok, err := a.bus.Carried(); ok {
+		dependencies = append(dependencies, httpx.Dependency{Name: "events", Err: err, Dispensable: true})
+	}
+	return dependencies
 }
 
 // Serve answers requests and delivers events until ctx ends. Then it lets in nothing
@@ -139,6 +158,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g, failed := errgroup.WithContext(workers)
 	g.Go(func() error { return a.bus.Run(failed) })
 	g.Go(func() error { return a.jobs.Run(failed) })
+	g.Go(func() error { return a.timers.Run(failed) })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !httpx.IsClosed(err) {
 			return fmt.Errorf("serve: %w", err)

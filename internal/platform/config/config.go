@@ -33,6 +33,9 @@ type Config struct {
 	Database  Database  `key:"database"`
 	Modules   []string  `key:"modules" default:"" is:"module" empty:"all of them" doc:"Modules this process runs"`
 	Bus       Bus       `key:"bus"`
+	Kafka     Kafka     `key:"kafka"`
+	Catalog   Catalog   `key:"catalog"`
+	Service   Service   `key:"service"`
 	Bootstrap Bootstrap `key:"bootstrap"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
@@ -73,7 +76,31 @@ type Bus struct {
 
 // BusDrivers are the words bus.driver accepts. A driver is added when it works,
 // not before: an option that is offered and then refused helps nobody.
-var BusDrivers = []string{"inprocess"}
+var BusDrivers = []string{"inprocess", "kafka"}
+
+// Kafka carries the events when bus.driver says so.
+type Kafka struct {
+	Brokers     []string `key:"brokers" default:"" is:"address" empty:"none" doc:"Brokers to begin with; they name the others"`
+	Prefix      string   `key:"prefix" default:"" empty:"no prefix" doc:"Begins the names of topics and consumer groups, for shops that share a cluster"`
+	Replication int      `key:"replication" default:"0" min:"0" max:"15" doc:"Copies of each topic that the program makes; 0 is three, or one a broker when there are fewer"`
+	TLS         bool     `key:"tls" default:"false" doc:"Talk to the brokers over TLS"`
+	CAFile      string   `key:"ca_file" default:"" is:"path" empty:"those of the system" doc:"Authorities that sign the brokers' certificates, in PEM form"`
+	CertFile    string   `key:"cert_file" default:"" is:"path" empty:"none" doc:"Certificate that the program shows, in PEM form"`
+	KeyFile     string   `key:"key_file" default:"" is:"path" empty:"none" doc:"Key of kafka.cert_file, in PEM form"`
+	SASL        string   `key:"sasl" default:"none" oneof:"none|plain|scram-sha-256|scram-sha-512" doc:"How the program says who it is"`
+	User        string   `key:"user" default:"" empty:"none" doc:"User of kafka.sasl"`
+	Password    Secret   `key:"password" default:"" empty:"none" doc:"Password of kafka.user"`
+}
+
+// Catalog says where products and prices are when this process does not have them.
+type Catalog struct {
+	URL string `key:"url" default:"" is:"url" empty:"in the same database" doc:"A deployment that runs the catalog on a database of its own"`
+}
+
+// Service is how deployments of one shop know each other.
+type Service struct {
+	Key Secret `key:"key" default:"" empty:"no such key" doc:"What deployments of one shop show each other; the same in all of them"`
+}
 
 // Bootstrap is for machines that use a shop before anybody made a key.
 type Bootstrap struct {

@@ -47,6 +47,9 @@ func Load(s Sources) (Loaded, error) {
 	l := &loader{sources: s, env: variables(s.Environ), schema: schema()}
 	layers := []layer{l.flags(), l.environment(), l.file(), l.defaults()}
 	loaded := l.decide(layers)
+	if len(l.problems) == 0 {
+		l.problems = needs(loaded)
+	}
 	if len(l.problems) > 0 {
 		return Loaded{}, &Error{l.problems}
 	}

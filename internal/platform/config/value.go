@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
@@ -27,6 +28,7 @@ var rules = map[string]rule{
 		"a PostgreSQL URL such as postgres://user:password@host/database (special characters percent-encoded) or pairs such as host=… user=…", isDSN,
 	},
 	"module": {"module names, such as catalog,orders", moduleName.MatchString},
+	"url":    {"an http or https URL such as http://catalog:8080", isURL},
 	"path":   {"a path", func(s string) bool { return strings.TrimSpace(s) != "" }},
 }
 
@@ -236,6 +238,11 @@ func isAddress(s string) bool {
 	}
 	_, err = strconv.ParseUint(port, 10, 16)
 	return err == nil
+}
+
+func isURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
 }
 
 // display shows a decoded value without its secrets.

@@ -33,6 +33,7 @@ var (
 		"platform.delivery_pkey":     "a worker claims what waits for its consumer, in the order of the log",
 		"platform.delivery_failing":  "as delivery_pkey",
 		"platform.idempotency_age":   "old answers are forgotten by age",
+		"platform.timer_due":         "what is due is looked for across merchants",
 		"platform.subscription_pkey": "no merchant's", "platform.subscription_by_topic": "no merchant's", "platform.job_pkey": "no merchant's",
 		"migrations.*": "no merchant's",
 	}

@@ -39,7 +39,7 @@ type Options struct {
 	DSN         string // as given; what lib/pq needs is added
 	Connections int    // at most that many at once
 	// Pooled says that a PgBouncer in transaction mode stands in between: statements are
-	// not kept prepared then.
+	// neither kept prepared nor cancelled then.
 	Pooled bool
 	Clock  clock.Clock
 	// Silence is how long the server may say nothing; 15 seconds when it is zero.
@@ -61,9 +61,9 @@ func Open(o Options) (*DB, error) {
 		return nil, errors.New("database URL cannot be used") // the error could repeat the password
 	}
 	plain.Dialer(dialer{silence: cmp.Or(o.Silence, silence)})
-	var connector driver.Connector = plain
-	if !o.Pooled {
-		connector = preparing{plain}
+	var connector driver.Connector = preparing{plain}
+	if o.Pooled {
+		connector = uncancelled{plain}
 	}
 	pool := sqlx.NewDb(sql.OpenDB(connector), "postgres")
 	pool.SetMaxOpenConns(o.Connections)

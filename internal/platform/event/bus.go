@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -47,6 +49,7 @@ type consumer struct {
 	topic  string
 	handle func(ctx context.Context, tx *db.Tx, events []received) error
 	wake   chan struct{}
+	relays bool // it hands facts to the carrier, and hears of them from the publishers
 }
 
 // Bus brings facts to the consumers of this process. Watermill's router carries
@@ -62,7 +65,10 @@ type Bus struct {
 
 	db        *db.DB
 	log       *slog.Logger
+	carrier   Carrier // nil: the database carries the facts
+	carrying  atomic.Pointer[error]
 	consumers []*consumer
+	relays    []*relay
 	watchers  []*watcher
 	observe   Observer
 	reactions *reactions
@@ -82,6 +88,15 @@ func NewBus(d *db.DB, l *Log, log *slog.Logger, observe Observer) *Bus {
 	return b
 }
 
+// CarriedBy has the consumers hear of their facts from a carrier, and hands it what this
+// database records. Called before anything is published.
+func (b *Bus) CarriedBy(c Carrier) {
+	b.carrier = c
+	for _, topic := range c.Topics() {
+		b.relays = append(b.relays, newRelay(b, topic))
+	}
+}
+
 // hears tells whether a consumer of this process is told of a topic.
 func (b *Bus) hears(topic string) bool {
 	return slices.ContainsFunc(b.consumers, func(c *consumer) bool { return c.topic == topic })
@@ -96,9 +111,26 @@ func (b *Bus) Consumers() []string {
 	return names
 }
 
-// notify wakes the consumers that a commit of this process gave something to do.
+// all are the consumers and the relays.
+func (b *Bus) all() []*consumer {
+	return append(slices.Clone(b.consumers), b.relaying()...)
+}
+
+func (b *Bus) relaying() []*consumer {
+	relays := make([]*consumer, len(b.relays))
+	for i, r := range b.relays {
+		relays[i] = r.consumer
+	}
+	return relays
+}
+
+// notify wakes those that a commit of this process gave something to do.
 func (b *Bus) notify(topics []string) {
-	for _, c := range b.consumers {
+	addressed := b.consumers
+	if b.carrier != nil {
+		addressed = b.relaying()
+	}
+	for _, c := range addressed {
 		if slices.Contains(topics, c.topic) {
 			c.alert()
 		}
@@ -160,13 +192,10 @@ func (b *Bus) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: b.BatchTimeout + time.Second}, watermill.NewSlogLoggerWithLevelMapping(
-		b.log, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug, slog.LevelError: slog.LevelDebug}))
+	router, err := b.router()
 	if err != nil {
-		return fmt.Errorf("event router: %w", err)
+		return err
 	}
-	// The outcome is read where the message came from; a nack carries no reason.
-	router.AddMiddleware(outcome, middleware.Recoverer)
 	for _, c := range b.consumers {
 		router.AddConsumerHandler(c.name, c.topic, &subscriber{bus: b, consumer: c}, handler(c))
 	}
@@ -174,8 +203,113 @@ func (b *Bus) Run(ctx context.Context) error {
 	if len(b.consumers) > 0 {
 		g.Go(func() error { return router.Run(ctx) })
 	}
+	if b.carrier != nil {
+		g.Go(func() error { return b.carry(ctx) })
+	}
 	g.Go(func() error { b.poll(ctx); return nil })
 	return g.Wait()
+}
+
+func (b *Bus) router() (*message.Router, error) {
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: b.BatchTimeout + time.Second}, watermill.NewSlogLoggerWithLevelMapping(
+		b.log, map[slog.Level]slog.Level{slog.LevelDebug: watermill.LevelTrace, slog.LevelInfo: slog.LevelDebug, slog.LevelError: slog.LevelDebug}))
+	if err != nil {
+		return nil, fmt.Errorf("event router: %w", err)
+	}
+	// The outcome is read where the message came from; a nack carries no reason.
+	router.AddMiddleware(outcome, middleware.Recoverer)
+	return router, nil
+}
+
+// carry hands facts to the carrier and takes in what it brings, until ctx ends. While the
+// carrier is away, facts wait.
+func (b *Bus) carry(ctx context.Context) error {
+	if err := b.prepare(ctx); err != nil {
+		return nil //nolint:nilerr // told to stop before it began
+	}
+	router, err := b.router()
+	if err != nil {
+		return err
+	}
+	unreadable, err := middleware.PoisonQueueWithFilter(b.carrier, Unreadable, func(err error) bool { return errors.Is(err, errUnreadable) })
+	if err != nil {
+		return fmt.Errorf("event router: %w", err)
+	}
+	in := &arrivals{bus: b, in: make(chan arrival)}
+	for _, c := range b.consumers {
+		sub, err := b.carrier.Subscriber(c.name)
+		if err != nil {
+			return fmt.Errorf("hear %s for %s: %w", c.topic, c.name, err)
+		}
+		router.AddConsumerHandler(c.name, c.topic, sub, in.handler(c)).AddMiddleware(unreadable)
+	}
+	var hands sync.WaitGroup
+	hands.Go(func() { b.attend(ctx) })
+	for _, r := range b.relays {
+		hands.Go(func() { r.run(ctx) })
+	}
+	// What was brought is still taken in while the router stops.
+	taking, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var taken sync.WaitGroup
+	taken.Go(func() { in.run(taking) })
+	if len(b.consumers) > 0 {
+		err = router.Run(ctx)
+	}
+	hands.Wait()
+	stop()
+	taken.Wait()
+	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.BatchTimeout)
+	defer cancel()
+	for _, r := range b.relays {
+		if lost := r.release(release); lost != nil {
+			b.log.WarnContext(release, "relay not released: another process waits until it lapses", "topic", r.consumer.topic, "err", lost)
+			break // the others would say the same
+		}
+	}
+	return err
+}
+
+// attendEvery is how late the state of an idle carrier is known.
+const attendEvery = 10 * time.Second
+
+// attend asks the carrier how it is, from time to time.
+func (b *Bus) attend(ctx context.Context) {
+	for ctx.Err() == nil {
+		asking, cancel := context.WithTimeout(ctx, attendEvery)
+		err := b.carrier.Check(asking)
+		cancel()
+		b.carrying.Store(&err)
+		pause(ctx, attendEvery)
+	}
+}
+
+var errNotCarried = errors.New("not reached yet")
+
+// Carried tells what state the carrier was in when it was last asked; ok is false when
+// there is none.
+func (b *Bus) Carried() (ok bool, err error) {
+	if b.carrier == nil {
+		return false, nil
+	}
+	if state := b.carrying.Load(); state != nil {
+		return true, *state
+	}
+	return true, errNotCarried
+}
+
+// prepare waits for a carrier that is not there yet.
+func (b *Bus) prepare(ctx context.Context) error {
+	for down := false; ; {
+		err := b.carrier.Prepare(ctx)
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !down {
+			b.log.WarnContext(ctx, "facts wait for their carrier", "err", err)
+		}
+		down = true
+		pause(ctx, relayPause)
+	}
 }
 
 // work is a batch on its way through the router: one merchant's events and the
@@ -224,7 +358,7 @@ const parts = 1
 // does not answer, as everything after it does.
 func (b *Bus) subscribe(ctx context.Context) error {
 	seen := map[string]bool{}
-	for _, c := range b.consumers {
+	for _, c := range b.all() {
 		if seen[c.name] {
 			return fmt.Errorf("two consumers are called %s", c.name)
 		}
@@ -251,26 +385,35 @@ const catchUp = 20_000
 // them in pieces, which disturb nobody and are not claimed while the consumer is no
 // subscriber; what is left and the subscription under a lock that waits for publishers
 // that read the old list and keeps new ones out, so no fact falls in between.
+//
+// From then on the publishers address the consumer, or the carrier does. That may be
+// changed: what one of them has begun to bring, the other does not bring again.
 func (b *Bus) register(ctx context.Context, c *consumer) error {
+	carried := b.carrier != nil && !c.relays
 	var (
-		known bool
-		last  int64
-		upTo  int64
+		last int64
+		upTo int64
+		done bool
 	)
-	if err := b.db.Across(ctx, func(tx *db.Tx) (err error) {
-		if known, err = subscribed(ctx, tx, c); err != nil || known {
+	if err := b.db.Across(ctx, func(tx *db.Tx) error {
+		s, err := subscribed(ctx, tx, c)
+		if err != nil {
 			return err
+		}
+		done = s.known && s.carried() == carried
+		if s.known {
+			return nil
 		}
 		if err := tx.Get(ctx, &last, `select last_value from platform.event_seq`); err != nil {
 			return err
 		}
 		last, err = settled(ctx, tx, last)
 		return err
-	}); err != nil || known {
+	}); err != nil || done {
 		return err
 	}
 	for ; upTo < last; upTo += catchUp {
-		if err := b.db.Across(ctx, func(tx *db.Tx) error { return backlog(ctx, tx, c, upTo, min(upTo+catchUp, last)) }); err != nil {
+		if err := b.db.Across(ctx, func(tx *db.Tx) error { return backlog(ctx, tx, c, upTo, min(upTo+catchUp, last), sinceEver) }); err != nil {
 			return err
 		}
 	}
@@ -278,41 +421,72 @@ func (b *Bus) register(ctx context.Context, c *consumer) error {
 		if _, err := tx.Exec(ctx, `lock table platform.subscription in access exclusive mode`); err != nil {
 			return fmt.Errorf("wait for publishers: %w", err)
 		}
-		if known, err := subscribed(ctx, tx, c); err != nil || known {
+		s, err := subscribed(ctx, tx, c)
+		if err != nil || s.known && s.carried() == carried {
 			return err // another replica was faster
 		}
-		if err := backlog(ctx, tx, c, last, math.MaxInt64); err != nil {
-			return err
+		switch {
+		case !s.known:
+			if err := backlog(ctx, tx, c, last, math.MaxInt64, sinceEver); err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, `
+				insert into platform.subscription (consumer, part, parts, topic, carried_after)
+				select $1, p, $2, $3, case when $4 then e.last_value end from platform.event_seq e, generate_series(0, $2::int - 1) p`, c.name, parts, c.topic, carried)
+		case carried:
+			_, err = tx.Exec(ctx, `update platform.subscription s set carried_after = e.last_value from platform.event_seq e where s.consumer = $1`, c.name)
+		default:
+			if err := backlog(ctx, tx, c, *s.CarriedAfter, math.MaxInt64, sinceInbox); err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, `update platform.subscription set carried_after = null where consumer = $1`, c.name)
 		}
-		_, err := tx.Exec(ctx, `insert into platform.subscription (consumer, part, parts, topic) select $1, p, $2, $3 from generate_series(0, $2::int - 1) p`,
-			c.name, parts, c.topic)
 		return err
 	})
 }
 
-func subscribed(ctx context.Context, tx *db.Tx, c *consumer) (bool, error) {
-	var topic string
-	err := tx.Get(ctx, &topic, `select topic from platform.subscription where consumer = $1 and part = 0`, c.name)
-	switch {
-	case db.IsNoRows(err):
-		return false, nil
-	case err != nil:
-		return false, err
-	case topic != c.topic:
-		return false, fmt.Errorf("it already hears of %s: a consumer never changes its topic, give the new one a new name", topic)
-	}
-	return true, nil
+// subscription is how a consumer hears of its topic now.
+type subscription struct {
+	Topic        string `db:"topic"`
+	CarriedAfter *int64 `db:"carried_after"`
+	known        bool
 }
 
-// backlog addresses the facts of a stretch of the log to a consumer. Merchant by
-// merchant, because the log's index is. What a try before this one did stays.
-func backlog(ctx context.Context, tx *db.Tx, c *consumer, after, upTo int64) error {
+func (s subscription) carried() bool { return s.CarriedAfter != nil }
+
+func subscribed(ctx context.Context, tx *db.Tx, c *consumer) (subscription, error) {
+	s := subscription{known: true}
+	err := tx.Get(ctx, &s, `select topic, carried_after from platform.subscription where consumer = $1 and part = 0`, c.name)
+	switch {
+	case db.IsNoRows(err):
+		return subscription{}, nil
+	case err != nil:
+		return subscription{}, err
+	case s.Topic != c.topic:
+		return subscription{}, fmt.Errorf("it already hears of %s: a consumer never changes its topic, give the new one a new name", s.Topic)
+	}
+	return s, nil
+}
+
+// How far back a backlog goes: a newcomer has handled nothing; what a consumer has handled
+// is known as long as its inbox remembers.
+const (
+	sinceEver  = `'-infinity'`
+	sinceInbox = `platform.inbox_since()`
+)
+
+// backlog addresses the facts of a stretch of the log to a consumer, but for those that it
+// has handled. Merchant by merchant, because the log's index is. What a try before this one
+// did stays. What a carrier brought here is not handed to it again.
+func backlog(ctx context.Context, tx *db.Tx, c *consumer, after, upTo int64, since string) error {
 	_, err := tx.Exec(ctx, `
 		insert into platform.delivery (tenant_id, consumer, part, seq, recorded_at, subject)
 		select e.tenant_id, $1, (hashtext(e.subject) & 2147483647) % $2::int, e.seq, e.recorded_at, e.subject
 		from platform.tenant t, lateral (
 			select * from platform.event e where e.tenant_id = t.tenant_id and e.type = $3 and e.seq > $4 and e.seq <= $5) e
-		on conflict do nothing`, c.name, parts, c.topic, after, upTo)
+		where not ($6 and e.carried) and e.recorded_at >= `+since+` and not exists (
+			select from platform.inbox i where i.tenant_id = e.tenant_id and i.consumer = $1 and i.event_id = e.id and i.recorded_at = e.recorded_at)
+		on conflict do nothing`, c.name, parts, c.topic, after, upTo, c.relays)
 	if err != nil {
 		return fmt.Errorf("collect backlog: %w", err)
 	}
@@ -349,7 +523,7 @@ func (b *Bus) look(ctx context.Context) error {
 		return fmt.Errorf("look for deliveries: %w", err)
 	}
 	for _, r := range rows {
-		for _, c := range b.consumers {
+		for _, c := range b.all() {
 			if r.Consumer != nil && *r.Consumer == c.name {
 				c.alert()
 			}

@@ -59,7 +59,8 @@ func WithOrigin(ctx context.Context, o Origin) context.Context {
 	return context.WithValue(ctx, originKey{}, o)
 }
 
-func originOf(ctx context.Context) Origin {
+// OriginFrom is the origin that facts published in ctx carry.
+func OriginFrom(ctx context.Context) Origin {
 	o, _ := ctx.Value(originKey{}).(Origin)
 	return o
 }
@@ -112,7 +113,7 @@ func (l *Log) Publish(ctx context.Context, tx *db.Tx, events ...Event) error {
 		data                         = make([]string, n)
 	)
 	for i, e := range events {
-		origin := originOf(ctx)
+		origin := OriginFrom(ctx)
 		if c, ok := e.(caused); ok {
 			origin, e = c.origin, c.Event
 		}
@@ -169,7 +170,7 @@ facts as (
 )
 insert into platform.delivery (consumer, part, seq, recorded_at, subject)
 select s.consumer, s.part, f.seq, f.recorded_at, f.subject
-from facts f join platform.subscription s on s.topic = f.type and s.part = (hashtext(f.subject) & 2147483647) % s.parts`
+from facts f join platform.subscription s on s.topic = f.type and s.part = (hashtext(f.subject) & 2147483647) % s.parts and s.carried_after is null`
 )
 
 func versionOf(e Event) int {

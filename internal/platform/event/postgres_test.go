@@ -19,7 +19,7 @@ import (
 // postgres carries facts in the database itself.
 var postgres = transport{
 	name: "PostgreSQL",
-	bus: func(pool *db.DB, log *event.Log) *event.Bus {
+	bus: func(_ *depot, pool *db.DB, log *event.Log) *event.Bus {
 		return event.NewBus(pool, log, testkit.Log(), nil)
 	},
 	redeliver: func(d *depot, fact uuid.UUID) {

@@ -87,20 +87,25 @@ func ListParked(ctx context.Context, d *db.DB) ([]Parked, error) {
 // RetryParked gives parked deliveries a new start. An empty consumer or a nil event
 // means all of them.
 func RetryParked(ctx context.Context, d *db.DB, consumer string, event uuid.UUID) (int64, error) {
-	return changeParked(ctx, d, `update platform.delivery d set parked_at = null, attempts = 0, available_at = now()`, consumer, event)
+	return changeParked(ctx, d, `update platform.delivery d set parked_at = null, attempts = 0, available_at = now()`, consumer, event, "")
 }
 
-// DropParked gives parked deliveries up: the consumer will never handle them. The
-// facts stay in the log.
+// DropParked gives parked deliveries up: the consumer will never handle them, whoever
+// brings them again. The facts stay in the log.
 func DropParked(ctx context.Context, d *db.DB, consumer string, event uuid.UUID) (int64, error) {
-	return changeParked(ctx, d, `delete from platform.delivery d`, consumer, event)
+	return changeParked(ctx, d, `
+		with dropped as (delete from platform.delivery d`, consumer, event, ` returning d.tenant_id, d.consumer, d.seq, d.recorded_at)
+		insert into platform.inbox (tenant_id, consumer, event_id, recorded_at)
+		select d.tenant_id, d.consumer, e.id, e.recorded_at
+		from dropped d join platform.event e on e.tenant_id = d.tenant_id and e.seq = d.seq and e.recorded_at = d.recorded_at
+		on conflict do nothing`)
 }
 
-func changeParked(ctx context.Context, d *db.DB, change, consumer string, event uuid.UUID) (n int64, err error) {
+func changeParked(ctx context.Context, d *db.DB, change, consumer string, event uuid.UUID, then string) (n int64, err error) {
 	err = d.Across(ctx, func(tx *db.Tx) error {
 		n, err = tx.Exec(ctx, change+` where d.parked_at is not null and ($1 = '' or d.consumer = $1)
 			and ($2::uuid = '00000000-0000-0000-0000-000000000000' or exists (
-				select from platform.event e where e.tenant_id = d.tenant_id and e.seq = d.seq and e.recorded_at = d.recorded_at and e.id = $2::uuid))`,
+				select from platform.event e where e.tenant_id = d.tenant_id and e.seq = d.seq and e.recorded_at = d.recorded_at and e.id = $2::uuid))`+then,
 			consumer, event)
 		return err
 	})

@@ -51,7 +51,7 @@ func replay(ctx context.Context, tx *db.Tx, c *consumer, after, upTo int64) (int
 	if err != nil {
 		return 0, fmt.Errorf("forget what was handled: %w", err)
 	}
-	return n, backlog(ctx, tx, c, after, upTo)
+	return n, backlog(ctx, tx, c, after, upTo, sinceEver)
 }
 
 // Unsubscribe ends a consumer that no program has any more. What waits for it is given up;

@@ -69,6 +69,14 @@ type Readiness struct {
 	Checks map[string]string `json:"checks" doc:"ok, or what is wrong"`
 }
 
+// Dependency is something that the program stands on.
+type Dependency struct {
+	Name string
+	Err  error // nil: well
+	// Dispensable: requests are answered without it; what needs it waits.
+	Dispensable bool
+}
+
 var errNotReady = fault.New(fault.Unavailable, "not_ready", "Not ready for requests.").After(1)
 
 // readyTimeout is shorter than a probe's patience.
@@ -78,12 +86,14 @@ func (s *Server) ready(ctx context.Context, _ *struct{}) (Readiness, error) {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	checks, bad := map[string]string{}, []string{}
-	for name, err := range s.opt.Ready(ctx) {
-		checks[name] = "ok"
-		if err != nil {
-			s.log.WarnContext(ctx, "not ready", "dependency", name, "err", err)
-			checks[name] = "unavailable"
-			bad = append(bad, name)
+	for _, d := range s.opt.Ready(ctx) {
+		checks[d.Name] = "ok"
+		if d.Err != nil {
+			s.log.WarnContext(ctx, "not ready", "dependency", d.Name, "err", d.Err)
+			checks[d.Name] = "unavailable"
+			if !d.Dispensable {
+				bad = append(bad, d.Name)
+			}
 		}
 	}
 	select {

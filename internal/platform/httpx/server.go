@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -39,8 +40,8 @@ type Options struct {
 	Version string
 	// Observe hears of every request, for metrics. route is the pattern, not the path.
 	Observe func(method, route string, status int, took time.Duration)
-	// Ready names each dependency with its state; nil means well.
-	Ready func(ctx context.Context) map[string]error
+	// Ready names the dependencies with their states.
+	Ready func(ctx context.Context) []Dependency
 }
 
 // Server is the one router of the program.
@@ -281,6 +282,8 @@ func (a *answer) write(c echo.Context) {
 		return
 	}
 	h.Set("Content-Type", "application/json")
+	// Without it net/http cuts all but short bodies into chunks, and a HEAD tells no length.
+	h.Set("Content-Length", strconv.Itoa(len(a.body)))
 	c.Response().WriteHeader(status)
 	// The client may be gone; there is nobody left to tell.
 	_, _ = c.Response().Write(a.body)

@@ -56,10 +56,7 @@ func start(ctx context.Context) (*pgcluster.Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare test cluster: %w", err)
 	}
-	if err := sweep(); err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp(scratch(), "fusion-test-")
+	dir, err := Scratch()
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +101,15 @@ func Close() {
 	cleanups = nil
 }
 
-// scratch is memory where there is some: the data lives as long as the process.
+// Scratch makes a folder for data that lives as long as the process, in memory where
+// there is some. Whoever asks removes it.
+func Scratch() (string, error) {
+	if err := sweep(); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(scratch(), "fusion-test-")
+}
+
 func scratch() string {
 	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
 		return "/dev/shm"

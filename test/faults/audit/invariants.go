@@ -18,7 +18,7 @@ func known(list []invariant.Invariant) []Invariant {
 // whatever waits: those of every shop, and those of a young one whose customers name their
 // keys.
 func Always() []Invariant {
-	return append(known(invariant.Always()), []Invariant{
+	return append(append(known(invariant.Always()), holds()...), []Invariant{
 		{Name: "one key is one order", sql: `
 			select format('key %s: %s orders', metadata->>'key', count(*)) from orders.orders
 			where metadata ? 'key' group by tenant_id, metadata->>'key' having count(*) > 1`},

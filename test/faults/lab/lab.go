@@ -60,6 +60,8 @@ type Lab struct {
 	addr   string
 	log    *os.File
 	dsn    string
+	// database of another lab that this one is a replica of; its own when it is empty.
+	database string
 
 	mu      sync.Mutex
 	running *program
@@ -126,11 +128,18 @@ func (l *Lab) Start(ctx context.Context) error {
 
 // Launch starts the program and does not wait.
 func (l *Lab) Launch() error {
-	cmd := exec.Command(l.binary, "serve", "--data", filepath.Join(l.dir, "data"), "--addr", l.addr) //nolint:gosec,noctx // the program under test; signals end it, no context does
+	args := []string{"serve", "--addr", l.addr}
+	if l.database == "" {
+		args = append(args, "--data", filepath.Join(l.dir, "data"))
+	}
+	cmd := exec.Command(l.binary, args...) //nolint:gosec,noctx // the program under test; signals end it, no context does
 	cmd.Dir = l.dir
 	cmd.Env = []string{
 		"FUSION_BOOTSTRAP_KEY=" + Key, "FUSION_OPS_ADDR=",
 		"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "TMPDIR=" + os.TempDir(),
+	}
+	if l.database != "" {
+		cmd.Env = append(cmd.Env, "FUSION_DATABASE_URL="+l.database)
 	}
 	cmd.Stdout, cmd.Stderr = l.log, l.log
 	cmd.SysProcAttr = endWithUs()

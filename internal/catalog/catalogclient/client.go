@@ -1,0 +1,153 @@
+// Package catalogclient asks a catalog that runs in another deployment. It answers what
+// the catalog's Module answers, so that whoever asks cannot tell the difference.
+package catalogclient
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
+)
+
+const (
+	// patience with the other deployment: a buyer waits for the answer.
+	patience = 2 * time.Second
+	// maxAnswer is far above the offers of an order of the greatest length.
+	maxAnswer = 8 << 20
+	// connections that are kept for the next question.
+	connections = 64
+	attempts    = 2
+	// atOnce is how many SKUs the catalog answers for in one go.
+	atOnce = 50
+)
+
+// ErrUnavailable means that the catalog does not answer in time, or not as a catalog does.
+var ErrUnavailable = fault.New(fault.Unavailable, "dependency_unavailable", "The catalog cannot be asked for prices right now.").After(2)
+
+// Client of one catalog.
+type Client struct {
+	url  string
+	key  string
+	http *http.Client
+}
+
+// New makes a client. key is the one that the deployments of a shop share.
+func New(base, key string) *Client {
+	transport := &http.Transport{MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
+	return &Client{strings.TrimSuffix(base, "/"), key, &http.Client{Transport: transport}}
+}
+
+// Offers tells what SKUs cost now. Those that are not for sale are absent.
+func (c *Client) Offers(ctx context.Context, skus []string) (map[string]catalogapi.Offer, error) {
+	offers := make(map[string]catalogapi.Offer, len(skus))
+	for some := range slices.Chunk(skus, atOnce) {
+		answer, err := c.ask(ctx, url.Values{"sku": some})
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range answer {
+			offers[o.SKU] = o
+		}
+	}
+	return offers, nil
+}
+
+type answer struct {
+	Data []struct {
+		SKU       string `json:"sku"`
+		ProductID string `json:"productId"`
+		Name      string `json:"name"`
+		Prices    []struct {
+			Price    string `json:"price"`
+			Currency string `json:"currency"`
+		} `json:"prices"`
+	} `json:"data"`
+}
+
+func (c *Client) ask(ctx context.Context, q url.Values) ([]catalogapi.Offer, error) {
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	// Asking changes nothing there: an answer that did not come is asked for once more, as
+	// happens when the catalog is replaced by a new version.
+	var last error
+	for range attempts {
+		offers, err := c.once(limited, q)
+		if err == nil {
+			return offers, nil
+		}
+		if last = err; limited.Err() != nil {
+			break
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // the caller went away
+	}
+	return nil, fmt.Errorf("%w: %w", ErrUnavailable, last)
+}
+
+func (c *Client) once(ctx context.Context, q url.Values) ([]catalogapi.Offer, error) {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/v1/offers?"+q.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Authorization", "Bearer "+identity.ServiceCredential(c.key, id.Tenant))
+	origin := event.OriginFrom(ctx)
+	if origin.CorrelationID != "" {
+		r.Header.Set("X-Request-Id", origin.CorrelationID)
+	}
+	if origin.Traceparent != "" {
+		r.Header.Set("Traceparent", origin.Traceparent)
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answered %s: %.200s", c.url, resp.Status, text)
+	}
+	return read(text)
+}
+
+func read(text []byte) ([]catalogapi.Offer, error) {
+	var a answer
+	if err := json.Unmarshal(text, &a); err != nil {
+		return nil, fmt.Errorf("read offers: %w", err)
+	}
+	offers := make([]catalogapi.Offer, 0, len(a.Data))
+	for _, o := range a.Data {
+		offer := catalogapi.Offer{SKU: o.SKU, ProductID: o.ProductID, Name: o.Name}
+		for _, p := range o.Prices {
+			currency, err := money.ParseCurrency(p.Currency)
+			if err != nil {
+				return nil, fmt.Errorf("offer of %s: %w", o.SKU, err)
+			}
+			amount, err := money.Parse(p.Price, currency)
+			if err != nil {
+				return nil, fmt.Errorf("offer of %s: %w", o.SKU, err)
+			}
+			offer.Prices = append(offer.Prices, amount)
+		}
+		offers = append(offers, offer)
+	}
+	return offers, nil
+}

@@ -1,0 +1,50 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+)
+
+type offersInput struct {
+	SKUs []string `query:"sku,explode" required:"true" minItems:"1" maxItems:"50" doc:"Repeated for each SKU"`
+}
+
+type priceResponse struct {
+	Price    string `json:"price" example:"12.50"`
+	Currency string `json:"currency" example:"EUR"`
+}
+
+type offerResponse struct {
+	SKU       string          `json:"sku" example:"MUG-BLUE"`
+	ProductID string          `json:"productId" format:"uuid"`
+	Name      string          `json:"name" example:"Blue mug"`
+	Prices    []priceResponse `json:"prices" doc:"One a currency; the first is the product's own"`
+}
+
+type offersResponse struct {
+	Data []offerResponse `json:"data" doc:"What is on sale; the others are absent"`
+}
+
+func (s *service) handleOffers(ctx context.Context, in *offersInput) (offersResponse, error) {
+	offers, err := s.offers(ctx, in.SKUs)
+	if err != nil {
+		return offersResponse{}, err
+	}
+	return presentOffers(offers), nil
+}
+
+func presentOffers(offers map[string]catalogapi.Offer) offersResponse {
+	out := offersResponse{Data: []offerResponse{}}
+	for _, o := range offers {
+		r := offerResponse{SKU: o.SKU, ProductID: o.ProductID, Name: o.Name, Prices: []priceResponse{}}
+		for _, p := range o.Prices {
+			r.Prices = append(r.Prices, priceResponse{p.Decimal(), string(p.Currency)})
+		}
+		out.Data = append(out.Data, r)
+	}
+	slices.SortFunc(out.Data, func(a, b offerResponse) int { return cmp.Compare(a.SKU, b.SKU) })
+	return out
+}

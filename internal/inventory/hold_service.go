@@ -1,0 +1,147 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+)
+
+// expireHold is the timer of a hold. It is never cleared: who runs it has it locked, and
+// would wait for the hold that who clears it has locked. It goes off and finds nothing.
+const expireHold = "inventory.expire-hold"
+
+// hold keeps stock for a shopper: all of it or nothing.
+func (s *service) hold(ctx context.Context, tx *db.Tx, lines []item, lasts time.Duration) (hold, error) {
+	h := hold{ID: clock.NewID(), Status: holdHeld, Items: merge(lines)}
+	levels, err := s.store.lockAll(ctx, tx, skusOf(h))
+	if err != nil {
+		return hold{}, err
+	}
+	if err := unknownSKUs(lines, levels); err != nil {
+		return hold{}, err
+	}
+	before := snapshot(levels)
+	if short := reserve(levels, demand{Items: h.Items}); len(short) > 0 {
+		return hold{}, outOfStock(lines, short)
+	}
+	if h, err = s.store.keep(ctx, tx, h, lasts); err != nil {
+		return hold{}, err
+	}
+	if err := s.timers.Set(ctx, tx, expireHold, h.ID.String(), h.ExpiresAt); err != nil {
+		return hold{}, fmt.Errorf("hold %s: %w", h.ID, err)
+	}
+	var facts []event.Event
+	for _, sku := range slices.Sorted(maps.Keys(levels)) {
+		l := levels[sku]
+		l.Version++
+		if ranLow(before[sku], *l) {
+			facts = append(facts, inventoryapi.LowStock{Level: fact(*l), Threshold: l.LowThreshold})
+		}
+	}
+	return h, s.events.Publish(ctx, tx, facts...)
+}
+
+func (s *service) findHold(ctx context.Context, id uuid.UUID) (h hold, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		h, err = s.store.findHold(ctx, tx, id)
+		return err
+	})
+	return h, err
+}
+
+// releaseHold gives a hold up before its time. One that is over already stays as it is.
+func (s *service) releaseHold(ctx context.Context, id uuid.UUID) error {
+	return s.db.InTx(ctx, func(tx *db.Tx) error {
+		h, err := s.store.lockHold(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if changes, err := h.release(); err != nil || !changes {
+			return err
+		}
+		return s.end(ctx, tx, []hold{h}, holdReleased)
+	})
+}
+
+// sweep is how many holds one transaction expires, as long as they have no more lines than
+// it can write well in time. When very many run out together, their stock is back long
+// before the last of their timers has gone off.
+const (
+	sweep      = 500
+	sweepLines = 5000
+)
+
+// onHoldDue expires a hold whose time is up, and with it others whose timers are about to
+// go off: in pieces, so that many of them cost a lock of their stock a piece.
+//
+// A transaction runs the timers of many holds, and stock may be locked once in it: locked
+// again, for others, it would not be in order. So the first one sweeps; and nobody waits
+// for a hold that is locked, for who has it may want the stock that was just swept. A hold
+// that is held after all that is looked at again later.
+func (s *service) onHoldDue(ctx context.Context, tx *db.Tx, subject string) error {
+	if _, swept := s.swept.LoadOrStore(tx, true); !swept {
+		tx.AtEnd(func() { s.swept.Delete(tx) })
+		due, err := s.store.lockDueHolds(ctx, tx, sweep)
+		if err != nil {
+			return err
+		}
+		if err := s.end(ctx, tx, atMost(due, sweepLines), holdExpired); err != nil {
+			return err
+		}
+	}
+	again, held, err := s.store.holdAgain(ctx, tx, subject)
+	if err != nil || !held {
+		return err
+	}
+	return s.timers.Set(ctx, tx, expireHold, subject, again)
+}
+
+// end gives back the stock of holds that are locked.
+func (s *service) end(ctx context.Context, tx *db.Tx, holds []hold, how holdStatus) error {
+	if len(holds) == 0 {
+		return nil
+	}
+	if _, err := s.store.lockAll(ctx, tx, skusOf(holds...)); err != nil {
+		return err
+	}
+	return s.store.end(ctx, tx, holds, how)
+}
+
+// atMost keeps as many holds as have a number of lines together, and always the first.
+func atMost(holds []hold, lines int) []hold {
+	for n, h := range holds {
+		if lines -= len(h.Items); lines < 0 && n > 0 {
+			return holds[:n]
+		}
+	}
+	return holds
+}
+
+// skusOf holds, in order and each once.
+func skusOf(holds ...hold) []string {
+	var skus []string
+	for _, h := range holds {
+		for _, i := range h.Items {
+			skus = append(skus, i.SKU)
+		}
+	}
+	slices.Sort(skus)
+	return slices.Compact(skus)
+}
+
+func snapshot(levels map[string]*level) map[string]level {
+	copies := make(map[string]level, len(levels))
+	for sku, l := range levels {
+		copies[sku] = *l
+	}
+	return copies
+}

@@ -1,0 +1,20 @@
+package config
+
+import "fmt"
+
+// needs finds settings that are right each for itself and do not work together.
+func needs(l Loaded) (problems []Problem) {
+	c := l.Config
+	need := func(missing bool, key, because, remedy string) {
+		if missing {
+			problems = append(problems, Problem{key, l.Origin(because), fmt.Sprintf("%s from %s needs %s: %s", because, l.Origin(because), key, remedy)})
+		}
+	}
+	kafka := c.Bus.Driver == "kafka"
+	need(kafka && len(c.Kafka.Brokers) == 0, "kafka.brokers", "bus.driver", "set FUSION_KAFKA_BROKERS, such as kafka-1:9092,kafka-2:9092")
+	need(kafka && c.Kafka.SASL != "none" && c.Kafka.User == "", "kafka.user", "kafka.sasl", "set FUSION_KAFKA_USER and FUSION_KAFKA_PASSWORD")
+	need(c.Kafka.CertFile != "" && c.Kafka.KeyFile == "", "kafka.key_file", "kafka.cert_file", "a certificate is shown with its key")
+	need(c.Kafka.KeyFile != "" && c.Kafka.CertFile == "", "kafka.cert_file", "kafka.key_file", "a key goes with its certificate")
+	need(c.Catalog.URL != "" && c.Service.Key.IsZero(), "service.key", "catalog.url", "set FUSION_SERVICE_KEY to the same secret in both deployments")
+	return problems
+}

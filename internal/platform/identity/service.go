@@ -1,0 +1,30 @@
+package identity
+
+import (
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// ReadOffers is the permission of a deployment that asks another one for prices.
+const ReadOffers = "offers:read"
+
+// ServiceCredential is what a deployment shows another one of the same shop: the key that
+// they share, and the merchant on whose behalf it asks.
+func ServiceCredential(key string, tenant uuid.UUID) string { return key + "@" + tenant.String() }
+
+// Service is who shows such a credential. It may ask what the deployments ask each other,
+// and change nothing.
+func Service(tenant uuid.UUID) Identity {
+	return Identity{Tenant: tenant, Actor: "service", Permissions: []string{ReadOffers}}
+}
+
+// CutServiceCredential takes a credential apart; ok is false when it is of another kind.
+func CutServiceCredential(token string) (key string, tenant uuid.UUID, ok bool) {
+	at := strings.LastIndexByte(token, '@')
+	if at < 0 {
+		return "", uuid.Nil, false
+	}
+	tenant, err := uuid.Parse(token[at+1:])
+	return token[:at], tenant, err == nil && tenant != uuid.Nil
+}

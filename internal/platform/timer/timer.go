@@ -1,0 +1,205 @@
+// Package timer does what modules want done at a moment: once, within the second, by
+// the database's clock, and in the transaction that forgets the timer.
+package timer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+)
+
+// Handler does what a timer was set for. It runs as the merchant who set it. When it
+// fails nothing of it remains and it is called again, with growing pauses.
+type Handler func(ctx context.Context, tx *db.Tx, subject string) error
+
+// Timers keeps and runs them.
+type Timers struct {
+	db       *db.DB
+	log      *slog.Logger
+	handlers map[string]Handler
+	wake     chan struct{}
+}
+
+// New makes timers that run on a pool other than that of the requests.
+func New(d *db.DB, log *slog.Logger) *Timers {
+	return &Timers{db: d, log: log, handlers: map[string]Handler{}, wake: make(chan struct{}, 1)}
+}
+
+// On says what happens when a timer of a kind, "<module>.<what>", is due. The kind never
+// changes: it is what stored timers go by.
+func (t *Timers) On(kind string, h Handler) { t.handlers[kind] = h }
+
+// Set has the subject's timer of a kind go off at a moment; it replaces an earlier one.
+func (t *Timers) Set(ctx context.Context, tx *db.Tx, kind, subject string, at time.Time) error {
+	_, err := tx.Exec(ctx, `
+		insert into platform.timer (kind, subject, due_at) values ($1, $2, $3)
+		on conflict (tenant_id, kind, subject) do update set due_at = excluded.due_at, attempts = 0, last_error = null`, kind, subject, at)
+	if err != nil {
+		return fmt.Errorf("set timer %s: %w", kind, err)
+	}
+	tx.AfterCommit(t.alert)
+	return nil
+}
+
+// Clear forgets a timer, if there is one.
+func (t *Timers) Clear(ctx context.Context, tx *db.Tx, kind, subject string) error {
+	if _, err := tx.Exec(ctx, `delete from platform.timer where tenant_id = platform.current_tenant() and kind = $1 and subject = $2`, kind, subject); err != nil {
+		return fmt.Errorf("clear timer %s: %w", kind, err)
+	}
+	return nil
+}
+
+func (t *Timers) alert() {
+	select {
+	case t.wake <- struct{}{}:
+	default: // it is going to look anyway
+	}
+}
+
+const (
+	// lookEvery is how soon a timer is found that another process has set.
+	lookEvery = time.Second
+	// elsewhere is the pause when all that is due is in work at another replica.
+	elsewhere = 100 * time.Millisecond
+)
+
+// Run runs what is due until ctx ends.
+func (t *Timers) Run(ctx context.Context) error {
+	if len(t.handlers) == 0 {
+		return nil
+	}
+	for down := false; ctx.Err() == nil; {
+		wait, err := t.next(ctx)
+		if err == nil && wait <= 0 {
+			var ran int
+			if ran, err = t.due(ctx); ran == 0 {
+				wait = elsewhere
+			}
+		}
+		if err != nil && !down && ctx.Err() == nil {
+			t.log.WarnContext(ctx, "timers wait", "err", err)
+		}
+		if down = err != nil; down {
+			wait = lookEvery
+		}
+		select {
+		case <-ctx.Done():
+		case <-t.wake:
+		case <-time.After(wait):
+		}
+	}
+	return nil
+}
+
+func (t *Timers) kinds() []string { return slices.Sorted(maps.Keys(t.handlers)) }
+
+// next is how long there is nothing to do, at most lookEvery.
+func (t *Timers) next(ctx context.Context) (time.Duration, error) {
+	due, err := db.Query[*float64](ctx, t.db, `select platform.next_timer($1)`, pq.Array(t.kinds()))
+	if err != nil {
+		return 0, fmt.Errorf("look for timers: %w", err)
+	}
+	if len(due) == 0 || due[0] == nil {
+		return lookEvery, nil
+	}
+	return min(lookEvery, time.Duration(*due[0]*float64(time.Second))), nil
+}
+
+// together is how many timers one transaction runs. A replica that takes them locks them:
+// another one takes others.
+const together = 20
+
+type timer struct {
+	Tenant   uuid.UUID `db:"tenant_id"`
+	Kind     string    `db:"kind"`
+	Subject  string    `db:"subject"`
+	Attempts int       `db:"attempts"`
+}
+
+// due runs what is due now, at most together of it, and tells how much it was.
+func (t *Timers) due(ctx context.Context) (n int, err error) {
+	// A stop lets what has begun finish.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchTimeout)
+	defer cancel()
+	err = t.db.Across(ctx, func(tx *db.Tx) error {
+		var claimed []timer
+		if err := tx.Select(ctx, &claimed, `
+			select tenant_id, kind, subject, attempts from platform.timer where due_at <= clock_timestamp() and kind = any($1)
+			order by due_at limit $2 for update skip locked`, pq.Array(t.kinds()), together); err != nil {
+			return fmt.Errorf("claim timers: %w", err)
+		}
+		for _, due := range claimed {
+			if err := t.run(ctx, tx, due); err != nil {
+				return err
+			}
+		}
+		n = len(claimed)
+		return nil
+	})
+	return n, err
+}
+
+const batchTimeout = 10 * time.Second
+
+// errBroken: the transaction cannot even go back to its savepoint.
+var errBroken = errors.New("the transaction is gone")
+
+func (t *Timers) run(ctx context.Context, tx *db.Tx, due timer) error {
+	hooks := tx.Hooks()
+	if err := tx.As(ctx, due.Tenant); err != nil {
+		return fmt.Errorf("act as tenant: %w", err)
+	}
+	err := t.attempt(ctx, tx, due)
+	if err == nil {
+		if err = tx.EndAs(ctx); err == nil {
+			return nil
+		}
+	}
+	if undo := tx.UndoAs(ctx, hooks); undo != nil {
+		return fmt.Errorf("%w: %w (after: %w)", errBroken, undo, err)
+	}
+	// An outage or a lost deadlock says nothing about the timer: the whole comes again.
+	if errors.Is(err, db.ErrUnavailable) || db.IsContention(err) || db.IsShortage(err) || ctx.Err() != nil {
+		return err
+	}
+	t.log.ErrorContext(ctx, "timer failed", "kind", due.Kind, "subject", due.Subject, "tenant", due.Tenant, "attempt", due.Attempts+1, "err", err)
+	pause := min(maxPause, time.Second<<min(due.Attempts, 10))
+	if _, err := tx.Exec(ctx, `
+		update platform.timer set attempts = attempts + 1, last_error = left($4, 2000), due_at = clock_timestamp() + $5 * interval '1 millisecond'
+		where tenant_id = $1 and kind = $2 and subject = $3`,
+		due.Tenant, due.Kind, due.Subject, db.Text(err.Error()), pause.Milliseconds()); err != nil {
+		return fmt.Errorf("put timer back: %w", err)
+	}
+	return nil
+}
+
+const maxPause = time.Minute
+
+// attempt forgets the timer first, so that the handler may set it anew, and makes an error
+// of a panic: one timer must not end the program, which would start again and run it again.
+func (t *Timers) attempt(ctx context.Context, tx *db.Tx, due timer) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	ctx = identity.With(ctx, identity.Identity{Tenant: due.Tenant, Actor: "system:" + due.Kind})
+	ctx = event.WithOrigin(ctx, event.Origin{CorrelationID: clock.NewID().String()})
+	if err := t.Clear(ctx, tx, due.Kind, due.Subject); err != nil {
+		return err
+	}
+	return t.handlers[due.Kind](ctx, tx, due.Subject)
+}

@@ -1,0 +1,216 @@
+package timer_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+	"github.com/fusioncommerce/fusion/internal/platform/timer"
+)
+
+// fired is what a handler was called with.
+type fired struct {
+	tenant  uuid.UUID
+	subject string
+}
+
+var errNotYet = errors.New("not yet")
+
+var _ = Describe("a timer", func() {
+	var (
+		d      testkit.Database
+		pool   *db.DB
+		tenant uuid.UUID
+		ctx    context.Context
+
+		mu    sync.Mutex
+		calls []fired
+	)
+
+	BeforeEach(func() {
+		d = testkit.NewDatabase()
+		pool, tenant = testkit.Open(d.App), testkit.NewTenant(d)
+		ctx, calls = testkit.As(tenant), nil
+	})
+
+	seen := func() []fired {
+		mu.Lock()
+		defer mu.Unlock()
+		return append([]fired{}, calls...)
+	}
+	// note is a handler whose effect is in the database, where a rollback shows.
+	note := func(ctx context.Context, tx *db.Tx, subject string) error {
+		id, err := identity.From(ctx)
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		calls = append(calls, fired{id.Tenant, subject})
+		_, err = tx.Exec(ctx, `insert into platform.job (name) values ($1)`, subject)
+		return err
+	}
+	replica := func(h timer.Handler) *timer.Timers {
+		t := timer.New(testkit.Open(d.App), testkit.Log())
+		t.On("spec.ring", h)
+		running, stop := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- t.Run(running) }()
+		DeferCleanup(func() {
+			stop()
+			Eventually(done, 15*time.Second).Should(Receive(BeNil()))
+		})
+		return t
+	}
+	set := func(t *timer.Timers, subject string, after time.Duration) {
+		GinkgoHelper()
+		Expect(pool.InTx(ctx, func(tx *db.Tx) error {
+			var now time.Time
+			if err := tx.Get(ctx, &now, `select now()`); err != nil {
+				return err
+			}
+			return t.Set(ctx, tx, "spec.ring", subject, now.Add(after))
+		})).To(Succeed())
+	}
+	waiting := func() (n int) {
+		GinkgoHelper()
+		Expect(testkit.SQL(d.Super).QueryRow(`select count(*) from platform.timer`).Scan(&n)).To(Succeed())
+		return n
+	}
+
+	It("goes off once, as the merchant who set it, however many replicas there are", func() {
+		t := replica(note)
+		replica(note)
+		replica(note)
+		want := []any{}
+		for _, subject := range []string{"a", "b", "c", "d", "e", "f"} {
+			set(t, subject, 50*time.Millisecond)
+			want = append(want, fired{tenant, subject})
+		}
+		Eventually(seen, 10*time.Second).Should(ConsistOf(want...))
+		Eventually(waiting).Should(BeZero())
+		Expect(seen()).To(HaveLen(len(want)))
+	})
+
+	It("does not go off before its moment, which the database's clock tells", func() {
+		var early []string
+		t := replica(func(ctx context.Context, tx *db.Tx, subject string) error {
+			var ahead bool
+			if err := tx.Get(ctx, &ahead, `select clock_timestamp() < (select next_run_at from platform.job where name = $1)`, subject); err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			calls = append(calls, fired{tenant, subject})
+			if ahead {
+				early = append(early, subject)
+			}
+			return nil
+		})
+		for _, subject := range []string{"at once", "soon", "later"} {
+			after := map[string]time.Duration{"at once": 0, "soon": 300 * time.Millisecond, "later": 1300 * time.Millisecond}[subject]
+			Expect(pool.InTx(ctx, func(tx *db.Tx) error {
+				var at time.Time
+				if err := tx.Get(ctx, &at, `insert into platform.job (name, next_run_at) values ($1, now() + $2 * interval '1 millisecond') returning next_run_at`, subject, after.Milliseconds()); err != nil {
+					return err
+				}
+				return t.Set(ctx, tx, "spec.ring", subject, at)
+			})).To(Succeed())
+		}
+		Eventually(seen, 10*time.Second).Should(HaveLen(3))
+		Expect(early).To(BeEmpty())
+	})
+
+	It("is not set by a transaction that does not come true, nor by one that clears it", func() {
+		t := timer.New(pool, testkit.Log())
+		Expect(pool.InTx(ctx, func(tx *db.Tx) error {
+			return errors.Join(t.Set(ctx, tx, "spec.ring", "a", time.Now()), errNotYet)
+		})).To(MatchError(errNotYet))
+		Expect(pool.InTx(ctx, func(tx *db.Tx) error {
+			return errors.Join(t.Set(ctx, tx, "spec.ring", "b", time.Now()), t.Clear(ctx, tx, "spec.ring", "b"))
+		})).To(Succeed())
+		Expect(waiting()).To(BeZero())
+	})
+
+	It("goes off at the moment that it was set to last", func() {
+		t := timer.New(pool, testkit.Log())
+		set(t, "a", time.Hour)
+		set(t, "a", 0)
+		Expect(waiting()).To(Equal(1))
+		replica(note)
+		Eventually(seen, 10*time.Second).Should(Equal([]fired{{tenant, "a"}}))
+	})
+
+	It("comes again when its handler fails, of which nothing remains, and lets the others go off", func() {
+		failures := 0
+		t := replica(func(ctx context.Context, tx *db.Tx, subject string) error {
+			if err := note(ctx, tx, subject); err != nil {
+				return err
+			}
+			if subject == "bad" && failures < 2 {
+				failures++
+				if failures == 1 {
+					panic("of the handler")
+				}
+				return errNotYet
+			}
+			return nil
+		})
+		set(t, "bad", 0)
+		set(t, "good", 0)
+		Eventually(waiting, 20*time.Second).Should(BeZero())
+		Expect(seen()).To(ConsistOf(fired{tenant, "bad"}, fired{tenant, "bad"}, fired{tenant, "bad"}, fired{tenant, "good"}))
+		var n int
+		Expect(testkit.SQL(d.Super).QueryRow(`select count(*) from platform.job where name in ('bad', 'good')`).Scan(&n)).To(Succeed())
+		Expect(n).To(Equal(2))
+	})
+
+	It("may be set anew by its own handler", func() {
+		var t *timer.Timers
+		again := false
+		t = timer.New(pool, testkit.Log())
+		t.On("spec.ring", func(ctx context.Context, tx *db.Tx, subject string) error {
+			mu.Lock()
+			calls = append(calls, fired{tenant, subject})
+			mu.Unlock()
+			if again {
+				return nil
+			}
+			again = true
+			return t.Set(ctx, tx, "spec.ring", subject, time.Now())
+		})
+		set(t, "a", 0)
+		running, stop := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- t.Run(running) }()
+		Eventually(seen, 10*time.Second).Should(HaveLen(2))
+		Eventually(waiting).Should(BeZero())
+		stop()
+		Eventually(done, 15*time.Second).Should(Receive(BeNil()))
+	})
+
+	It("of a kind that this process does not know waits for one that does", func() {
+		t := timer.New(pool, testkit.Log())
+		set(t, "a", 0)
+		other := timer.New(pool, testkit.Log())
+		other.On("spec.other", note)
+		running, stop := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- other.Run(running) }()
+		Expect(pool.InTx(ctx, func(tx *db.Tx) error { return other.Set(ctx, tx, "spec.other", "b", time.Now()) })).To(Succeed())
+		Eventually(seen, 10*time.Second).Should(Equal([]fired{{tenant, "b"}}))
+		stop()
+		Eventually(done, 15*time.Second).Should(Receive(BeNil()))
+		Expect(waiting()).To(Equal(1))
+		replica(note)
+		Eventually(waiting, 10*time.Second).Should(BeZero())
+	})
+})

@@ -1,0 +1,2 @@
+drop function platform.next_timer(text[]);
+drop table platform.timer;
