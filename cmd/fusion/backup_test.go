@@ -189,6 +189,14 @@ var _ = Describe("fusion backup", func() {
 			BeNumerically(">", last+100_000), "a reader who has seen more than the backup misses nothing of what comes")
 	})
 
+	It("is of an older program, too, and is tried out with what this one would make of it", func() {
+		d := testkit.NewDatabase()
+		Expect(fusion(onDatabase(d), "migrate", "down", "inventory", "--yes").code).To(BeZero())
+		v := fusion(nil, "backup", "verify", saved(d))
+		Expect(v.code).To(BeZero(), v.out+v.err)
+		Expect(v.out).To(And(MatchRegexp(`(?m)^  ✓ migrate +1 migration made its schema this program's$`), ContainSubstring("✓ rules")))
+	})
+
 	It("is made by a role that may read everything and change nothing", func() {
 		server := testkit.SQL(testkit.Cluster().DSN("postgres", "postgres"))
 		_, err := server.Exec(`create role fusion_backup login bypassrls in role pg_read_all_data`)
