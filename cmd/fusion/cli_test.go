@@ -94,6 +94,7 @@ var _ = Describe("the command line", func() {
 		Entry("a number out of range", "events list --limit 0", "--limit takes a number from 1 to 10000"),
 		Entry("an argument too many", "serve now", `fusion serve does not take "now"`),
 		Entry("an argument too few", "keys revoke", "fusion keys revoke needs KEY-ID"),
+		Entry("a backup without its file", "backup verify", "fusion backup verify needs FILE"),
 		Entry("something else than an id", "keys revoke 17", `"17" is not the id of a key: fusion keys list shows them`),
 		Entry("a module that is none", "migrate down shop", "there is no module shop; the modules are catalog, inventory, orders, platform"),
 		Entry("a key without a name", "keys create --owner", "fusion keys create needs --name, so that you know the key in a list"),
@@ -259,6 +260,33 @@ var _ = Describe("a shop that cannot start", func() {
 		Entry("newer", `update migrations.orders set version = 900`, true, "the database is newer than this program: orders is at version 900"),
 		Entry("newer, seen by the application", `update migrations.orders set version = 900`, false, "start the newer program"),
 		Entry("left half-way by a migration that failed", `update migrations.catalog set dirty = true`, true, "catalog is marked dirty at version"),
+	)
+
+	DescribeTable("leaves a newer schema as it is, whatever it is asked to do with it, and exits as it says",
+		func(command string, code int, sentence string) {
+			d := testkit.NewDatabase()
+			super := testkit.SQL(d.Super)
+			_, err := super.Exec(`update migrations.orders set version = 900; alter role fusion_app set lock_timeout = '9s'`)
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(func() {
+				_, err := super.Exec(`alter role fusion_app set lock_timeout = '2s'`)
+				Expect(err).NotTo(HaveOccurred())
+			})
+			c := fusion(onDatabase(d), strings.Fields(command)...)
+			Expect(c.code).To(Equal(code))
+			Expect(c.out + c.err).To(ContainSubstring(sentence))
+			Expect(c.err).NotTo(ContainSubstring("pq:"))
+			var left string
+			Expect(super.QueryRow(`select (select version from migrations.orders) || ' ' || array_to_string(rolconfig, ' ') from pg_roles where rolname = 'fusion_app'`).Scan(&left)).To(Succeed())
+			Expect(left).To(And(HavePrefix("900 "), ContainSubstring("lock_timeout=9s")))
+		},
+		Entry(nil, "serve", exitSchema, "the database is newer than this program: orders is at version 900, this program knows "),
+		Entry(nil, "migrate up", exitSchema, "the database is newer than this program: orders is at version 900, this program knows "),
+		Entry(nil, "migrate down orders --yes", exitSchema, "start the newer program, or migrate down with it first"),
+		Entry(nil, "migrate status", exitSchema, "newer than this program"),
+		Entry(nil, "seed", exitSchema, "the database is newer than this program"),
+		Entry(nil, "keys create --owner --name n", exitSchema, "the database is newer than this program"),
+		Entry(nil, "doctor", exitProblems, "the database is newer than this program: orders is at version 900"),
 	)
 
 	It("says what to install when there is no PostgreSQL, and exits 4", func() {

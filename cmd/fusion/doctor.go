@@ -86,12 +86,7 @@ func (p *program) doctor(ctx context.Context, cmd *cli.Command) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	problems := 0
-	for _, f := range c.findings {
-		if f.State == problem {
-			problems++
-		}
-	}
+	problems := c.problems()
 	if err := p.show(cmd, map[string]any{"ok": problems == 0, "findings": c.findings}, c.print); err != nil {
 		return err
 	}
@@ -99,6 +94,15 @@ func (p *program) doctor(ctx context.Context, cmd *cli.Command) error {
 		return explained{"doctor found " + count(int64(problems), "problem"), errProblems, nil}
 	}
 	return nil
+}
+
+func (c *checkup) problems() (n int) {
+	for _, f := range c.findings {
+		if f.State == problem {
+			n++
+		}
+	}
+	return n
 }
 
 func (c *checkup) print(w io.Writer) {

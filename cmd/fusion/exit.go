@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/fusioncommerce/fusion/cmd/fusion/backup"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/migrate"
@@ -21,7 +22,7 @@ const (
 	exitConfig      = 3
 	exitUnreachable = 4
 	exitSchema      = 5
-	exitProblems    = 6   // doctor found some
+	exitProblems    = 6   // of the shop, which doctor found, or of a backup
 	exitInterrupted = 130 // as shells report SIGINT
 )
 
@@ -59,13 +60,13 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case wrongUse, library:
 		return exitUsage
-	case wrongConfig, is(errRole, errUnbound, errNoModule, errNotLocal, errDatabaseURL):
+	case wrongConfig, is(errRole, errUnbound, errNoModule, errNotLocal, errDatabaseURL, backup.ErrBlind):
 		return exitConfig
 	case is(errUnreachable, pgcluster.ErrNoBinaries):
 		return exitUnreachable
-	case is(migrate.ErrBehind, migrate.ErrNewer, migrate.ErrDirty):
+	case is(migrate.ErrBehind, migrate.ErrNewer, migrate.ErrDirty, backup.ErrLater):
 		return exitSchema
-	case is(errProblems):
+	case is(errProblems, backup.ErrForeign, backup.ErrDamaged, backup.ErrDiffers):
 		return exitProblems
 	}
 	return exitFailed

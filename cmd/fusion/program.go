@@ -57,7 +57,7 @@ func (p *program) commands() *cli.Command {
 		},
 		Commands: []*cli.Command{
 			p.devCommand(), p.serveCommand(), p.migrateCommand(), p.seedCommand(), p.keysCommand(), p.eventsCommand(),
-			p.doctorCommand(), p.healthCommand(), p.configCommand(), p.openAPICommand(), p.versionCommand(),
+			p.backupCommand(), p.doctorCommand(), p.healthCommand(), p.configCommand(), p.openAPICommand(), p.versionCommand(),
 		},
 	}
 	return root

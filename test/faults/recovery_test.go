@@ -16,7 +16,7 @@ import (
 
 // acceptOrders is what the program does with a number of orders for one unit of one SKU
 // each, in one statement and without its answer: order, line, timeline, fact, and a
-// delivery for everybody who has subscribed.
+// delivery for everybody who has subscribed. Their numbers are none that it gives.
 const acceptOrders = `
 with fence as materialized (select platform.fence()),
 shop as (select tenant_id from platform.tenant where slug = 'default'),
@@ -26,7 +26,7 @@ goods as (
     join catalog.price c on c.tenant_id = v.tenant_id and c.variant_id = v.id and c.is_default
 ),
 wanted as materialized (
-    select shop.tenant_id, gen_random_uuid() id, 1000000 + n number, n, g.product_id, g.sku, g.name, g.minor
+    select shop.tenant_id, gen_random_uuid() id, n - 1000000 number, n, g.product_id, g.sku, g.name, g.minor
     from fence, shop, generate_series($1::bigint, $2::bigint) n join goods g on g.place = n % g.places
 ),
 o as (

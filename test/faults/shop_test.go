@@ -51,7 +51,13 @@ func openShop(ctx context.Context, clients int) *shop {
 	DeferCleanup(os.RemoveAll, dir)
 	l, err := lab.New(ctx, binary(), workshop, dir)
 	Expect(err).NotTo(HaveOccurred())
-	s := &shop{Lab: l, history: load.NewHistory(), rng: randomness(0), place: map[string]int{}}
+	return startShop(ctx, l, clients, load.NewHistory())
+}
+
+// startShop opens the shop of a lab to customers whose history may have begun elsewhere.
+func startShop(ctx context.Context, l *lab.Lab, clients int, history *load.History) *shop {
+	GinkgoHelper()
+	s := &shop{Lab: l, history: history, rng: randomness(0), place: map[string]int{}}
 	s.customers = load.NewShop(l.URL, lab.Key, clients, s.history)
 	DeferCleanup(func(ctx SpecContext) {
 		if CurrentSpecReport().Failed() {
@@ -60,6 +66,7 @@ func openShop(ctx context.Context, clients int) *shop {
 		Expect(l.Close(ctx)).To(Succeed())
 	})
 	Expect(l.Start(ctx)).To(Succeed())
+	var err error
 	s.db, err = l.Database()
 	Expect(err).NotTo(HaveOccurred())
 	s.db.SetMaxOpenConns(4)

@@ -128,6 +128,21 @@ var forgeries = slices.Concat(holdForgeries, []forgery{
 		seen: "no two orders have one number",
 	},
 	{
+		lie:  "an order whose number will be given again",
+		sql:  `update orders.counter set next = (select max(number) from orders.orders)`,
+		seen: "an order's number is used up", alone: true,
+	},
+	{
+		lie:  "a log whose sequence begins anew",
+		sql:  `alter sequence platform.event_seq restart with 1`,
+		seen: "the log is behind its sequence", alone: true,
+	},
+	{
+		lie:  "orders that every merchant could read",
+		sql:  `alter table orders.orders no force row level security`,
+		seen: "a merchant's rows are shown to nobody else", alone: true,
+	},
+	{
 		lie: "a request that was executed twice",
 		sql: `insert into orders.orders (tenant_id, id, number, customer_id, status, currency, total_minor, metadata, version, created_at, updated_at)
 			select tenant_id, gen_random_uuid(), number + 100000, customer_id, status, currency, total_minor, metadata, version, created_at, updated_at

@@ -58,10 +58,11 @@ var roleSettings = []string{
 	"jit = off", "statement_timeout = '5s'", "lock_timeout = '2s'", "idle_in_transaction_session_timeout = '10s'", "timezone = 'UTC'",
 }
 
-// prepare makes what migrations take for granted: the application's role and the
-// schema of the version tables.
-func (r *Runner) prepare(ctx context.Context) error {
-	if err := r.makeRole(ctx); err != nil {
+// Prepare makes what migrations take for granted, as far as it is missing: the
+// application's role and the schema of the version tables. A restored database needs both
+// before it has anything to migrate.
+func (r *Runner) Prepare(ctx context.Context) error {
+	if err := r.MakeRole(ctx); err != nil {
 		return err
 	}
 	for _, q := range []string{
@@ -76,9 +77,9 @@ func (r *Runner) prepare(ctx context.Context) error {
 	return nil
 }
 
-// makeRole makes the application's role with its bounds, or neither. The role belongs to
+// MakeRole makes the application's role with its bounds, or neither. The role belongs to
 // the whole server: while another database of it is migrated, somebody else may make it.
-func (r *Runner) makeRole(ctx context.Context) error {
+func (r *Runner) MakeRole(ctx context.Context) error {
 	var exists bool
 	if err := r.db.QueryRowContext(ctx, `select exists (select from pg_roles where rolname = $1)`, AppRole).Scan(&exists); err != nil {
 		return fmt.Errorf("look for role %s: %w", AppRole, err)
@@ -140,9 +141,6 @@ const (
 // when it cannot go on with one of the modules.
 func (r *Runner) Up(ctx context.Context) (applied int, err error) {
 	err = r.alone(ctx, func() error {
-		if err := r.prepare(ctx); err != nil {
-			return err
-		}
 		before, err := r.Status(ctx)
 		if err != nil {
 			return err
@@ -151,6 +149,10 @@ func (r *Runner) Up(ctx context.Context) (applied int, err error) {
 			if err := s.Err(); err != nil && !errors.Is(err, ErrBehind) {
 				return err
 			}
+		}
+		// Not sooner: a newer program may have given the role other bounds.
+		if err := r.Prepare(ctx); err != nil {
+			return err
 		}
 		for _, s := range before {
 			if err := r.with(ctx, s.Module, (*gomigrate.Migrate).Up); err != nil {
@@ -350,7 +352,7 @@ func Check(ctx context.Context, db *sql.DB, files fs.FS, modules ...string) ([]S
 
 func check(ctx context.Context, db *sql.DB, files fs.FS, module string) (s Status, err error) {
 	s.Module = module
-	if s.Latest, err = latest(files, module); err != nil {
+	if s.Latest, err = Latest(files, module); err != nil {
 		return s, err
 	}
 	var table sql.NullString
@@ -367,8 +369,8 @@ func check(ctx context.Context, db *sql.DB, files fs.FS, module string) (s Statu
 	return s, nil
 }
 
-// latest is the highest version among a module's files.
-func latest(files fs.FS, module string) (int, error) {
+// Latest is the highest version among a module's files.
+func Latest(files fs.FS, module string) (int, error) {
 	entries, err := fs.ReadDir(files, module)
 	if err != nil {
 		return 0, fmt.Errorf("migrations of %s: %w", module, err)

@@ -203,12 +203,15 @@ var _ = Describe("a schema that the program cannot work with", func() {
 		files["platform/0002_more.up.sql"] = sqlFile(`create table platform.more ()`)
 		const said = "the database is newer than this program: parcel is at version 2, this program knows 1; start the newer program, or migrate down with it first"
 		Expect(status(ctx).Err()).To(And(MatchError(migrate.ErrNewer), MatchError(said)))
+		run(d.super, `alter role fusion_app set lock_timeout = '9s'; alter default privileges for role `+owner+` in schema migrations revoke select on tables from fusion_app`)
+		DeferCleanup(func() { run(d.super, `alter role fusion_app set lock_timeout = '2s'`) })
 		before := dump(d)
 		applied, err := open().Up(ctx)
 		Expect(applied).To(BeZero())
 		Expect(err).To(And(MatchError(migrate.ErrNewer), MatchError(said)))
 		Expect(open().Down(ctx, "parcel")).To(And(MatchError(migrate.ErrNewer), MatchError(said)))
 		Expect(dump(d)).To(Equal(before))
+		Expect(lines(d.super, `select unnest(rolconfig) from pg_roles where rolname = 'fusion_app'`)).To(ContainElement("lock_timeout=9s"), "what the newer program decided")
 	})
 
 	It("is dirty after a file failed, keeps nothing of that file, and goes on once it is repaired", func(ctx SpecContext) {

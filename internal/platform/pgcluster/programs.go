@@ -114,11 +114,13 @@ func numberIn(dir string) int {
 	return n
 }
 
-// major asks for "postgres (PostgreSQL) 15.18 (Debian …)"; also "17beta1".
-func (p programs) major(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, p.postgres, "--version").Output() //nolint:gosec // a program we chose
+func (p programs) major(ctx context.Context) (string, error) { return majorOf(ctx, p.postgres) }
+
+// majorOf asks for "postgres (PostgreSQL) 15.18 (Debian …)"; also "17beta1".
+func majorOf(ctx context.Context, program string) (string, error) {
+	out, err := exec.CommandContext(ctx, program, "--version").Output()
 	if err != nil {
-		return "", fmt.Errorf("ask %s for its version: %w", p.postgres, err)
+		return "", fmt.Errorf("ask %s for its version: %w", program, err)
 	}
 	_, version, _ := strings.Cut(string(out), ") ")
 	return number.FindString(version), nil

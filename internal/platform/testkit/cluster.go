@@ -63,6 +63,10 @@ func start(ctx context.Context) (*pgcluster.Cluster, error) {
 	if err := exec.CommandContext(ctx, "cp", "-a", origin+"/.", dir).Run(); err != nil {
 		return nil, fmt.Errorf("copy test cluster: %w", err)
 	}
+	// The copy got the age of the original, and others sweep away what is old.
+	if err := os.Chtimes(dir, time.Now(), time.Now()); err != nil {
+		return nil, fmt.Errorf("copy test cluster: %w", err)
+	}
 	c, err := pgcluster.Start(ctx, pgcluster.Options{Dir: filepath.Join(dir, "postgres"), Throwaway: true, Settings: map[string]string{"max_connections": "300"}})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))

@@ -10,12 +10,9 @@ import (
 	"fmt"
 	"sync"
 	"time"
-)
 
-// Querier is a database or a transaction.
-type Querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
+	"github.com/fusioncommerce/fusion/cmd/fusion/invariant"
+)
 
 // Invariant is a sentence that is true of every sound shop, and the SQL that finds what
 // contradicts it: one line of text for each finding.
@@ -57,7 +54,7 @@ const most = 10
 
 // Check looks for contradictions. All of them together see one moment when q is a
 // transaction of Snapshot.
-func Check(ctx context.Context, q Querier, invariants []Invariant, c Claims) ([]Violation, error) {
+func Check(ctx context.Context, q invariant.Querier, invariants []Invariant, c Claims) ([]Violation, error) {
 	claims, err := json.Marshal(Claims{Asked: append([]string{}, c.Asked...), Accepted: append([]Accepted{}, c.Accepted...)}) // never null
 	if err != nil {
 		return nil, err
@@ -68,7 +65,7 @@ func Check(ctx context.Context, q Querier, invariants []Invariant, c Claims) ([]
 		if i.claims {
 			args = []any{string(claims)}
 		}
-		details, err := list(ctx, q, i.sql, args...)
+		details, err := invariant.Find(ctx, q, i.sql, args...)
 		if err != nil {
 			return nil, fmt.Errorf("audit %q: %w", i.Name, err)
 		}
@@ -83,22 +80,6 @@ func Check(ctx context.Context, q Querier, invariants []Invariant, c Claims) ([]
 		}
 	}
 	return found, nil
-}
-
-func list(ctx context.Context, q Querier, query string, args ...any) (details []string, err error) {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var d string
-		if err := rows.Scan(&d); err != nil {
-			return nil, err
-		}
-		details = append(details, d)
-	}
-	return details, rows.Err()
 }
 
 // Snapshot checks one moment of the database.
