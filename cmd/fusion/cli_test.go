@@ -376,7 +376,12 @@ var _ = Describe("fusion migrate", func() {
 	})
 
 	It("does not pull platform away from under the modules", func() {
-		c := fusion(onDatabase(testkit.NewDatabase()), "migrate", "down", "platform", "--yes")
+		environ := onDatabase(testkit.NewDatabase())
+		c := fusion(environ, "migrate", "down", "platform", "--yes")
+		for c.code == 0 && strings.Contains(c.out, "platform is at version") {
+			Expect(c.out).NotTo(ContainSubstring("version 0"))
+			c = fusion(environ, "migrate", "down", "platform", "--yes")
+		}
 		Expect(c.code).To(Equal(exitFailed))
 		Expect(c.err).To(Equal("fusion: every module stands on platform: take catalog, inventory, orders down first\n"))
 	})

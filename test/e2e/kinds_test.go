@@ -165,6 +165,7 @@ func (a *apart) BootstrapKey() string { return bootstrapKey }
 func (a *apart) Complaints() []string {
 	return append(a.catalog.Complaints(), a.orders.Complaints()...)
 }
+
 func (a *apart) Stop() {
 	a.gateway.Close()
 	a.orders.Stop()

@@ -251,15 +251,9 @@ func topics() map[string]string {
 	GinkgoHelper()
 	of := map[string]string{}
 	for _, a := range auditors {
-		rows, err := a.Query(`select consumer, topic from platform.subscription where consumer not like 'relay.%'`)
-		Expect(err).NotTo(HaveOccurred())
-		for rows.Next() {
-			var consumer, topic string
-			Expect(rows.Scan(&consumer, &topic)).To(Succeed())
-			of[consumer] = topic
-		}
-		Expect(rows.Err()).NotTo(HaveOccurred())
-		Expect(rows.Close()).To(Succeed())
+		var list string
+		Expect(a.QueryRow(`select coalesce(json_object_agg(consumer, topic), '{}')::text from platform.subscription where consumer not like 'relay.%'`).Scan(&list)).To(Succeed())
+		Expect(json.Unmarshal([]byte(list), &of)).To(Succeed())
 	}
 	return of
 }

@@ -224,8 +224,8 @@ func (b *Bus) router() (*message.Router, error) {
 // carry hands facts to the carrier and takes in what it brings, until ctx ends. While the
 // carrier is away, facts wait.
 func (b *Bus) carry(ctx context.Context) error {
-	if err := b.prepare(ctx); err != nil {
-		return nil //nolint:nilerr // told to stop before it began
+	if !b.prepare(ctx) {
+		return nil // told to stop before it began
 	}
 	router, err := b.router()
 	if err != nil {
@@ -297,12 +297,12 @@ func (b *Bus) Carried() (ok bool, err error) {
 	return true, errNotCarried
 }
 
-// prepare waits for a carrier that is not there yet.
-func (b *Bus) prepare(ctx context.Context) error {
+// prepare waits for a carrier that is not there yet; false when a stop came first.
+func (b *Bus) prepare(ctx context.Context) bool {
 	for down := false; ; {
 		err := b.carrier.Prepare(ctx)
 		if err == nil || ctx.Err() != nil {
-			return ctx.Err()
+			return ctx.Err() == nil
 		}
 		if !down {
 			b.log.WarnContext(ctx, "facts wait for their carrier", "err", err)
