@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fusioncommerce/fusion/internal/catalog"
+	"github.com/fusioncommerce/fusion/internal/groupbuy"
 	"github.com/fusioncommerce/fusion/internal/inventory"
 	"github.com/fusioncommerce/fusion/internal/orders"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
@@ -19,6 +20,7 @@ func modules(k app.Kit) []app.Module {
 		products,
 		inventory.New(k),
 		orders.New(k, products),
+		groupbuy.New(k, products),
 	}
 }
 
@@ -51,7 +53,7 @@ func chosen(names []string) ([]string, error) {
 // run in this process, but their schema has to be there.
 func withData(names []string) []string {
 	return slices.DeleteFunc(moduleNames(), func(n string) bool {
-		read := n == "catalog" && slices.Contains(names, "orders") // what SKUs cost
+		read := n == "catalog" && (slices.Contains(names, "orders") || slices.Contains(names, "groupbuy")) // what products cost
 		return !read && !slices.Contains(names, n)
 	})
 }

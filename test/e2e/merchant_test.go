@@ -13,6 +13,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/groupbuy/groupbuyapi"
 	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
@@ -199,6 +200,7 @@ var schemas = sync.OnceValues(func() (*eventschema.Catalog, error) {
 		eventschema.Module{Name: "catalog", Schemas: catalogapi.Schemas},
 		eventschema.Module{Name: "orders", Schemas: ordersapi.Schemas},
 		eventschema.Module{Name: "inventory", Schemas: inventoryapi.Schemas},
+		eventschema.Module{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
 	)
 })
 
