@@ -2,6 +2,7 @@ package groupbuy
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -27,7 +28,7 @@ type createBody struct {
 
 // Check finds what the schema cannot say.
 func (b *createBody) Check() (fields []fault.Field) {
-	if b.MinParticipants > 0 && b.MaxParticipants > 0 {
+	if counts := []int64{b.MinParticipants, b.MaxParticipants}; slices.Min(counts) > 0 && slices.Max(counts) <= maxParticipants {
 		fields = append(fields, flawsOfSize(b.MinParticipants, b.MaxParticipants)...)
 	}
 	if !b.StartTime.IsZero() && !b.EndTime.IsZero() {

@@ -185,11 +185,14 @@ func ask(into any, query string, args ...any) {
 	Expect(auditor.QueryRow(query, args...).Scan(into)).To(Succeed())
 }
 
-// quiet waits until everything that happened in the shop was heard by everybody.
+// quiet waits until everything that happened in the shop was heard by everybody, and
+// everything was done whose time has come.
 func (s *shop) quiet() {
 	GinkgoHelper()
 	Eventually(func() (waiting int) {
-		ask(&waiting, `select count(*) from platform.delivery where tenant_id = $1 and parked_at is null`, s.tenant)
+		ask(&waiting, `
+			select (select count(*) from platform.delivery where tenant_id = $1 and parked_at is null)
+			     + (select count(*) from platform.timer where tenant_id = $1 and due_at <= clock_timestamp())`, s.tenant)
 		return waiting
 	}).Should(BeZero())
 }
@@ -225,6 +228,16 @@ func (s *shop) audit() {
 		select count(*) from orders.orders o
 		where tenant_id = $1 and total_minor <> (select sum(total_minor) from orders.line l where l.tenant_id = o.tenant_id and l.order_id = o.id)`, s.tenant)
 	Expect(off).To(BeZero(), "an order is not the sum of its lines")
+	ask(&off, `
+		select count(*) from groupbuy.campaign c
+		where tenant_id = $1 and actual_participants <> (select count(*) from groupbuy.participant p where p.tenant_id = c.tenant_id and p.campaign_id = c.id)`, s.tenant)
+	Expect(off).To(BeZero(), "a campaign does not know how many have joined")
+	ask(&off, `
+		select count(*) from (select p.tenant_id, p.campaign_id, p.id participant_id from groupbuy.participant p
+		                      join groupbuy.campaign c on c.tenant_id = p.tenant_id and c.id = p.campaign_id and c.status = 'successful' where p.tenant_id = $1) p
+		full join (select * from orders.participation where tenant_id = $1) o using (tenant_id, campaign_id, participant_id)
+		where p.campaign_id is null or o.campaign_id is null`, s.tenant)
+	Expect(off).To(BeZero(), "not every participant of a successful campaign has an order, or another one has")
 }
 
 // checkFacts holds what the spec caused to be published to the schemas.
@@ -290,6 +303,8 @@ type standing struct {
 	*shop
 	product product // MUG, of which there are 10
 	order   order   // confirmed, of 2 of them
+
+	campaign campaign // for 2 to 5 people
 }
 
 var standingShop = sync.OnceValue(func() *standing {
@@ -297,6 +312,7 @@ var standingShop = sync.OnceValue(func() *standing {
 	s.key = s.hire()
 	s.product = s.sells("MUG", 10)
 	s.order = s.confirmed(item{SKU: "MUG", Quantity: 2})
+	s.campaign = s.offers(s.product)
 	return s
 })
 
