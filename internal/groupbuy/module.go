@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/groupbuy/groupbuyapi"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -26,13 +27,14 @@ type Module struct{ svc *service }
 
 // New makes the campaigns.
 func New(k app.Kit, offers Offers) *Module {
-	return &Module{&service{db: k.DB, events: k.Events, timers: k.Timers, offers: offers}}
+	return &Module{&service{db: k.DB, events: k.Events, timers: k.Timers, offers: offers, feeds: newFeeds(k.DB)}}
 }
 
 // Name of the module, its schema and its migrations.
 func (*Module) Name() string { return "groupbuy" }
 
-// Mount declares routes and timers.
+// Mount declares routes and timers. Those who listen hear of the module's own facts, also
+// when another replica recorded them.
 func (m *Module) Mount(on app.Mount) {
 	const read, write, join = "campaigns:read", "campaigns:write", "campaigns:join"
 	api := on.API.Group("Campaigns")
@@ -67,6 +69,16 @@ func (m *Module) Mount(on app.Mount) {
 		Description: "In the order in which they joined.",
 	}, m.svc.handleParticipants)
 
+	httpx.Stream(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/campaigns/{id}/events", ID: "followCampaign", Summary: "Follow a campaign", Permission: httpx.Public,
+		Description: "For a live counter, as EventSource reads it: first an event `snapshot`, then an event `campaign` whenever the campaign has changed, at most ten a second. " +
+			"Connect again when it ends.",
+	}, m.svc.handleFollow)
+
+	on.Bus.Watch([]string{
+		groupbuyapi.CampaignUpdated{}.EventType(), groupbuyapi.CampaignJoined{}.EventType(), groupbuyapi.CampaignSuccessful{}.EventType(),
+		groupbuyapi.CampaignExpired{}.EventType(), groupbuyapi.CampaignCancelled{}.EventType(),
+	}, m.svc.feeds.tenants, m.svc.feeds.changed)
 	m.svc.timers.On(timerStart, m.svc.onStart)
 	m.svc.timers.On(timerEnd, m.svc.onEnd)
 	m.svc.timers.On(timerOrder, m.svc.onOrder)

@@ -13,6 +13,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
 )
 
@@ -21,6 +22,7 @@ type service struct {
 	events *event.Log
 	timers *timer.Timers
 	offers Offers
+	feeds  *feeds
 	store  store
 }
 
@@ -64,7 +66,7 @@ func (s *service) create(ctx context.Context, tx *db.Tx, c campaign) (campaign, 
 	if err := s.store.insert(ctx, tx, c); err != nil {
 		return campaign{}, err
 	}
-	return c, s.events.Publish(ctx, tx, groupbuyapi.CampaignCreated{Campaign: fact(c)})
+	return c, s.publish(ctx, tx, groupbuyapi.CampaignCreated{Campaign: fact(c)})
 }
 
 // update gives a campaign other terms, which may depend on those that it has. Its timers
@@ -121,7 +123,18 @@ func (s *service) save(ctx context.Context, tx *db.Tx, c campaign, e event.Event
 	if err := s.store.save(ctx, tx, c); err != nil {
 		return err
 	}
-	return s.events.Publish(ctx, tx, e)
+	return s.publish(ctx, tx, e)
+}
+
+// publish records facts of a merchant's campaigns. Those who follow them hear of it when
+// they have come true.
+func (s *service) publish(ctx context.Context, tx *db.Tx, facts ...event.Event) error {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	tx.AfterCommit(func() { s.feeds.changed(id.Tenant) })
+	return s.events.Publish(ctx, tx, facts...)
 }
 
 // join lets somebody join. The campaign's row is locked from its one statement until the
@@ -140,7 +153,7 @@ func (s *service) join(ctx context.Context, tx *db.Tx, id uuid.UUID, who partici
 			return campaign{}, err
 		}
 	}
-	return c, s.events.Publish(ctx, tx, factsOfJoin(c, who)...)
+	return c, s.publish(ctx, tx, factsOfJoin(c, who)...)
 }
 
 func (s *service) get(ctx context.Context, id uuid.UUID) (c campaign, err error) {

@@ -61,7 +61,7 @@ func replica(offers Offers) *service {
 	log := event.NewLog()
 	log.Check = contract().Check
 	d := testkit.Open(testkit.Shared().App)
-	return &service{db: d, events: log, timers: timer.New(d, testkit.Log()), offers: offers}
+	return &service{db: d, events: log, timers: timer.New(d, testkit.Log()), offers: offers, feeds: newFeeds(d)}
 }
 
 // recorded lists the facts of a merchant, in the order of the log.
@@ -588,7 +588,7 @@ var _ = Describe("the timers of campaigns", Label("db"), func() {
 		pool := testkit.Open(d.App)
 		log := event.NewLog()
 		log.Check = contract().Check
-		svc := &service{db: pool, events: log, timers: timer.New(testkit.Open(d.App), testkit.Log()), offers: assortment()}
+		svc := &service{db: pool, events: log, timers: timer.New(testkit.Open(d.App), testkit.Log()), offers: assortment(), feeds: newFeeds(pool)}
 		svc.timers.On(timerStart, svc.onStart)
 		svc.timers.On(timerEnd, svc.onEnd)
 		svc.timers.On(timerOrder, svc.onOrder)

@@ -85,6 +85,23 @@ func (store) find(ctx context.Context, tx *db.Tx, id uuid.UUID) (campaign, error
 	return one(ctx, tx, `select `+columns+` from groupbuy.campaign where id = $1`, id)
 }
 
+// findAll reads campaigns; those that there are not are absent.
+func (store) findAll(ctx context.Context, tx *db.Tx, ids []string) ([]campaign, error) {
+	var rows []row
+	if err := tx.Select(ctx, &rows, `select `+columns+` from groupbuy.campaign where id = any($1::uuid[])`, db.Array(ids)); err != nil {
+		return nil, fmt.Errorf("find campaigns: %w", err)
+	}
+	return campaigns(rows), nil
+}
+
+func campaigns(rows []row) []campaign {
+	list := make([]campaign, len(rows))
+	for i, r := range rows {
+		list[i] = r.domain()
+	}
+	return list
+}
+
 // lock reads a campaign that this transaction is about to change.
 func (store) lock(ctx context.Context, tx *db.Tx, id uuid.UUID) (campaign, error) {
 	return one(ctx, tx, `select `+columns+` from groupbuy.campaign where id = $1 for no key update`, id)
@@ -289,9 +306,5 @@ func (store) list(ctx context.Context, tx *db.Tx, f filter) ([]campaign, error) 
 	if err := tx.Select(ctx, &rows, query, args...); err != nil {
 		return nil, fmt.Errorf("list campaigns: %w", err)
 	}
-	list := make([]campaign, len(rows))
-	for i, r := range rows {
-		list[i] = r.domain()
-	}
-	return list, nil
+	return campaigns(rows), nil
 }
