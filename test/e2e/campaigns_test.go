@@ -1,7 +1,11 @@
 package e2e_test
 
 import (
+	"bufio"
+	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -52,6 +56,52 @@ func (s *shop) campaign(id string) campaign {
 func (s *shop) join(id, user string) response {
 	GinkgoHelper()
 	return s.post("/v1/campaigns/"+id+"/join", object{"userId": user})
+}
+
+// told is an event of a campaign's feed.
+type told struct {
+	ID, Name string
+	Campaign campaign
+}
+
+// follow listens to a campaign until the spec is over. beats are the signs of life in
+// between; both are closed when the feed ends in good order.
+func (s *shop) follow(id string) (heard chan told, beats chan struct{}) {
+	GinkgoHelper()
+	ctx, hangUp := context.WithCancel(context.Background())
+	DeferCleanup(hangUp)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/v1/campaigns/"+id+"/events", http.NoBody)
+	Expect(err).NotTo(HaveOccurred())
+	r.Header.Set("Authorization", "Bearer "+s.key)
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(resp).To(And(HaveHTTPStatus(200), HaveHTTPHeaderWithValue("Content-Type", "text/event-stream"), HaveHTTPHeaderWithValue("Cache-Control", "no-store")))
+	heard, beats = make(chan told, 100), make(chan struct{}, 100)
+	go func() {
+		defer GinkgoRecover()
+		defer func() { _ = resp.Body.Close() }()
+		var e told
+		lines := bufio.NewScanner(resp.Body)
+		for lines.Scan() {
+			switch field, value, _ := strings.Cut(lines.Text(), ":"); {
+			case field == "id":
+				e.ID = strings.TrimSpace(value)
+			case field == "event":
+				e.Name = strings.TrimSpace(value)
+			case field == "data":
+				Expect(published.matches([]byte(value), "paths", "/v1/campaigns/{id}/events", "get", "responses", "200", "content", "text/event-stream", "schema")).To(Succeed())
+				Expect(json.Unmarshal([]byte(value), &e.Campaign)).To(Succeed())
+				heard <- e
+			case lines.Text() == ":":
+				beats <- struct{}{}
+			}
+		}
+		if lines.Err() == nil {
+			close(heard)
+			close(beats)
+		}
+	}()
+	return heard, beats
 }
 
 // ordersOf waits for the orders of a campaign's participants to have ended.
@@ -262,6 +312,30 @@ var _ = Describe("a campaign", func() {
 		Expect(s.campaign(c.ID)).To(And(HaveField("ActualParticipants", int64(20)), HaveField("Status", "successful")))
 		Expect(s.ordersOf(20)).To(HaveEach(HaveField("Status", "confirmed")))
 		Expect(s.facts("group-commerce.campaign.successful")).To(HaveLen(1))
+	})
+
+	It("can be followed as it fills, to the end", func() {
+		s := open()
+		c := s.offers(s.sells("MUG", 10))
+		heard, _ := s.follow(c.ID)
+		Eventually(heard).Should(Receive(And(HaveField("Name", "snapshot"), HaveField("ID", "1"), HaveField("Campaign.ID", c.ID), HaveField("Campaign.Status", "active"), HaveField("Campaign.MinParticipants", int64(2)),
+			HaveField("Campaign.MaxParticipants", int64(5)), HaveField("Campaign.ActualParticipants", int64(0)), HaveField("Campaign.EndTime", BeTemporally("==", c.EndTime)))))
+		Expect(s.join(c.ID, "ana")).To(answer(200))
+		Eventually(heard).Should(Receive(And(HaveField("Name", "campaign"), HaveField("Campaign.ActualParticipants", int64(1)))))
+		Expect(s.join(c.ID, "ben")).To(answer(200))
+		Eventually(heard).Should(Receive(And(HaveField("Campaign.Status", "successful"), HaveField("Campaign.ActualParticipants", int64(2)))))
+		Expect(open().get("/v1/campaigns/" + c.ID + "/events")).To(refuse(404, "not_found"))
+		s.ordersOf(2)
+	})
+
+	It("can be followed for longer than any request may take", func() {
+		s := open()
+		c := s.offers(s.sells("MUG", 10))
+		heard, beats := s.follow(c.ID)
+		Eventually(heard).Should(Receive(HaveField("Name", "snapshot")))
+		Eventually(beats, "25s").Should(Receive(), "a sign of life, beyond the deadlines of requests")
+		Expect(s.join(c.ID, "ana")).To(answer(200))
+		Eventually(heard).Should(Receive(HaveField("Campaign.ActualParticipants", int64(1))))
 	})
 
 	It("is found by what it is, in the order that is asked for", func() {
