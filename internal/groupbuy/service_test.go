@@ -332,6 +332,30 @@ var _ = Describe("the campaigns", Label("db"), func() {
 			Expect(topics(ctx, svc)).To(Equal([]string{"created 1", "joined 2"}))
 		})
 
+		DescribeTable("goes by the clock of the database, whatever the program's says", func(skew time.Duration) {
+			wrong, err := db.Open(db.Options{DSN: testkit.Shared().App, Connections: 2, Clock: func() time.Time { return clock.System().Add(skew) }})
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(wrong.Close)
+			svc.db = wrong
+			c := started(ctx, svc, offered(2, 5))
+			Expect(c.CreatedAt).To(BeTemporally("~", clock.System(), time.Minute))
+			Expect(joins(ctx, svc, c.ID, "ana", 1)).To(HaveField("UpdatedAt", BeTemporally("~", clock.System(), time.Minute)))
+			set(c.ID, `start_time = clock_timestamp() + interval '5 minutes', status = 'scheduled'`)
+			Expect(why(joins(ctx, svc, c.ID, "ben", 1))).To(MatchError(errNotActive))
+			Expect(goOff(svc.onStart, c.ID)).To(Succeed())
+			Expect(read(c.ID).Status).To(Equal("scheduled"))
+			set(c.ID, `start_time = clock_timestamp() - interval '1 hour', end_time = clock_timestamp() - interval '1 millisecond'`)
+			Expect(why(joins(ctx, svc, c.ID, "ben", 1))).To(MatchError(errNotActive))
+			Expect(goOff(svc.onEnd, c.ID)).To(Succeed())
+			Expect(read(c.ID).Status).To(Equal("expired"))
+			b := offered(2, 5)
+			b.EndTime = clock.System().Add(-time.Second)
+			Expect(why(svc.handleCreate(ctx, &createInput{httpx.JSON[createBody]{Body: b}}))).To(MatchError(httpx.ErrValidation()))
+		},
+			Entry("which is fast", 10*time.Minute),
+			Entry("which is slow", -10*time.Minute),
+		)
+
 		It("is by the time at which it was asked for, and is refused when the end was noted before its turn came", func() {
 			c := started(ctx, svc, offered(2, 5))
 			held, proceed := make(chan struct{}), make(chan struct{})
