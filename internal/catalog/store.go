@@ -211,7 +211,8 @@ func offers(ctx context.Context, tx *db.Tx, condition string, wanted []string, k
 	offers := make(map[string]catalogapi.Offer, len(rows))
 	for _, r := range rows {
 		o := catalogapi.Offer{SKU: r.SKU, ProductID: r.ProductID.String(), Name: r.Name}
-		o.Prices = append(offers[key(o)].Prices, money.Amount{Minor: r.Minor, Currency: money.Currency(r.Currency)})
+		o.Prices = offers[key(o)].Prices
+		o.Prices = append(o.Prices, money.Amount{Minor: r.Minor, Currency: money.Currency(r.Currency)})
 		offers[key(o)] = o
 	}
 	return offers, nil

@@ -73,7 +73,7 @@ func (s *shop) follow(id string) (heard chan told, beats chan struct{}) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/v1/campaigns/"+id+"/events", http.NoBody)
 	Expect(err).NotTo(HaveOccurred())
 	r.Header.Set("Authorization", "Bearer "+s.key)
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r) //nolint:bodyclose // below, when the feed has ended
 	Expect(err).NotTo(HaveOccurred())
 	Expect(resp).To(And(HaveHTTPStatus(200), HaveHTTPHeaderWithValue("Content-Type", "text/event-stream"), HaveHTTPHeaderWithValue("Cache-Control", "no-store")))
 	heard, beats = make(chan told, 100), make(chan struct{}, 100)

@@ -169,8 +169,10 @@ var _ = Describe("a campaign", func() {
 		s := openShop(ctx, clients)
 		s.stock(ctx, 1, 100_000)
 		// One is filled, one gets successful on the way, and one is over in the middle of it.
-		ids := []string{s.campaign(ctx, terms{least: 20, most: 40}), s.campaign(ctx, terms{least: joins / 6, most: 1_000_000}),
-			s.campaign(ctx, terms{least: 1_000_000, most: 1_000_000, begin: -time.Hour, end: sized(1500*time.Millisecond, 10*time.Second)})}
+		ids := []string{
+			s.campaign(ctx, terms{least: 20, most: 40}), s.campaign(ctx, terms{least: joins / 6, most: 1_000_000}),
+			s.campaign(ctx, terms{least: 1_000_000, most: 1_000_000, begin: -time.Hour, end: sized(1500*time.Millisecond, 10*time.Second)}),
+		}
 		sampler := audit.Every(ctx, sized(100*time.Millisecond, 500*time.Millisecond), s.db)
 		DeferCleanup(func() { sampler.Stop() })
 
