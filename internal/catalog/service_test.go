@@ -242,6 +242,19 @@ var _ = Describe("the catalog", Label("db"), func() {
 			Expect(svc.offers(ctx, []string{"MUG"})).To(HaveKeyWithValue("MUG", HaveField("Prices", []money.Amount{{Minor: 900, Currency: money.JPY}})))
 		})
 
+		It("has an offer by its id, as long as it is for sale, for its own merchant", func() {
+			p, q := added("MUG", eur(1250)), added("CUP", eur(800))
+			ids := []string{p.ID.String(), q.ID.String(), uuid.NewString(), "MUG", ""}
+			Expect(svc.offersByProduct(ctx, ids)).To(Equal(map[string]catalogapi.Offer{
+				p.ID.String(): {SKU: "MUG", ProductID: p.ID.String(), Name: p.Name, Prices: []money.Amount{eur(1250)}},
+				q.ID.String(): {SKU: "CUP", ProductID: q.ID.String(), Name: q.Name, Prices: []money.Amount{eur(800)}},
+			}))
+			Expect(svc.offersByProduct(testkit.As(testkit.NewTenant(testkit.Shared())), ids)).To(BeEmpty())
+			Expect(svc.handleArchive(ctx, &archiveInput{ID: p.ID.String()})).Error().NotTo(HaveOccurred())
+			Expect(svc.offersByProduct(ctx, ids)).To(And(HaveLen(1), HaveKey(q.ID.String())))
+			Expect(svc.offersByProduct(ctx, []string{"MUG"})).To(BeEmpty())
+		})
+
 		It("publishes that it was archived, once", func() {
 			p := added("MUG", eur(1250))
 			for range 2 {

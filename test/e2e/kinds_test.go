@@ -95,7 +95,7 @@ func startApart() *apart {
 	kafka := here.kafka(nameOf(ordersDB))
 	catalog := run(append(kafka, "FUSION_DATABASE_URL="+catalogDB.App, "FUSION_MODULES=catalog", "FUSION_SERVICE_KEY="+serviceKey)...)
 	catalog.database = catalogDB
-	orders := run(append(kafka, "FUSION_DATABASE_URL="+ordersDB.App, "FUSION_MODULES=orders,inventory",
+	orders := run(append(kafka, "FUSION_DATABASE_URL="+ordersDB.App, "FUSION_MODULES=orders,inventory,groupbuy",
 		"FUSION_SERVICE_KEY="+serviceKey, "FUSION_CATALOG_URL="+catalog.url)...)
 	orders.database = ordersDB
 	a := &apart{catalog: catalog, orders: orders}

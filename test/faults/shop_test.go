@@ -169,13 +169,15 @@ func (s *shop) count(query string, args ...any) int {
 	return n
 }
 
-// settle waits until every order has ended and nothing waits, and tells how long it took.
+// settle waits until every order has ended and nothing waits that can be done by now, and
+// tells how long it took.
 func (s *shop) settle(ctx context.Context, within time.Duration) time.Duration {
 	GinkgoHelper()
 	began := time.Now()
 	Eventually(func() (left int, err error) {
 		err = s.db.QueryRowContext(ctx, `
-			select (select count(*) from platform.delivery) + (select count(*) from orders.orders where status = 'created')`).Scan(&left)
+			select (select count(*) from platform.delivery) + (select count(*) from orders.orders where status = 'created')
+			     + (select count(*) from platform.timer where due_at <= clock_timestamp())`).Scan(&left)
 		return left, err
 	}).WithContext(ctx).WithTimeout(within).WithPolling(20*time.Millisecond).Should(BeZero(), func() string {
 		found, err := audit.Snapshot(context.WithoutCancel(ctx), s.db, audit.All(), audit.Claims{Asked: s.history.Keys()})

@@ -50,14 +50,23 @@ func New(base, key string) *Client {
 
 // Offers tells what SKUs cost now. Those that are not for sale are absent.
 func (c *Client) Offers(ctx context.Context, skus []string) (map[string]catalogapi.Offer, error) {
-	offers := make(map[string]catalogapi.Offer, len(skus))
-	for some := range slices.Chunk(skus, atOnce) {
-		answer, err := c.ask(ctx, url.Values{"sku": some})
+	return c.all(ctx, "sku", skus, func(o catalogapi.Offer) string { return o.SKU })
+}
+
+// OffersByProduct is Offers for those who know products.
+func (c *Client) OffersByProduct(ctx context.Context, ids []string) (map[string]catalogapi.Offer, error) {
+	return c.all(ctx, "productId", ids, func(o catalogapi.Offer) string { return o.ProductID })
+}
+
+func (c *Client) all(ctx context.Context, by string, wanted []string, key func(catalogapi.Offer) string) (map[string]catalogapi.Offer, error) {
+	offers := make(map[string]catalogapi.Offer, len(wanted))
+	for some := range slices.Chunk(wanted, atOnce) {
+		answer, err := c.ask(ctx, url.Values{by: some})
 		if err != nil {
 			return nil, err
 		}
 		for _, o := range answer {
-			offers[o.SKU] = o
+			offers[key(o)] = o
 		}
 	}
 	return offers, nil

@@ -55,7 +55,7 @@ func (r *Runner) Close() error { return r.db.Close() }
 // from compiling statements that take less time than their compilation. They belong to the
 // role because a pooler forwards no start-up parameters.
 var roleSettings = []string{
-	"jit = off", "statement_timeout = '5s'", "lock_timeout = '2s'", "idle_in_transaction_session_timeout = '10s'", "timezone = 'UTC'",
+	"jit = off", "enable_seqscan = off", "statement_timeout = '5s'", "lock_timeout = '2s'", "idle_in_transaction_session_timeout = '10s'", "timezone = 'UTC'",
 }
 
 // Prepare makes what migrations take for granted, as far as it is missing: the
