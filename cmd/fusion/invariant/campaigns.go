@@ -51,4 +51,3 @@ func campaigns() []Invariant {
 			select format('order %s: for %s participants', order_id, count(*)) from orders.participation group by tenant_id, order_id having count(*) > 1`},
 	}
 }
-
