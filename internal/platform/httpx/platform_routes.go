@@ -89,9 +89,9 @@ func (s *Server) ready(ctx context.Context, _ *struct{}) (Readiness, error) {
 	for _, d := range s.opt.Ready(ctx) {
 		checks[d.Name] = "ok"
 		if d.Err != nil {
-			s.log.WarnContext(ctx, "not ready", "dependency", d.Name, "err", d.Err)
 			checks[d.Name] = "unavailable"
 			if !d.Dispensable {
+				s.log.WarnContext(ctx, "not ready", "dependency", d.Name, "err", d.Err)
 				bad = append(bad, d.Name)
 			}
 		}
