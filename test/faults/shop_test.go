@@ -46,25 +46,46 @@ type shop struct {
 // openShop starts a shop for the running spec, with room for a number of clients.
 func openShop(ctx context.Context, clients int) *shop {
 	GinkgoHelper()
+	s := buildShop(ctx)
+	Expect(s.Start(ctx)).To(Succeed())
+	s.openTo(s.URL, clients)
+	return s
+}
+
+// hostShop makes a shop whose PostgreSQL is not the program's own, and starts no program.
+func hostShop(ctx context.Context) *shop {
+	GinkgoHelper()
+	s := buildShop(ctx)
+	Expect(s.Host(ctx)).To(Succeed())
+	return s
+}
+
+func buildShop(ctx context.Context) *shop {
+	GinkgoHelper()
 	dir, err := os.MkdirTemp("", "fusion-faults-lab-")
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(os.RemoveAll, dir)
 	l, err := lab.New(ctx, binary(), workshop, dir)
 	Expect(err).NotTo(HaveOccurred())
 	s := &shop{Lab: l, history: load.NewHistory(), rng: randomness(0), place: map[string]int{}}
-	s.customers = load.NewShop(l.URL, lab.Key, clients, s.history)
 	DeferCleanup(func(ctx SpecContext) {
 		if CurrentSpecReport().Failed() {
 			s.keepEvidence()
 		}
 		Expect(l.Close(ctx)).To(Succeed())
 	})
-	Expect(l.Start(ctx)).To(Succeed())
-	s.db, err = l.Database()
+	return s
+}
+
+// openTo lets customers in at an address, and the auditor.
+func (s *shop) openTo(url string, clients int) {
+	GinkgoHelper()
+	s.customers = load.NewShop(url, lab.Key, clients, s.history)
+	var err error
+	s.db, err = s.Database()
 	Expect(err).NotTo(HaveOccurred())
 	s.db.SetMaxOpenConns(4)
 	DeferCleanup(func() { _ = s.db.Close() }) // complains of connections that a crash has cut
-	return s
 }
 
 // randomness is the same in every run with the same --seed; each stream differs.

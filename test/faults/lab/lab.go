@@ -61,10 +61,14 @@ type Lab struct {
 	log    *os.File
 	dsn    string
 
-	mu      sync.Mutex
-	running *program
-	faults  Faults
-	gaveUp  []string
+	hosted *pgcluster.Cluster // nil while the program runs PostgreSQL itself
+	url    string             // of the database for the programs, when PostgreSQL is hosted
+
+	mu       sync.Mutex
+	running  *program
+	replicas []*Replica
+	faults   Faults
+	gaveUp   []string
 }
 
 // Faults counts what really happened to the shop.
@@ -126,12 +130,20 @@ func (l *Lab) Start(ctx context.Context) error {
 
 // Launch starts the program and does not wait.
 func (l *Lab) Launch() error {
-	cmd := exec.Command(l.binary, "serve", "--data", filepath.Join(l.dir, "data"), "--addr", l.addr) //nolint:gosec,noctx // the program under test; signals end it, no context does
-	cmd.Dir = l.dir
-	cmd.Env = []string{
-		"FUSION_BOOTSTRAP_KEY=" + Key, "FUSION_OPS_ADDR=",
-		"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "TMPDIR=" + os.TempDir(),
+	p, err := l.launch(l.addr)
+	if err != nil {
+		return err
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running = p
+	return nil
+}
+
+func (l *Lab) launch(addr string, settings ...string) (*program, error) {
+	cmd := exec.Command(l.binary, "serve", "--data", filepath.Join(l.dir, "data"), "--addr", addr) //nolint:gosec,noctx // the program under test; signals end it, no context does
+	cmd.Dir = l.dir
+	cmd.Env = append(l.environ(), settings...)
 	cmd.Stdout, cmd.Stderr = l.log, l.log
 	cmd.SysProcAttr = endWithUs()
 	p := &program{cmd: cmd, exited: make(chan struct{})}
@@ -148,12 +160,21 @@ func (l *Lab) Launch() error {
 		close(p.exited)
 	}()
 	if err := <-started; err != nil {
-		return fmt.Errorf("start the program: %w", err)
+		return nil, fmt.Errorf("start the program: %w", err)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.running = p
-	return nil
+	return p, nil
+}
+
+// environ is all that a program of the lab knows of the world.
+func (l *Lab) environ() []string {
+	env := []string{
+		"FUSION_BOOTSTRAP_KEY=" + Key, "FUSION_OPS_ADDR=",
+		"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "TMPDIR=" + os.TempDir(),
+	}
+	if l.hosted != nil {
+		env = append(env, "FUSION_DATABASE_URL="+l.url, "FUSION_DATABASE_MIGRATE_URL="+l.hosted.DSN("fusion_owner", "fusion"))
+	}
+	return env
 }
 
 func (l *Lab) ended(p *program) {
@@ -184,25 +205,27 @@ func (l *Lab) current() *program {
 	return l.running
 }
 
-func (l *Lab) ask(s syscall.Signal) (*program, error) {
+func (l *Lab) ask(p *program, s syscall.Signal) error {
+	if p == nil {
+		return errors.New("the program does not run")
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := l.running
-	if p == nil {
-		return nil, errors.New("the program does not run")
+	if s == syscall.SIGTERM && p.asked {
+		return nil // a second one would end it at once
 	}
 	p.asked = true
 	err := p.cmd.Process.Signal(s)
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil
 	}
-	return p, err
+	return err
 }
 
 // Kill ends the program with SIGKILL. PostgreSQL is left running, as a kill leaves it.
 func (l *Lab) Kill() error {
-	p, err := l.ask(syscall.SIGKILL)
-	if err != nil {
+	p := l.current()
+	if err := l.ask(p, syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill the program: %w", err)
 	}
 	<-p.exited
@@ -280,12 +303,19 @@ func (l *Lab) AwaitReady(ctx context.Context) error {
 	if p == nil {
 		return errors.New("the program does not run")
 	}
-	client := &http.Client{Timeout: probeWaits, Transport: &http.Transport{DisableKeepAlives: true}}
+	if err := l.awaitReady(ctx, p, l.URL); err != nil {
+		return err
+	}
+	return l.connect()
+}
+
+func (l *Lab) awaitReady(ctx context.Context, p *program, url string) error {
+	client := prober()
 	tick := time.NewTicker(readyEvery)
 	defer tick.Stop()
 	for {
-		if ready(ctx, client, l.URL) {
-			return l.connect()
+		if ready(ctx, client, url) {
+			return nil
 		}
 		select {
 		case <-tick.C:
@@ -295,6 +325,10 @@ func (l *Lab) AwaitReady(ctx context.Context) error {
 			return fmt.Errorf("the program is not ready: %w; it said:\n%s", ctx.Err(), l.lastWords())
 		}
 	}
+}
+
+func prober() *http.Client {
+	return &http.Client{Timeout: probeWaits, Transport: &http.Transport{DisableKeepAlives: true}}
 }
 
 func ready(ctx context.Context, client *http.Client, url string) bool {
@@ -316,12 +350,20 @@ func (l *Lab) connect() error {
 	if l.dsn != "" {
 		return nil
 	}
+	if l.hosted != nil {
+		l.dsn = superuser(l.hosted)
+		return nil
+	}
 	c, err := pgcluster.Attach(l.postgres())
 	if err != nil {
 		return err
 	}
-	l.dsn = c.DSN("postgres", "fusion") + "&application_name=faults&connect_timeout=2"
+	l.dsn = superuser(c)
 	return c.Stop(context.Background())
+}
+
+func superuser(c *pgcluster.Cluster) string {
+	return c.DSN("postgres", "fusion") + "&application_name=faults&connect_timeout=2"
 }
 
 // Database opens the shop's database as the superuser that auditors and saboteurs are.
@@ -362,13 +404,23 @@ func HoldBack(ctx context.Context, db *sql.DB, consumer string) (release func(),
 
 const stopWaits = 30 * time.Second
 
-// Close stops the program in good order, and PostgreSQL if the program left it behind.
+// Close stops all programs in good order, and PostgreSQL if the program left it behind.
 func (l *Lab) Close(ctx context.Context) error {
 	var err error
-	if l.current() != nil {
-		err = l.stop(ctx)
+	if p := l.current(); p != nil {
+		err = l.stop(ctx, p)
 	}
-	if c, absent := pgcluster.Attach(l.postgres()); absent == nil {
+	l.mu.Lock()
+	replicas := l.replicas
+	l.mu.Unlock()
+	for _, r := range replicas {
+		if _, stop := r.Stop(ctx); stop != nil {
+			err = errors.Join(err, stop)
+		}
+	}
+	if l.hosted != nil {
+		err = errors.Join(err, l.hosted.Stop(ctx))
+	} else if c, absent := pgcluster.Attach(l.postgres()); absent == nil {
 		if pid, found := l.postmaster(); found == nil && pid == c.Pid() {
 			err = errors.Join(err, syscall.Kill(pid, syscall.SIGQUIT), awaitEnd(ctx, pid))
 		}
@@ -377,13 +429,13 @@ func (l *Lab) Close(ctx context.Context) error {
 	return errors.Join(err, l.log.Close())
 }
 
-func (l *Lab) stop(ctx context.Context) error {
-	p, err := l.ask(syscall.SIGTERM)
-	if err != nil {
+func (l *Lab) stop(ctx context.Context, p *program) error {
+	if err := l.ask(p, syscall.SIGTERM); err != nil {
 		return err
 	}
 	patience := time.NewTimer(stopWaits)
 	defer patience.Stop()
+	var err error
 	select {
 	case <-p.exited:
 	case <-patience.C:
@@ -397,7 +449,9 @@ func (l *Lab) stop(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.running = nil
+	if l.running == p {
+		l.running = nil
+	}
 	return err
 }
 

@@ -1,0 +1,75 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/fusioncommerce/fusion/internal/platform/pgcluster"
+)
+
+// Host makes the lab run PostgreSQL, as a machine of its own would, before any program is
+// started: the programs are told where it is, and their end is not its end.
+func (l *Lab) Host(ctx context.Context) error {
+	c, err := pgcluster.Start(ctx, pgcluster.Options{
+		Dir: l.postgres(),
+		// It dies with the test process, and keeps its promises all the same.
+		Throwaway: true, Settings: map[string]string{"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"},
+	})
+	if err != nil {
+		return fmt.Errorf("host PostgreSQL: %w", err)
+	}
+	l.hosted, l.url = c, c.DSN("fusion_app", "fusion")
+	return l.connect()
+}
+
+// Rehost starts the PostgreSQL again that the lab runs and that has ended.
+func (l *Lab) Rehost(ctx context.Context) error {
+	if err := l.hosted.Stop(ctx); err != nil { // gives the folder free
+		return fmt.Errorf("host PostgreSQL: %w", err)
+	}
+	return l.Host(ctx)
+}
+
+// Replica is one more program on the database of a lab that hosts PostgreSQL.
+type Replica struct {
+	Addr string
+
+	lab     *Lab
+	program *program
+}
+
+// Replica starts a program with further settings and returns when it is ready.
+func (l *Lab) Replica(ctx context.Context, settings ...string) (*Replica, error) {
+	if l.hosted == nil {
+		return nil, errors.New("replicas need a PostgreSQL that is hosted")
+	}
+	addr, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := l.launch(addr, settings...)
+	if err != nil {
+		return nil, err
+	}
+	r := &Replica{Addr: addr, lab: l, program: p}
+	l.mu.Lock()
+	l.replicas = append(l.replicas, r)
+	l.mu.Unlock()
+	return r, l.awaitReady(ctx, p, r.URL())
+}
+
+// URL of the program itself, past any balancer.
+func (r *Replica) URL() string { return "http://" + r.Addr }
+
+// Terminate asks the program to end, as a supervisor does.
+func (r *Replica) Terminate() error { return r.lab.ask(r.program, syscall.SIGTERM) }
+
+// Stop is Terminate and tells how long the end took.
+func (r *Replica) Stop(ctx context.Context) (took time.Duration, err error) {
+	began := time.Now()
+	err = r.lab.stop(ctx, r.program)
+	return time.Since(began), err
+}
