@@ -47,6 +47,7 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 		_, err = lab.Build(ctx, dir)
 		Expect(err).NotTo(HaveOccurred())
 	}
+	Expect(lab.Sweep(ctx)).To(Succeed())
 	Expect(lab.Prepare(ctx, binary(), dir)).To(Succeed())
 	return []byte(dir)
 }, func(dir []byte) { workshop = string(dir) })

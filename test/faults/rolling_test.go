@@ -46,8 +46,11 @@ var _ = Describe("a rolling restart", func() {
 
 		crowd := s.openPaced(ctx, clients, rate, visits(s, skus))
 		DeferCleanup(crowd.close)
-		var exits, slowest = sync.WaitGroup{}, time.Duration(0)
-		var mu sync.Mutex
+		var (
+			exits   sync.WaitGroup
+			mu      sync.Mutex
+			slowest time.Duration
+		)
 		for n := range restarts {
 			next := time.NewTimer(every)
 			defer next.Stop()

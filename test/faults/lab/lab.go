@@ -63,6 +63,7 @@ type Lab struct {
 
 	hosted *pgcluster.Cluster // nil while the program runs PostgreSQL itself
 	url    string             // of the database for the programs, when PostgreSQL is hosted
+	mounts []string           // folders of disks of their own
 
 	mu       sync.Mutex
 	running  *program
@@ -426,7 +427,7 @@ func (l *Lab) Close(ctx context.Context) error {
 		}
 		err = errors.Join(err, c.Stop(ctx))
 	}
-	return errors.Join(err, l.log.Close())
+	return errors.Join(err, l.unmount(ctx), l.log.Close())
 }
 
 func (l *Lab) stop(ctx context.Context, p *program) error {

@@ -25,13 +25,9 @@ func (l *Lab) Host(ctx context.Context) error {
 	return l.connect()
 }
 
-// Rehost starts the PostgreSQL again that the lab runs and that has ended.
-func (l *Lab) Rehost(ctx context.Context) error {
-	if err := l.hosted.Stop(ctx); err != nil { // gives the folder free
-		return fmt.Errorf("host PostgreSQL: %w", err)
-	}
-	return l.Host(ctx)
-}
+// Unhost stops the PostgreSQL that the lab runs, if it has not ended by itself. Host starts
+// it again.
+func (l *Lab) Unhost(ctx context.Context) error { return l.hosted.Stop(ctx) }
 
 // Replica is one more program on the database of a lab that hosts PostgreSQL.
 type Replica struct {

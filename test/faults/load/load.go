@@ -73,8 +73,8 @@ type Shop struct {
 const (
 	// attemptWaits is longer than the server's own deadline of a request.
 	attemptWaits = 20 * time.Second
-	// patience is how long a customer repeats a request before the answer counts as missing.
-	patience    = 60 * time.Second
+	// patience is longer than any fault: how long a customer repeats a request before the answer counts as missing.
+	patience    = 2 * time.Minute
 	maxAttempts = 2000
 	// idles is how long a connection is kept for the next request: not for as long as a
 	// program that stops lets requests in, or it would be cut under one.
