@@ -29,7 +29,6 @@ var _ = Describe("a disk that is full", func() {
 		crowd := s.openPaced(ctx, clients, rate, func(n int) []load.Request {
 			return []load.Request{order(fmt.Sprintf("disk-%05d", n), line{sku(rng.IntN(skus)), 1})}
 		})
-		DeferCleanup(crowd.close)
 		Eventually(s.accepted).WithContext(ctx).WithTimeout(toEnd).Should(BeNumerically(">", 20))
 
 		Expect(disk.Fill(ctx)).To(Succeed())
@@ -47,7 +46,7 @@ var _ = Describe("a disk that is full", func() {
 		Expect(err).NotTo(HaveOccurred())
 		s.believe(a)
 		pass(ctx, 500*time.Millisecond)
-		crowd.close()
+		asked := crowd.close()
 		settled := s.settle(ctx, toEnd)
 		samples := sampler.Stop()
 
@@ -65,7 +64,7 @@ var _ = Describe("a disk that is full", func() {
 
 		s.mustBeSound(ctx, samples)
 		Expect(back).To(BeNumerically("<", toDatabase))
-		Expect(s.accepted()).To(Equal(crowd.asked() + 1))
+		Expect(s.accepted()).To(Equal(asked + 1))
 	}
 
 	It("of the tables refuses what needs room, shows the rest, and goes on when there is some", func(ctx SpecContext) {

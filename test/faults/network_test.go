@@ -34,13 +34,12 @@ var _ = Describe("a network between the program and PostgreSQL", func() {
 		crowd := s.openPaced(ctx, clients, rate, func(n int) []load.Request {
 			return []load.Request{order(fmt.Sprintf("over-%05d", n), line{sku(rng.IntN(skus)), 1}, line{sku(rng.IntN(skus)), 1})}
 		})
-		DeferCleanup(crowd.close)
 		pass(ctx, 500*time.Millisecond)
 		felt := bad(network)
 		healed := time.Now()
 		network.Turns(lab.Weather{})
 		pass(ctx, 500*time.Millisecond)
-		crowd.close()
+		asked := crowd.close()
 		answered := time.Since(healed)
 		settled := s.settle(ctx, toEnd)
 		samples := sampler.Stop()
@@ -58,7 +57,7 @@ var _ = Describe("a network between the program and PostgreSQL", func() {
 
 		s.mustBeSound(ctx, samples)
 		Expect(felt).To(BeNumerically(">=", 5))
-		Expect(s.accepted()).To(Equal(crowd.asked()))
+		Expect(s.accepted()).To(Equal(asked))
 		s.mustHaveWholePools(ctx)
 	}
 

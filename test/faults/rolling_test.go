@@ -45,7 +45,6 @@ var _ = Describe("a rolling restart", func() {
 		s.stock(ctx, skus, 1_000_000)
 
 		crowd := s.openPaced(ctx, clients, rate, visits(s, skus))
-		DeferCleanup(crowd.close)
 		var (
 			exits   sync.WaitGroup
 			mu      sync.Mutex
@@ -78,11 +77,11 @@ var _ = Describe("a rolling restart", func() {
 			}
 		}
 		exits.Wait()
-		crowd.close()
+		asked := crowd.close()
 		settled := s.settle(ctx, toEnd)
 
 		t := &table{title: "T-12 rolling restart"}
-		t.row("restarts / requests (orders)", fmt.Sprintf("%d / %d (%d)", restarts, crowd.asked(), s.accepted()))
+		t.row("restarts / requests (orders)", fmt.Sprintf("%d / %d (%d)", restarts, asked, s.accepted()))
 		t.row("answers that are neither 2xx nor 409", s.history.Unanswered())
 		t.row("refusals", s.history.Count(load.Fail))
 		t.row("slowest exit", slowest)
@@ -194,55 +193,3 @@ func visits(s *shop, skus int) func(n int) []load.Request {
 		}
 	}
 }
-
-// paced is a crowd that asks at a rate, whatever it hears.
-type paced struct {
-	done  chan struct{}
-	close func()
-	n     int
-}
-
-// maxPaced requests, however long it goes on.
-const maxPaced = 100_000
-
-// openPaced asks what wants says, at a rate a second, until it is closed. What was
-// accepted is believed; a refusal is left to the history.
-func (s *shop) openPaced(ctx context.Context, clients, rate int, wants func(n int) []load.Request) *paced {
-	requests, stop := make(chan load.Request, clients), make(chan struct{})
-	p := &paced{done: make(chan struct{})}
-	p.close = sync.OnceFunc(func() { close(stop); <-p.done })
-	go func() {
-		defer close(requests)
-		tick := time.NewTicker(time.Second / time.Duration(rate))
-		defer tick.Stop()
-		for n := range maxPaced {
-			select {
-			case <-tick.C:
-			case <-stop:
-				return
-			case <-ctx.Done():
-				return
-			}
-			for _, r := range wants(n) {
-				p.n++
-				requests <- r
-			}
-		}
-	}()
-	go func() {
-		defer close(p.done)
-		defer GinkgoRecover()
-		known := map[string]bool{}
-		s.customers.Crowd(ctx, clients, requests, func(a load.Answer, err error) {
-			Expect(err).NotTo(HaveOccurred())
-			if key := a.Request.Key; a.Status == http.StatusCreated && key != "" && !known[key] {
-				known[key] = true
-				s.believe(a)
-			}
-		})
-	}()
-	return p
-}
-
-// asked requests; once it is closed.
-func (p *paced) asked() int { return p.n }

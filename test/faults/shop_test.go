@@ -3,6 +3,7 @@ package faults_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -154,14 +155,22 @@ func order(key string, lines ...line) load.Request {
 // believe notes an accepted order as the customer was told of it.
 func (s *shop) believe(a load.Answer) (id string) {
 	GinkgoHelper()
+	id, err := s.note(a)
+	Expect(err).NotTo(HaveOccurred())
+	return id
+}
+
+func (s *shop) note(a load.Answer) (id string, err error) {
 	var o audit.Accepted
-	Expect(a.Read(&o)).To(Succeed())
+	if err := a.Read(&o); err != nil {
+		return "", err
+	}
 	o.Key = a.Request.Key
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.place[o.ID] = len(s.claims.Accepted)
 	s.claims.Accepted = append(s.claims.Accepted, o)
-	return o.ID
+	return o.ID, nil
 }
 
 // believeCancelled notes that the customer was told so.
@@ -263,6 +272,78 @@ func (c *crowd) hear(ctx context.Context, n int) []load.Answer {
 		}
 	}
 	return heard
+}
+
+// paced is a crowd that asks at a rate, whatever it hears.
+type paced struct {
+	stop, done chan struct{}
+	leave      context.CancelFunc
+	n          int
+	err        error // the first that somebody got instead of an answer
+}
+
+// maxPaced requests, however long it goes on.
+const maxPaced = 100_000
+
+// openPaced asks what wants says, at a rate a second, until it is closed. What was
+// accepted is believed; a refusal is left to the history.
+func (s *shop) openPaced(ctx context.Context, clients, rate int, wants func(n int) []load.Request) *paced {
+	GinkgoHelper()
+	ctx, leave := context.WithCancel(ctx)
+	p := &paced{stop: make(chan struct{}), done: make(chan struct{}), leave: leave}
+	requests := make(chan load.Request)
+	go func() {
+		defer close(requests)
+		tick := time.NewTicker(time.Second / time.Duration(rate))
+		defer tick.Stop()
+		for n := range maxPaced {
+			select {
+			case <-tick.C:
+			case <-p.stop:
+				return
+			}
+			for _, r := range wants(n) {
+				p.n++
+				requests <- r
+			}
+		}
+	}()
+	go func() {
+		defer close(p.done)
+		known := map[string]bool{}
+		s.customers.Crowd(ctx, clients, requests, func(a load.Answer, err error) {
+			if err != nil && p.err == nil {
+				p.err = err
+			}
+			if key := a.Request.Key; err == nil && a.Status == http.StatusCreated && !known[key] {
+				known[key] = true
+				_, err := s.note(a)
+				p.err = errors.Join(p.err, err)
+			}
+		})
+	}()
+	DeferCleanup(func() { // of a spec that failed
+		leave()
+		p.finish()
+	})
+	return p
+}
+
+func (p *paced) finish() {
+	select {
+	case <-p.stop:
+	default:
+		close(p.stop)
+	}
+	<-p.done
+}
+
+// close waits for the answers to what was asked, and tells how much that was.
+func (p *paced) close() (asked int) {
+	GinkgoHelper()
+	p.finish()
+	Expect(p.err).NotTo(HaveOccurred())
+	return p.n
 }
 
 // sampled tells how closely a shop was watched.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,7 +37,7 @@ func privileged(ctx context.Context, name string, args ...string) error {
 	if os.Geteuid() != 0 {
 		name, args = "sudo", append([]string{"-n", name}, args...)
 	}
-	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil { //nolint:gosec // our own folders
+	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out)
 	}
 	return nil
@@ -89,11 +90,11 @@ func (l *Lab) mount(ctx context.Context, folder string, size int) (*mounted, err
 		{"cp", "-a", was + "/.", folder},
 		{"rm", "-r", was},
 	}
-	for i, s := range steps {
+	for _, s := range steps {
 		if err := privileged(ctx, s[0], s[1:]...); err != nil {
 			return nil, fmt.Errorf("mount a disk: %w", err)
 		}
-		if steps[i][0] == "mount" {
+		if s[0] == "mount" {
 			l.mounts = append(l.mounts, folder)
 		}
 	}
@@ -103,8 +104,8 @@ func (l *Lab) mount(ctx context.Context, folder string, size int) (*mounted, err
 // unmount takes away the disks of a lab, the inner ones first.
 func (l *Lab) unmount(ctx context.Context) error {
 	var err error
-	for i := len(l.mounts) - 1; i >= 0; i-- {
-		err = errors.Join(err, privileged(ctx, "umount", "--lazy", l.mounts[i]))
+	for _, folder := range slices.Backward(l.mounts) {
+		err = errors.Join(err, privileged(ctx, "umount", "--lazy", folder))
 	}
 	l.mounts = nil
 	return err
@@ -120,8 +121,8 @@ func Sweep(ctx context.Context) error {
 		return err
 	}
 	lines := strings.Split(strings.TrimSpace(string(table)), "\n")
-	for i := len(lines) - 1; i >= 0; i-- {
-		fields := strings.Fields(lines[i])
+	for _, line := range slices.Backward(lines) {
+		fields := strings.Fields(line)
 		pid, ours := strings.CutPrefix(fields[0], owner)
 		n, err := strconv.Atoi(pid)
 		if !ours || err != nil || !gone(n) {
@@ -197,7 +198,7 @@ func (d *limit) set(size string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), goneWaits)
 	defer cancel()
 	for _, pid := range d.pids {
-		out, err := exec.CommandContext(ctx, "prlimit", "--pid", pid, "--fsize="+size+":unlimited").CombinedOutput() //nolint:gosec // numbers
+		out, err := exec.CommandContext(ctx, "prlimit", "--pid", pid, "--fsize="+size+":unlimited").CombinedOutput()
 		if n, _ := strconv.Atoi(pid); err != nil && !gone(n) {
 			return fmt.Errorf("limit files of PostgreSQL: %w: %s", err, out)
 		}
@@ -225,7 +226,7 @@ func (l *Lab) inflate(ctx context.Context) (size int64, err error) {
 	}
 	if _, err := tx.ExecContext(ctx, `
 		insert into platform.idempotency (tenant_id, scope, key, body_hash, status, headers, body)
-		select '00000000-0000-7000-8000-000000000001', 'ballast', n::text, '', 200, repeat('x', 1900), ''
+		select '00000000-0000-7000-8000-000000000001', 'ballast', n::text, 'x', 200, repeat('x', 1900), ''
 		from generate_series(1, $1) n`, segment/2000+1000); err != nil {
 		return 0, errors.Join(err, tx.Rollback())
 	}

@@ -97,6 +97,10 @@ func open(ctx context.Context, binary, dir string) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	// It comes before the machine's own configuration, which is none of ours.
+	if err := os.WriteFile(filepath.Join(dir, "fusion.yaml"), nil, 0o600); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
 	return &Lab{URL: "http://" + addr, dir: dir, binary: binary, addr: addr, log: log}, nil
 }
 
