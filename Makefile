@@ -36,6 +36,10 @@ test: postgres ## Run all specs (SUITES=./internal/orders for some)
 faults: postgres ## Break the program the way machines do, at full size (minutes)
 	FUSION_FAULTS=full $(GINKGO) -v --procs=1 ./test/faults
 
+.PHONY: mutants
+mutants: postgres ## Show that the fault specs fail when the program is wrong (minutes)
+	scripts/mutants.sh
+
 .PHONY: race
 race: postgres ## Run the specs of internal/ under the race detector
 	CGO_ENABLED=1 $(GINKGO) --race ./internal

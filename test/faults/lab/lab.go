@@ -28,14 +28,14 @@ import (
 // Key is the owner's API key of every shop in a lab.
 const Key = "fc_sk_faults-bootstrap-key-of-a-shop-that-is-about-to-suffer"
 
-// Build compiles the program into dir.
-func Build(ctx context.Context, dir string) (binary string, err error) {
-	binary = filepath.Join(dir, "fusion")
-	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", binary, "github.com/fusioncommerce/fusion/cmd/fusion")
+// Build compiles a program of the repository into dir.
+func Build(ctx context.Context, program, dir string) error {
+	const module = "github.com/fusioncommerce/fusion/"
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", filepath.Join(dir, filepath.Base(program)), module+program)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the program: %w\n%s", err, out)
+		return fmt.Errorf("build %s: %w\n%s", program, err, out)
 	}
-	return binary, nil
+	return nil
 }
 
 // Prepare makes a data folder with an initialised and migrated cluster, stopped in good
@@ -135,7 +135,7 @@ func (l *Lab) Start(ctx context.Context) error {
 
 // Launch starts the program and does not wait.
 func (l *Lab) Launch() error {
-	p, err := l.launch(l.addr)
+	p, err := l.launch(l.serve(l.addr))
 	if err != nil {
 		return err
 	}
@@ -145,8 +145,11 @@ func (l *Lab) Launch() error {
 	return nil
 }
 
-func (l *Lab) launch(addr string, settings ...string) (*program, error) {
-	cmd := exec.Command(l.binary, "serve", "--data", filepath.Join(l.dir, "data"), "--addr", addr) //nolint:gosec,noctx // the program under test; signals end it, no context does
+func (l *Lab) serve(addr string) *exec.Cmd {
+	return exec.Command(l.binary, "serve", "--data", filepath.Join(l.dir, "data"), "--addr", addr) //nolint:gosec,noctx // the program under test; signals end it, no context does
+}
+
+func (l *Lab) launch(cmd *exec.Cmd, settings ...string) (*program, error) {
 	cmd.Dir = l.dir
 	cmd.Env = append(l.environ(), settings...)
 	cmd.Stdout, cmd.Stderr = l.log, l.log

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"syscall"
 	"time"
 
@@ -24,6 +25,9 @@ func (l *Lab) Host(ctx context.Context) error {
 	l.hosted, l.url = c, c.DSN("fusion_app", "fusion")
 	return l.connect()
 }
+
+// DatabaseURL is what programs of a lab that hosts PostgreSQL are told.
+func (l *Lab) DatabaseURL() string { return l.url }
 
 // Unhost stops the PostgreSQL that the lab runs, if it has not ended by itself. Host starts
 // it again.
@@ -46,15 +50,30 @@ func (l *Lab) Replica(ctx context.Context, settings ...string) (*Replica, error)
 	if err != nil {
 		return nil, err
 	}
-	p, err := l.launch(addr, settings...)
+	r, err := l.join(l.serve(addr), settings...)
 	if err != nil {
 		return nil, err
 	}
-	r := &Replica{Addr: addr, lab: l, program: p}
+	r.Addr = addr
+	return r, l.awaitReady(ctx, r.program, r.URL())
+}
+
+// Helper starts another program on the same database, which it finds in
+// FUSION_DATABASE_URL, and does not wait.
+func (l *Lab) Helper(binary string) (*Replica, error) {
+	return l.join(exec.Command(binary)) //nolint:gosec,noctx // ours; signals end it, no context does
+}
+
+func (l *Lab) join(cmd *exec.Cmd, settings ...string) (*Replica, error) {
+	p, err := l.launch(cmd, settings...)
+	if err != nil {
+		return nil, err
+	}
+	r := &Replica{lab: l, program: p}
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.replicas = append(l.replicas, r)
-	l.mu.Unlock()
-	return r, l.awaitReady(ctx, p, r.URL())
+	return r, nil
 }
 
 // URL of the program itself, past any balancer.
@@ -62,6 +81,18 @@ func (r *Replica) URL() string { return "http://" + r.Addr }
 
 // Terminate asks the program to end, as a supervisor does.
 func (r *Replica) Terminate() error { return r.lab.ask(r.program, syscall.SIGTERM) }
+
+// Kill ends the program with SIGKILL.
+func (r *Replica) Kill() error {
+	if err := r.lab.ask(r.program, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("kill the program: %w", err)
+	}
+	<-r.program.exited
+	r.lab.mu.Lock()
+	defer r.lab.mu.Unlock()
+	r.lab.faults.Kills++
+	return nil
+}
 
 // Stop is Terminate and tells how long the end took.
 func (r *Replica) Stop(ctx context.Context) (took time.Duration, err error) {
