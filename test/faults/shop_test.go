@@ -39,7 +39,8 @@ type shop struct {
 	customers *load.Shop
 	rng       *rand.Rand // of the spec, from Ginkgo's --seed
 
-	panics int // of PostgreSQL, that are due to the fault
+	keys   []string // of orders that an earlier history tells of
+	panics int      // of PostgreSQL, that are due to the fault
 
 	mu     sync.Mutex
 	claims audit.Claims

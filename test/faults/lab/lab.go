@@ -31,7 +31,7 @@ const Key = "fc_sk_faults-bootstrap-key-of-a-shop-that-is-about-to-suffer"
 // Build compiles a program of the repository into dir.
 func Build(ctx context.Context, program, dir string) error {
 	const module = "github.com/fusioncommerce/fusion/"
-	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", filepath.Join(dir, filepath.Base(program)), module+program)
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", filepath.Join(dir, filepath.Base(program)), module+program) //nolint:gosec // our own programs
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", program, err, out)
 	}

@@ -61,7 +61,7 @@ func (l *Lab) Replica(ctx context.Context, settings ...string) (*Replica, error)
 // Helper starts another program on the same database, which it finds in
 // FUSION_DATABASE_URL, and does not wait.
 func (l *Lab) Helper(binary string) (*Replica, error) {
-	return l.join(exec.Command(binary)) //nolint:gosec,noctx // ours; signals end it, no context does
+	return l.join(exec.Command(binary)) //nolint:noctx // signals end it, no context does
 }
 
 func (l *Lab) join(cmd *exec.Cmd, settings ...string) (*Replica, error) {
