@@ -56,7 +56,7 @@ for patch in test/faults/mutants/${MUTANTS:-*}.patch; do
 					continue
 				fi
 				# Only the spec's own failure counts, not that of its surroundings.
-				if grep -q "^Ran [1-9]" "$work/output" && grep -qF '[FAIL]' "$work/output"; then
+				if grep -q "^Ran [1-9]" "$work/output" && grep -qE '\[(FAIL|TIMEDOUT)\]' "$work/output"; then
 					verdict="caught"
 				else
 					verdict="no run"

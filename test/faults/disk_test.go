@@ -49,11 +49,12 @@ var _ = Describe("a disk that is full", func() {
 		asked := crowd.close()
 		settled := s.settle(ctx, toEnd)
 		samples := sampler.Stop()
+		s.panics = s.PostgresSaid("PANIC")
 
 		t := &table{title: "T-17 " + title}
 		t.row("orders accepted (clients)", fmt.Sprintf("%d (%d)", s.accepted(), clients))
 		t.row("of them while the disk was full", while)
-		t.row("PostgreSQL panicked", s.PostgresSaid("PANIC"))
+		t.row("PostgreSQL panicked", s.panics)
 		t.row("what a customer heard", refused)
 		t.row("unknown outcomes, asked again", s.history.Unknown())
 		t.row("first order accepted after there was room again", back)
@@ -80,6 +81,7 @@ var _ = Describe("a disk that is full", func() {
 			Expect(err).NotTo(HaveOccurred())
 			Expect([]any{a.Status, a.Attempts}).To(Equal([]any{http.StatusOK, 1}), "who only looks needs no room")
 		}, func() {})
+		Expect(s.panics).To(BeZero())
 	}, SpecTimeout(sized(2*time.Minute, 4*time.Minute)))
 
 	// panics writes until the log has no room left, as a neighbour in the database does.
@@ -99,9 +101,7 @@ var _ = Describe("a disk that is full", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(s.Start(ctx)).To(Succeed())
 		s.openTo(s.URL, clients)
-		fills(ctx, s, "WAL volume full, PostgreSQL of the program's own", disk, panics(ctx, s), func() {
-			s.panics = s.PostgresSaid("PANIC")
-		})
+		fills(ctx, s, "WAL volume full, PostgreSQL of the program's own", disk, panics(ctx, s), func() {})
 	}, SpecTimeout(sized(2*time.Minute, 4*time.Minute)))
 
 	It("of the write-ahead log takes PostgreSQL away, and the program waits for somebody else's", func(ctx SpecContext) {
@@ -116,7 +116,6 @@ var _ = Describe("a disk that is full", func() {
 		s.URL = r.URL()
 		fills(ctx, s, "WAL volume full, PostgreSQL elsewhere", disk, panics(ctx, s), func() {
 			Expect(s.Unhost(ctx)).To(Succeed())
-			s.panics = s.PostgresSaid("PANIC")
 			Expect(s.Host(ctx)).To(Succeed())
 		})
 	}, SpecTimeout(sized(2*time.Minute, 4*time.Minute)))

@@ -178,7 +178,7 @@ func (d *limit) Fill(ctx context.Context) error {
 	}
 	pid := strconv.Itoa(c.Pid())
 	defer func() { _ = c.Stop(ctx) }() // only lets go of it
-	size := int64(1)
+	size := int64(segment / 4) // far more than the server's own log has
 	if d.inflate {
 		if size, err = d.lab.inflate(ctx); err != nil {
 			return err
@@ -217,7 +217,7 @@ func (l *Lab) inflate(ctx context.Context) (size int64, err error) {
 	}
 	defer func() { _ = db.Close() }()
 	const page, half = 8 << 10, 4 << 10
-	if _, err := db.ExecContext(ctx, `alter table platform.idempotency set (autovacuum_enabled = off)`); err != nil {
+	if _, err := db.ExecContext(ctx, `alter table orders.timeline set (autovacuum_enabled = off)`); err != nil {
 		return 0, err
 	}
 	tx, err := db.BeginTx(ctx, nil)
@@ -225,15 +225,15 @@ func (l *Lab) inflate(ctx context.Context) (size int64, err error) {
 		return 0, err
 	}
 	if _, err := tx.ExecContext(ctx, `
-		insert into platform.idempotency (tenant_id, scope, key, body_hash, status, headers, body)
-		select '00000000-0000-7000-8000-000000000001', 'ballast', n::text, 'x', 200, repeat('x', 1900), ''
+		insert into orders.timeline (tenant_id, order_id, version, status, actor, at)
+		select '00000000-0000-7000-8000-000000000001', gen_random_uuid(), n, 'ballast', repeat('x', 1900), now()
 		from generate_series(1, $1) n`, segment/2000+1000); err != nil {
 		return 0, errors.Join(err, tx.Rollback())
 	}
 	if err := tx.Rollback(); err != nil {
 		return 0, err
 	}
-	if err := db.QueryRowContext(ctx, `select pg_relation_size('platform.idempotency')`).Scan(&size); err != nil {
+	if err := db.QueryRowContext(ctx, `select pg_relation_size('orders.timeline')`).Scan(&size); err != nil {
 		return 0, err
 	}
 	if size <= segment {

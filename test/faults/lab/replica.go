@@ -29,9 +29,13 @@ func (l *Lab) Host(ctx context.Context) error {
 // DatabaseURL is what programs of a lab that hosts PostgreSQL are told.
 func (l *Lab) DatabaseURL() string { return l.url }
 
-// Unhost stops the PostgreSQL that the lab runs, if it has not ended by itself. Host starts
-// it again.
-func (l *Lab) Unhost(ctx context.Context) error { return l.hosted.Stop(ctx) }
+// Unhost stops the PostgreSQL that the lab runs, if it has not ended by itself, and at once
+// if it does not soon. Host starts it again.
+func (l *Lab) Unhost(ctx context.Context) error {
+	soon, cancel := context.WithTimeout(ctx, probeWaits)
+	defer cancel()
+	return l.hosted.Stop(soon)
+}
 
 // Replica is one more program on the database of a lab that hosts PostgreSQL.
 type Replica struct {
