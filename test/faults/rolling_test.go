@@ -18,7 +18,7 @@ import (
 )
 
 // drains is what an operator sets who has a balancer: longer than it takes to notice.
-const drains = 3 * time.Second
+const drains = 4 * time.Second
 
 // toExit is the promise after a SIGTERM.
 const toExit = 25 * time.Second

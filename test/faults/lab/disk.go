@@ -178,7 +178,7 @@ func (d *limit) Fill(ctx context.Context) error {
 	}
 	pid := strconv.Itoa(c.Pid())
 	defer func() { _ = c.Stop(ctx) }() // only lets go of it
-	size := int64(segment / 4) // far more than the server's own log has
+	size := int64(segment / 4)         // far more than the server's own log has
 	if d.inflate {
 		if size, err = d.lab.inflate(ctx); err != nil {
 			return err

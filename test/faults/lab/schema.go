@@ -36,7 +36,7 @@ func (l *Lab) Schema(ctx context.Context) (string, error) {
 	if found, _ := filepath.Glob("/usr/lib/postgresql/" + major + "/bin/pg_dump"); len(found) == 1 {
 		program = found[0]
 	}
-	out, err := exec.CommandContext(ctx, program, "--schema-only", "--dbname="+l.hosted.DSN("postgres", "fusion")).Output()
+	out, err := exec.CommandContext(ctx, program, "--schema-only", "--dbname="+l.hosted.DSN("postgres", "fusion")).Output() //nolint:gosec // PostgreSQL's own program
 	if err != nil {
 		return "", fmt.Errorf("dump the schema: %w", err)
 	}
