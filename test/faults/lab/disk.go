@@ -25,11 +25,19 @@ type Disk interface {
 	Free() error
 }
 
-// Mounts tells whether this account may mount file systems. Without the right, disks are
-// imitated by a limit to the size of files, as they are with FUSION_FAULTS_DISK=limit.
-func Mounts(ctx context.Context) bool {
-	return os.Getenv("FUSION_FAULTS_DISK") != "limit" && (os.Geteuid() == 0 || privileged(ctx, "true") == nil)
+// mounts tells whether this account may mount file systems: root in a container may not.
+// Without the right, disks are imitated by a limit to the size of files, as they are with
+// FUSION_FAULTS_DISK=limit.
+func (l *Lab) mounts(ctx context.Context) bool {
+	if os.Getenv("FUSION_FAULTS_DISK") == "limit" {
+		return false
+	}
+	try, err := os.MkdirTemp(l.dir, "try-")
+	return err == nil && privileged(ctx, "mount", "-t", "tmpfs", "-o", "size=4096", ownMount(), try) == nil &&
+		privileged(ctx, "umount", try) == nil
 }
+
+func ownMount() string { return owner + strconv.Itoa(os.Getpid()) }
 
 // privileged runs a command as root: as ourselves, or as those may who build in a
 // continuous integration.
@@ -52,7 +60,7 @@ const (
 // DataDisk gives PostgreSQL's tables, before it is started, a small disk of their own. The
 // write-ahead log is on another one, with room.
 func (l *Lab) DataDisk(ctx context.Context) (Disk, error) {
-	if !Mounts(ctx) {
+	if !l.mounts(ctx) {
 		return &limit{lab: l, inflate: true}, nil
 	}
 	data := filepath.Join(l.postgres(), "pgdata")
@@ -66,7 +74,7 @@ func (l *Lab) DataDisk(ctx context.Context) (Disk, error) {
 
 // WALDisk gives PostgreSQL's write-ahead log a small disk of its own.
 func (l *Lab) WALDisk(ctx context.Context) (Disk, error) {
-	if !Mounts(ctx) {
+	if !l.mounts(ctx) {
 		return &limit{lab: l}, nil
 	}
 	return l.mount(ctx, filepath.Join(l.postgres(), "pgdata", "pg_wal"), walSize)
@@ -84,7 +92,7 @@ func (l *Lab) mount(ctx context.Context, folder string, size int) (*mounted, err
 	steps := [][]string{
 		{"mv", folder, was},
 		{"mkdir", "--mode=700", folder},
-		{"mount", "-t", "tmpfs", "-o", "size=" + strconv.Itoa(size), owner + strconv.Itoa(os.Getpid()), folder},
+		{"mount", "-t", "tmpfs", "-o", "size=" + strconv.Itoa(size), ownMount(), folder},
 		{"chown", "--reference=" + was, folder},
 		{"chmod", "--reference=" + was, folder},
 		{"cp", "-a", was + "/.", folder},
@@ -95,7 +103,7 @@ func (l *Lab) mount(ctx context.Context, folder string, size int) (*mounted, err
 			return nil, fmt.Errorf("mount a disk: %w", err)
 		}
 		if s[0] == "mount" {
-			l.mounts = append(l.mounts, folder)
+			l.disks = append(l.disks, folder)
 		}
 	}
 	return &mounted{folder}, nil
@@ -104,10 +112,10 @@ func (l *Lab) mount(ctx context.Context, folder string, size int) (*mounted, err
 // unmount takes away the disks of a lab, the inner ones first.
 func (l *Lab) unmount(ctx context.Context) error {
 	var err error
-	for _, folder := range slices.Backward(l.mounts) {
+	for _, folder := range slices.Backward(l.disks) {
 		err = errors.Join(err, privileged(ctx, "umount", "--lazy", folder))
 	}
-	l.mounts = nil
+	l.disks = nil
 	return err
 }
 
@@ -198,10 +206,27 @@ func (d *limit) set(size string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), goneWaits)
 	defer cancel()
 	for _, pid := range d.pids {
-		out, err := exec.CommandContext(ctx, "prlimit", "--pid", pid, "--fsize="+size+":unlimited").CombinedOutput()
+		err := asOwner(ctx, pid, "prlimit", "--pid", pid, "--fsize="+size+":unlimited")
 		if n, _ := strconv.Atoi(pid); err != nil && !gone(n) {
-			return fmt.Errorf("limit files of PostgreSQL: %w: %s", err, out)
+			return fmt.Errorf("limit files of PostgreSQL: %w", err)
 		}
+	}
+	return nil
+}
+
+// asOwner runs a command as the account that a process runs as: root in a container may
+// not change the limits of others.
+func asOwner(ctx context.Context, pid, name string, args ...string) error {
+	info, err := os.Stat("/proc/" + pid)
+	if err != nil {
+		return err
+	}
+	if who, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+		args = append([]string{fmt.Sprintf("--reuid=%d", who.Uid), fmt.Sprintf("--regid=%d", who.Gid), "--clear-groups", name}, args...)
+		name = "setpriv"
+	}
+	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, out)
 	}
 	return nil
 }

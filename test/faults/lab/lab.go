@@ -63,7 +63,7 @@ type Lab struct {
 
 	hosted *pgcluster.Cluster // nil while the program runs PostgreSQL itself
 	url    string             // of the database for the programs, when PostgreSQL is hosted
-	mounts []string           // folders of disks of their own
+	disks  []string           // folders of mounted disks, the inner ones last
 
 	mu       sync.Mutex
 	running  *program
