@@ -34,12 +34,12 @@ run() { # the spec, against what was built: succeeds when the spec does
 	)
 }
 
-table=$(printf '| %-26s | %-7s | %s |\n' mutant verdict spec)
+table=$(printf '| %-24s | %-7s | %s' mutant verdict 'spec: what it said')
 failed=0 ran=0
 for patch in test/faults/mutants/${MUTANTS:-*}.patch; do
 	name=$(basename "$patch" .patch)
 	spec=$(field Spec "$patch")
-	started=$SECONDS
+	started=$SECONDS said=-
 	ran=$((ran + 1))
 	if [[ -z $spec || -z $(field Fault "$patch") ]]; then
 		verdict="no spec"
@@ -58,6 +58,7 @@ for patch in test/faults/mutants/${MUTANTS:-*}.patch; do
 				# Only the spec's own failure counts, not that of its surroundings.
 				if grep -q "^Ran [1-9]" "$work/output" && grep -qE '\[(FAIL|TIMEDOUT)\]' "$work/output"; then
 					verdict="caught"
+					said=$(sed -n 's/^ *\[\(FAILED\|TIMEDOUT\)\] *//p' "$work/output" | grep -v '^in \[' | head -n 1 | cut -c 1-100)
 				else
 					verdict="no run"
 				fi
@@ -71,7 +72,7 @@ for patch in test/faults/mutants/${MUTANTS:-*}.patch; do
 		failed=$((failed + 1))
 		tail -n 30 "$work/output" >&2
 	fi
-	table+=$'\n'$(printf '| %-26s | %-7s | %s |' "$name" "$verdict" "$spec")
+	table+=$'\n'$(printf '| %-24s | %-7s | %s: %s' "$name" "$verdict" "$spec" "$said")
 done
 echo "$table"
 if ((failed > 0)); then

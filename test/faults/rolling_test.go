@@ -28,7 +28,7 @@ var _ = Describe("a rolling restart", func() {
 	It("is noticed by nobody", func(ctx SpecContext) {
 		const clients, skus, rate = 32, 20, 200
 		restarts, every := sized(3, 20), sized(2500*time.Millisecond, 5*time.Second)
-		slow := sized(4*time.Second, 10*time.Second)
+		slow := drains + sized(3*time.Second, 6*time.Second) // in hand when the listener closes
 		s := hostShop(ctx)
 		door, err := lab.Balance(ctx)
 		Expect(err).NotTo(HaveOccurred())
