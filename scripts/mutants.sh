@@ -34,7 +34,7 @@ run() { # the spec, against what was built: succeeds when the spec does
 	)
 }
 
-table=$(printf '| %-24s | %-7s | %s' mutant verdict 'spec: what it said')
+table=$(printf '| %-25s | %-7s | %s' mutant verdict 'spec: what it said')
 failed=0 ran=0
 for patch in test/faults/mutants/${MUTANTS:-*}.patch; do
 	name=$(basename "$patch" .patch)
@@ -72,7 +72,7 @@ for patch in test/faults/mutants/${MUTANTS:-*}.patch; do
 		failed=$((failed + 1))
 		tail -n 30 "$work/output" >&2
 	fi
-	table+=$'\n'$(printf '| %-24s | %-7s | %s: %s' "$name" "$verdict" "$spec" "$said")
+	table+=$'\n'$(printf '| %-25s | %-7s | %s: %s' "$name" "$verdict" "$spec" "$said")
 done
 echo "$table"
 if ((failed > 0)); then
