@@ -104,9 +104,18 @@ type headKey struct{}
 
 func isHead(ctx context.Context) bool { return ctx.Value(headKey{}) != nil }
 
-// Drain turns readiness off: balancers stop sending, requests in hand go on, and those
-// who listen are let go.
+// Drain turns readiness off and lets every answer be the last of its connection:
+// balancers stop sending, requests in hand go on, and those who listen are let go.
 func (s *Server) Drain() { close(s.draining) }
+
+func (s *Server) isDraining() bool {
+	select {
+	case <-s.draining:
+		return true
+	default:
+		return false
+	}
+}
 
 // requestTimeout bounds one request; the statements within have bounds of their own.
 const requestTimeout = 15 * time.Second
@@ -132,6 +141,10 @@ func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 		h := c.Response().Header()
 		h.Set("X-Request-Id", cl.requestID)
 		h.Set("X-Content-Type-Options", "nosniff")
+		if s.isDraining() {
+			// A connection that is kept open would be cut under the next request.
+			h.Set("Connection", "close")
+		}
 		if err := next(c); err != nil {
 			c.Error(err)
 		}
