@@ -53,6 +53,8 @@ func warm(d deployment) {
 	owner := &shop{url: d.URL(), key: d.BootstrapKey()}
 	Expect(owner.post("/v1/products", mug.but(object{"sku": "WARM-UP"}))).To(answer(201))
 	Eventually(func() response { return owner.get("/v1/inventory/WARM-UP") }, "2m", "100ms").Should(answer(200))
+	o := owner.places(item{SKU: "WARM-UP", Quantity: 1})
+	Eventually(func() string { return owner.order(o.ID).Status }, "2m", "100ms").Should(Equal("confirmed"))
 }
 
 const bootstrapKey = "fc_sk_bootstrap-key-of-the-end-to-end-specs"

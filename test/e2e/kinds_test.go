@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -92,7 +93,7 @@ type apart struct {
 
 func startApart() *apart {
 	GinkgoHelper()
-	ordersDB, catalogDB := testkit.Shared(), testkit.NewDatabase()
+	ordersDB, catalogDB := testkit.Shared(), testkit.Lasting("catalog")
 	kafka := here.kafka(nameOf(ordersDB))
 	catalog := run(append(kafka, "FUSION_DATABASE_URL="+catalogDB.App, "FUSION_MODULES=catalog", "FUSION_SERVICE_KEY="+serviceKey)...)
 	catalog.database = catalogDB
@@ -112,6 +113,11 @@ func (a *apart) route() http.Handler {
 		Expect(err).NotTo(HaveOccurred())
 		proxy := httputil.NewSingleHostReverseProxy(u)
 		proxy.FlushInterval = -1
+		proxy.ErrorLog = log.New(GinkgoWriter, "gateway: ", 0)
+		proxy.ErrorHandler = func(_ http.ResponseWriter, r *http.Request, err error) {
+			proxy.ErrorLog.Println(r.Method, r.URL.Path, err)
+			panic(http.ErrAbortHandler) // it has nothing to say itself
+		}
 		return proxy
 	}
 	catalog, orders := to(a.catalog), to(a.orders)
@@ -119,8 +125,7 @@ func (a *apart) route() http.Handler {
 		path := strings.TrimPrefix(r.URL.Path, "/v1")
 		switch {
 		case r.URL.Path == "/openapi.json":
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write(a.document())
+			a.document(w)
 		case path == "/products" || strings.HasPrefix(path, "/products/") || path == "/offers":
 			catalog.ServeHTTP(w, r)
 		default:
@@ -129,7 +134,7 @@ func (a *apart) route() http.Handler {
 	})
 }
 
-func (a *apart) document() []byte {
+func (a *apart) document(w http.ResponseWriter) {
 	defer GinkgoRecover()
 	sum := map[string]any{}
 	for _, p := range []*program{a.catalog, a.orders} {
@@ -139,10 +144,12 @@ func (a *apart) document() []byte {
 		Expect(json.NewDecoder(resp.Body).Decode(&doc)).To(Succeed())
 		Expect(resp.Body.Close()).To(Succeed())
 		merge(sum, doc)
+		maps.Copy(w.Header(), resp.Header)
 	}
 	raw, err := json.Marshal(sum)
 	Expect(err).NotTo(HaveOccurred())
-	return raw
+	w.Header().Del("Content-Length")
+	_, _ = w.Write(raw)
 }
 
 // merge adds what one document has to another, object by object.

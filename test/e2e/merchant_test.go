@@ -237,14 +237,19 @@ func sum(query string, args ...any) (total int) {
 // it is on its way, and everything was done whose time has come.
 func (s *shop) quiet() {
 	GinkgoHelper()
+	happened := func() int {
+		return sum(`select count(*) from platform.event where tenant_id = $1 and not carried`, s.tenant)
+	}
 	Eventually(func(g Gomega) {
+		before := happened()
 		g.Expect(sum(`select count(*) from platform.delivery where tenant_id = $1 and parked_at is null`, s.tenant)).To(BeZero())
 		g.Expect(sum(`select count(*) from platform.timer where tenant_id = $1 and due_at <= clock_timestamp()`, s.tenant)).To(BeZero())
 		for consumer, topic := range topics() {
 			heard := sum(`select count(*) from platform.inbox where tenant_id = $1 and consumer = $2`, s.tenant, consumer) +
-				sum(`select count(*) from platform.delivery where tenant_id = $1 and consumer = $2`, s.tenant, consumer)
+				sum(`select count(*) from platform.delivery where tenant_id = $1 and consumer = $2 and parked_at is not null`, s.tenant, consumer)
 			g.Expect(heard).To(Equal(sum(`select count(*) from platform.event where tenant_id = $1 and type = $2 and not carried`, s.tenant, topic)), consumer)
 		}
+		g.Expect(happened()).To(Equal(before), "one thing led to another meanwhile")
 	}, 3*testkit.Patience).Should(Succeed())
 }
 

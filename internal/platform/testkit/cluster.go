@@ -258,5 +258,11 @@ func Shared() Database {
 	return shared
 }
 
+// Lasting is a database that lives as long as the suite, beside Shared.
+func Lasting(name string) Database {
+	ginkgo.GinkgoHelper()
+	return clone(name)
+}
+
 // Patience is how long specs wait for what happens soon.
 const Patience = 10 * time.Second
