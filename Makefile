@@ -43,6 +43,9 @@ faults: postgres ## Break the program the way machines do, at full size (minutes
 bench: ## Measure the program beside what the machine can do (BENCH='-only list' for some)
 	@$(MAKE) --no-print-directory postgres build >&2
 	@go run ./test/bench -binary bin/fusion -commit $(VERSION) $(BENCH)
+.PHONY: mutants
+mutants: postgres ## Show that the fault specs fail when the program is wrong (minutes)
+	scripts/mutants.sh
 
 .PHONY: race
 race: postgres kafka ## Run the specs of internal/ under the race detector

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v3"
+
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
 )
 
 func (p *program) devCommand() *cli.Command {
@@ -152,6 +154,7 @@ func (p *program) welcome(ctx context.Context, s *shop, steps *steps) error {
     curl -s '%[1]s/v1/products?limit=2'
     curl -s %[1]s/v1/orders %[3]s -H 'Content-Type: application/json' -d '{"customerId":"anna","items":[{"sku":"%[4]s","quantity":2}]}'
     curl -s %[1]s/v1/inventory/%[4]s %[3]s
+    curl -s '%[1]s/v1/campaigns?status=active'
 
   Stop: Ctrl-C
 
@@ -171,7 +174,11 @@ func (s *shop) demo(ctx context.Context, c client, steps *steps) error {
 	if err != nil || !missing {
 		return err
 	}
+	campaigns := 0
 	_, err = c.seed(ctx, products, func(done, of int) { steps.doing(fmt.Sprintf("demo shop: %d of %d products", done, of)) })
+	if err == nil {
+		campaigns, err = c.seedCampaigns(ctx, clock.System())
+	}
 	if err == nil {
 		err = s.settled(ctx)
 	}
@@ -181,7 +188,7 @@ func (s *shop) demo(ctx context.Context, c client, steps *steps) error {
 		}
 		return ctx.Err()
 	}
-	steps.done("Demo shop: "+count(int64(len(products)), "product"), time.Since(started))
+	steps.done("Demo shop: "+count(int64(len(products)), "product")+", "+count(int64(campaigns), "campaign"), time.Since(started))
 	return nil
 }
 

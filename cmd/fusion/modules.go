@@ -8,6 +8,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/catalog"
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogclient"
+	"github.com/fusioncommerce/fusion/internal/groupbuy"
 	"github.com/fusioncommerce/fusion/internal/inventory"
 	"github.com/fusioncommerce/fusion/internal/orders"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
@@ -15,7 +16,10 @@ import (
 )
 
 // elsewhere answers for a catalog that this deployment does not have.
-type elsewhere interface{ orders.Offers }
+type elsewhere interface {
+	orders.Offers
+	groupbuy.Offers
+}
 
 // modules is the one list of what this program is made of.
 func modules(k app.Kit, other elsewhere) []app.Module {
@@ -27,6 +31,7 @@ func modules(k app.Kit, other elsewhere) []app.Module {
 		products,
 		inventory.New(k),
 		orders.New(k, other),
+		groupbuy.New(k, other),
 	}
 }
 
@@ -64,7 +69,7 @@ func asksElsewhere(cfg config.Config, names []string) bool {
 // run in this process, but their schema has to be there.
 func withData(cfg config.Config, names []string) []string {
 	return slices.DeleteFunc(moduleNames(), func(n string) bool {
-		read := n == "catalog" && slices.Contains(names, "orders") && !asksElsewhere(cfg, names) // what SKUs cost
+		read := n == "catalog" && (slices.Contains(names, "orders") || slices.Contains(names, "groupbuy")) && !asksElsewhere(cfg, names) // what products cost
 		return !read && !slices.Contains(names, n)
 	})
 }

@@ -60,7 +60,7 @@ var _ = Describe("fusion serve", func() {
 			Expect(json.Unmarshal(line, &record)).To(Succeed(), string(line))
 			said[fmt.Sprint(record["msg"])] = record
 		}
-		Expect(said["listening"]).To(And(HaveKeyWithValue("addr", addr), HaveKeyWithValue("modules", "catalog,inventory,orders")))
+		Expect(said["listening"]).To(And(HaveKeyWithValue("addr", addr), HaveKeyWithValue("modules", "catalog,inventory,orders,groupbuy")))
 		Expect(said).To(HaveKey(ContainSubstring("FUSION_BOOTSTRAP_KEY is short")))
 		Expect(said).To(HaveKey("stopped"))
 	})
@@ -140,7 +140,7 @@ func (s devShop) interrupt(dir string) {
 func (s devShop) paste(dir string) []map[string]any {
 	GinkgoHelper()
 	lines := regexp.MustCompile(`(?m)^    (curl .*)$`).FindAllStringSubmatch(string(s.Out.Contents()), -1)
-	Expect(lines).To(HaveLen(3))
+	Expect(lines).To(HaveLen(4))
 	var answers []map[string]any
 	for _, line := range lines {
 		cmd := exec.Command("sh", "-c", line[1])
@@ -171,7 +171,7 @@ var _ = Describe("fusion dev", Ordered, func() {
 
 		By("starting for the first time")
 		shop := startDev(binary, dir, addr)
-		Expect(string(shop.Err.Contents())).To(And(ContainSubstring("✓ PostgreSQL "), MatchRegexp(`✓ \d+ migrations applied`), ContainSubstring("✓ Demo shop: 60 products")))
+		Expect(string(shop.Err.Contents())).To(And(ContainSubstring("✓ PostgreSQL "), MatchRegexp(`✓ \d+ migrations applied`), ContainSubstring("✓ Demo shop: 60 products, 2 campaigns")))
 		key, err := os.ReadFile(keyFile)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(string(shop.Out.Contents())).To(And(ContainSubstring(shop.url+"/docs"), ContainSubstring(strings.TrimSpace(string(key))+"  (shown once, kept in ./data/owner.key)")))
@@ -184,6 +184,7 @@ var _ = Describe("fusion dev", Ordered, func() {
 		Expect(answers[0]["data"]).To(HaveLen(2))
 		Expect(answers[1]).To(And(HaveKeyWithValue("status", "created"), HaveKey("number")))
 		Expect(answers[2]).To(HaveKeyWithValue("available", BeNumerically(">", 0)))
+		Expect(answers[3]["data"]).To(HaveExactElements(And(HaveKeyWithValue("sku", "KIT-MUG-STONE"), HaveKeyWithValue("originalPrice", "18.50"))))
 		order := shop.url + "/v1/orders/" + answers[1]["id"].(string)
 		status := func() any {
 			req, err := http.NewRequest(http.MethodGet, order, http.NoBody)

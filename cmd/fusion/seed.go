@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 )
@@ -55,7 +56,7 @@ func (p *program) seedCommand() *cli.Command {
 	c := leaf("seed", "Fill the shop with a demo catalog; what is there already is left alone", "", p.seed, []cli.Flag{
 		&cli.IntFlag{Name: "products", Usage: "Make `N` products: beyond the 60 there are, editions of them", DefaultText: "60"},
 	}, jsonFlag(), settings("data", "database.url", "database.migrate_url", "database.auto_migrate"))
-	c.Description = "The products go through the same requests as a merchant's own. A running shop sees them at once."
+	c.Description = "Some of it is offered to groups: one campaign runs, one begins tomorrow. The products go through the same requests as a merchant's own. A running shop sees them at once."
 	return c
 }
 
@@ -74,42 +75,50 @@ func (p *program) seed(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	created, err := p.seedInto(ctx, loaded.Config, products)
+	made, err := p.seedInto(ctx, loaded.Config, products)
 	if err != nil {
 		return err
 	}
-	return p.show(cmd, map[string]int{"products": len(products), "created": created, "kept": len(products) - created}, func(w io.Writer) {
-		_, _ = fmt.Fprintf(w, "Demo catalog: %s, %d new, %d there already.\n", count(int64(len(products)), "product"), created, len(products)-created)
+	kept := len(products) - made.products
+	return p.show(cmd, map[string]int{"products": len(products), "created": made.products, "kept": kept, "campaigns": made.campaigns}, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "Demo catalog: %s, %d new, %d there already; %s started.\n",
+			count(int64(len(products)), "product"), made.products, kept, count(int64(made.campaigns), "campaign"))
 	})
 }
 
+// seeded is how much of the demo was not there before.
+type seeded struct{ products, campaigns int }
+
 // seedInto runs a shop of its own beside a running one, or without, for as long as it takes.
-func (p *program) seedInto(ctx context.Context, cfg config.Config, products []demoProduct) (created int, err error) {
+func (p *program) seedInto(ctx context.Context, cfg config.Config, products []demoProduct) (made seeded, err error) {
 	key := config.NewSecret(rand.Text() + rand.Text()) // of this process; stored nowhere
 	cfg.Bootstrap.Key, cfg.Modules, cfg.Ops.Addr = key, nil, ""
 	log := p.quietLogger(cfg.Log)
 	s := &shop{cfg: cfg, log: log, modules: moduleNames()}
 	if s.ln, err = listen(ctx, "127.0.0.1:0"); err != nil {
-		return 0, err
+		return made, err
 	}
 	if s.db, err = openDatabase(ctx, cfg, log, p.waiting, true); err != nil {
-		return 0, errors.Join(err, s.ln.Close())
+		return made, errors.Join(err, s.ln.Close())
 	}
 	// The schema of a running shop is that shop's to change.
 	s.cfg.Database.AutoMigrate = cfg.Database.AutoMigrate && !s.db.attached
 	if err := s.mount(ctx, p.version, logged{log}); err != nil {
-		return 0, errors.Join(err, s.ln.Close(), s.db.close(ctx))
+		return made, errors.Join(err, s.ln.Close(), s.db.close(ctx))
 	}
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(running) }()
 	c := s.client(key.Reveal())
-	if created, err = c.seed(running, products, p.counting()); err == nil {
+	if made.products, err = c.seed(running, products, p.counting()); err == nil {
+		made.campaigns, err = c.seedCampaigns(running, clock.System())
+	}
+	if err == nil {
 		err = s.settled(running)
 	}
 	c.close()
 	stop()
-	return created, errors.Join(err, <-ended)
+	return made, errors.Join(err, <-ended)
 }
 
 // counting shows on a terminal how far it is.

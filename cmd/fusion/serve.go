@@ -162,7 +162,8 @@ func brokersOf(k config.Kafka) kafka.Options {
 func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string) app.Options {
 	return app.Options{
 		DatabaseURL: dsn, Pooled: cfg.Database.Pooled, APIConnections: cfg.Database.APIConnections, BusConnections: cfg.Database.BusConnections,
-		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version, Drain: cfg.Shutdown.Timeout, Log: log,
+		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version,
+		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log,
 	}
 }
 
@@ -175,7 +176,7 @@ func (s *shop) run(ctx context.Context) error {
 	go s.db.keep(kept)
 	// Somebody who waits for a slow request should not believe that nobody heard.
 	heard := context.AfterFunc(ctx, func() {
-		s.log.Info("stopping: what is in hand is finished first", "patience", s.cfg.Shutdown.Timeout)
+		s.log.Info("stopping: what is in hand is finished first", "delay", s.cfg.Shutdown.Delay, "patience", s.cfg.Shutdown.Timeout)
 	})
 	defer heard()
 	err := s.app.Serve(ctx, s.ln)

@@ -71,3 +71,8 @@ func (m *Module) Mount(on app.Mount) {
 func (m *Module) Offers(ctx context.Context, skus []string) (map[string]catalogapi.Offer, error) {
 	return m.svc.offers(ctx, skus)
 }
+
+// OffersByProduct is Offers for those who know products. They are few and not cached.
+func (m *Module) OffersByProduct(ctx context.Context, ids []string) (map[string]catalogapi.Offer, error) {
+	return m.svc.offersByProduct(ctx, ids)
+}

@@ -9,7 +9,8 @@ import (
 )
 
 type offersInput struct {
-	SKUs []string `query:"sku,explode" required:"true" minItems:"1" maxItems:"50" doc:"Repeated for each SKU"`
+	SKUs     []string `query:"sku,explode" maxItems:"50" doc:"Repeated for each SKU"`
+	Products []string `query:"productId,explode" maxItems:"50" doc:"Repeated for each product"`
 }
 
 type priceResponse struct {
@@ -32,6 +33,13 @@ func (s *service) handleOffers(ctx context.Context, in *offersInput) (offersResp
 	offers, err := s.offers(ctx, in.SKUs)
 	if err != nil {
 		return offersResponse{}, err
+	}
+	byProduct, err := s.offersByProduct(ctx, in.Products)
+	if err != nil {
+		return offersResponse{}, err
+	}
+	for _, o := range byProduct {
+		offers[o.SKU] = o
 	}
 	return presentOffers(offers), nil
 }

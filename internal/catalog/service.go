@@ -112,6 +112,26 @@ func (s *service) offers(ctx context.Context, skus []string) (map[string]catalog
 	return found, nil
 }
 
+// offersByProduct are the offers of products by their ids. What is no id names nothing.
+func (s *service) offersByProduct(ctx context.Context, ids []string) (offers map[string]catalogapi.Offer, err error) {
+	var products []string
+	for _, text := range ids {
+		if id, err := httpx.ID(text); err == nil {
+			products = append(products, id.String())
+		}
+	}
+	if len(products) == 0 {
+		return map[string]catalogapi.Offer{}, nil
+	}
+	if err := s.db.Read(ctx, func(tx *db.Tx) error {
+		offers, err = s.store.offersByProduct(ctx, tx, products)
+		return err
+	}); err != nil {
+		return nil, fmt.Errorf("offers of products: %w", err)
+	}
+	return offers, nil
+}
+
 func fact(p product) catalogapi.Product {
 	return catalogapi.Product{
 		ProductID: p.ID.String(), SKU: p.SKU, Name: p.Name, Description: p.Description, Price: p.Price.Decimal(), Currency: string(p.Price.Currency),

@@ -183,6 +183,15 @@ var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 // offers reads what SKUs cost. Those that are not for sale are absent.
 func (store) offers(ctx context.Context, tx *db.Tx, skus []string) (map[string]catalogapi.Offer, error) {
+	return offers(ctx, tx, `v.sku = any($1)`, skus, func(o catalogapi.Offer) string { return o.SKU })
+}
+
+// offersByProduct reads what products cost. Those that are not for sale are absent.
+func (store) offersByProduct(ctx context.Context, tx *db.Tx, ids []string) (map[string]catalogapi.Offer, error) {
+	return offers(ctx, tx, `v.product_id = any($1::uuid[]) and v.position = 0`, ids, func(o catalogapi.Offer) string { return o.ProductID })
+}
+
+func offers(ctx context.Context, tx *db.Tx, condition string, wanted []string, key func(catalogapi.Offer) string) (map[string]catalogapi.Offer, error) {
 	var rows []struct {
 		SKU       string    `db:"sku"`
 		ProductID uuid.UUID `db:"product_id"`
@@ -195,16 +204,16 @@ func (store) offers(ctx context.Context, tx *db.Tx, skus []string) (map[string]c
 		from catalog.variant v
 		join catalog.product p on p.tenant_id = v.tenant_id and p.id = v.product_id
 		join catalog.price c on c.tenant_id = v.tenant_id and c.variant_id = v.id
-		where v.sku = any($1) and p.status = 'active'
-		order by v.sku, c.is_default desc, c.currency`, db.Array(skus)); err != nil {
+		where `+condition+` and p.status = 'active'
+		order by v.sku, c.is_default desc, c.currency`, db.Array(wanted)); err != nil {
 		return nil, fmt.Errorf("read offers: %w", err)
 	}
 	offers := make(map[string]catalogapi.Offer, len(rows))
 	for _, r := range rows {
-		o := offers[r.SKU]
-		o.SKU, o.ProductID, o.Name = r.SKU, r.ProductID.String(), r.Name
+		o := catalogapi.Offer{SKU: r.SKU, ProductID: r.ProductID.String(), Name: r.Name}
+		o.Prices = offers[key(o)].Prices
 		o.Prices = append(o.Prices, money.Amount{Minor: r.Minor, Currency: money.Currency(r.Currency)})
-		offers[r.SKU] = o
+		offers[key(o)] = o
 	}
 	return offers, nil
 }

@@ -61,4 +61,5 @@ func (m *Module) Mount(on app.Mount) {
 
 	event.OnBatch(on.Bus, "orders.confirm-reserved", m.svc.onReserved)
 	event.OnBatch(on.Bus, "orders.fail-insufficient", m.svc.onInsufficient)
+	event.OnBatch(on.Bus, "orders.order-campaign-participation", m.svc.onOrderDue)
 }

@@ -80,16 +80,27 @@ func (n *numbers) acquire(ctx context.Context, b *block) error {
 	} else {
 		b.size = max(b.size/4, 1)
 	}
-	err := n.db.InTx(ctx, func(tx *db.Tx) error {
-		return tx.Get(ctx, &b.end, `
-			insert into orders.counter (next) values ($1 + $2::bigint)
-			on conflict (tenant_id) do update set next = counter.next + $2
-			returning next`, firstNumber, b.size)
+	err := n.db.InTx(ctx, func(tx *db.Tx) (err error) {
+		b.next, err = takeNumbers(ctx, tx, b.size)
+		return err
 	})
 	if err != nil {
 		b.next, b.end = 0, 0
-		return fmt.Errorf("take order numbers: %w", err)
+		return err
 	}
-	b.next, b.acquired = b.end-b.size, now
+	b.end, b.acquired = b.next+b.size, now
 	return nil
+}
+
+// takeNumbers takes n order numbers in a row and returns the first of them. Until the
+// transaction ends, the merchant's other orders wait when they run out of theirs.
+func takeNumbers(ctx context.Context, tx *db.Tx, n int64) (first int64, err error) {
+	var end int64
+	if err := tx.Get(ctx, &end, `
+		insert into orders.counter (next) values ($1 + $2::bigint)
+		on conflict (tenant_id) do update set next = counter.next + $2
+		returning next`, firstNumber, n); err != nil {
+		return 0, fmt.Errorf("take order numbers: %w", err)
+	}
+	return end - n, nil
 }

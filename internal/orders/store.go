@@ -308,3 +308,63 @@ func (store) timeline(ctx context.Context, tx *db.Tx, id uuid.UUID) ([]step, err
 	}
 	return slices.Clip(steps), nil
 }
+
+// claim notes for which participations orders are placed and returns those orders. One
+// that another transaction is placing is waited for; one that was placed is left out.
+func (store) claim(ctx context.Context, tx *db.Tx, wanted []participation) ([]uuid.UUID, error) {
+	campaigns, participants, orders := make([]string, len(wanted)), make([]string, len(wanted)), make([]string, len(wanted))
+	for i, p := range wanted {
+		campaigns[i], participants[i], orders[i] = p.Campaign.String(), p.Participant.String(), p.Order.String()
+	}
+	var claimed []uuid.UUID
+	if err := tx.Select(ctx, &claimed, `
+		insert into orders.participation (campaign_id, participant_id, order_id)
+		select p.campaign, p.participant, p.id from unnest($1::uuid[], $2::uuid[], $3::uuid[]) p(campaign, participant, id)
+		order by p.campaign, p.participant
+		on conflict do nothing returning order_id`, db.Array(campaigns), db.Array(participants), db.Array(orders)); err != nil {
+		return nil, fmt.Errorf("claim participations: %w", err)
+	}
+	slices.SortFunc(claimed, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }) // in the order of the events
+	return claimed, nil
+}
+
+// insertSingles writes orders of one line each with the first steps of their timelines,
+// all in one statement.
+func (store) insertSingles(ctx context.Context, tx *db.Tx, orders []order) error {
+	actor, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	n := len(orders)
+	ids, customers, currencies, metadata := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	products, skus, names := make([]string, n), make([]string, n), make([]string, n)
+	numbers, quantities, prices, totals := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
+	for i, o := range orders {
+		body, err := json.Marshal(o.Metadata)
+		if err != nil {
+			return fmt.Errorf("encode metadata: %w", err)
+		}
+		l := o.Lines[0]
+		ids[i], numbers[i], customers[i], currencies[i], metadata[i] = o.ID.String(), o.Number, o.CustomerID, string(o.Currency), string(body)
+		products[i], skus[i], names[i], quantities[i], prices[i], totals[i] = l.ProductID.String(), l.SKU, l.Name, l.Quantity, l.Price.Minor, l.Total.Minor
+	}
+	_, err = tx.Exec(ctx, `
+		with news as materialized (
+			select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[])
+			              n(id, number, customer, currency, metadata, product, sku, name, quantity, price, total)
+		), o as (
+			insert into orders.orders (id, number, customer_id, status, currency, total_minor, metadata, version, created_at, updated_at)
+			select id, number, customer, $12, currency, total, metadata::jsonb, 1, $13::timestamptz, $13::timestamptz from news
+		), t as (
+			insert into orders.timeline (order_id, version, status, actor, at) select id, 1, $12, $14, $13::timestamptz from news
+		)
+		insert into orders.line (order_id, position, product_id, sku, name, quantity, price_minor, total_minor)
+		select id, 1, product, sku, name, quantity, price, total from news`,
+		db.Array(ids), db.Array(numbers), db.Array(customers), db.Array(currencies), db.Array(metadata),
+		db.Array(products), db.Array(skus), db.Array(names), db.Array(quantities), db.Array(prices), db.Array(totals),
+		string(created), tx.Now, actor.Actor)
+	if err != nil {
+		return fmt.Errorf("insert orders: %w", err)
+	}
+	return nil
+}

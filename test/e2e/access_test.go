@@ -22,6 +22,11 @@ var bodies = map[string]any{
 	"setStock":      object{"onHand": 12},
 	"adjustStock":   object{"delta": 1, "reason": "found one"},
 	"createHold":    object{"items": []item{{SKU: "MUG", Quantity: 1}}},
+
+	"createCampaign": offer("01a202ac-402d-7613-9fe6-fe75b8e3a3b7"),
+	"updateCampaign": object{"maxParticipants": 7},
+	"cancelCampaign": object{"reason": "the kiln broke"},
+	"joinCampaign":   object{"userId": "ana", "quantity": 1},
 }
 
 // body of an operation; nil when it takes none.
@@ -135,6 +140,7 @@ var _ = Describe("two merchants", func() {
 		ours, theirs := open(), open()
 		p := theirs.sells("CUP", 3)
 		o := theirs.confirmed(item{SKU: "CUP", Quantity: 1})
+		c := theirs.offers(p)
 		theirs.changingNothing(func() {
 			asked := 0
 			for _, op := range published.Operations {
@@ -146,6 +152,9 @@ var _ = Describe("two merchants", func() {
 				if strings.Contains(op.Path, "orders") {
 					id = o.ID
 				}
+				if strings.Contains(op.Path, "campaigns") {
+					id = c.ID
+				}
 				unknownID, unknownSKU := uuid.NewString(), "GHOST"
 				foreign := ours.send(op.Method, op.to(id, "CUP"), op.body(), header{"X-Request-Id", "same"})
 				unknown := ours.send(op.Method, op.to(unknownID, unknownSKU), op.body(), header{"X-Request-Id", "same"})
@@ -154,7 +163,7 @@ var _ = Describe("two merchants", func() {
 				Expect(foreign.header.Values("ETag")).To(BeEmpty())
 			}
 			Expect(asked).To(BeNumerically(">=", 10))
-			for _, list := range []string{"/v1/products", "/v1/products?status=draft", "/v1/products?sku=CUP", "/v1/orders", "/v1/orders?customerId=ana", "/v1/inventory", "/v1/events"} {
+			for _, list := range []string{"/v1/products", "/v1/products?status=draft", "/v1/products?sku=CUP", "/v1/orders", "/v1/orders?customerId=ana", "/v1/inventory", "/v1/campaigns", "/v1/campaigns?shareCode=" + c.ShareCode, "/v1/events"} {
 				Expect(as[page[object]](ours.get(list)).Data).To(BeEmpty(), list)
 			}
 			Expect(ours.post("/v1/orders", basket(item{SKU: "CUP", Quantity: 1}))).To(refuse(422, "unknown_sku", "/items/0/sku"))

@@ -42,18 +42,17 @@ func install() deployment {
 	case !ours:
 		return elsewhere{}
 	case here.Kind == split:
-		return warm(startApart())
+		return startApart()
 	}
-	return warm(start(testkit.Shared()))
+	return start(testkit.Shared())
 }
 
 // warm waits until events flow: brokers take their time to let the first consumers in.
-func warm(d deployment) deployment {
+func warm(d deployment) {
 	GinkgoHelper()
 	owner := &shop{url: d.URL(), key: d.BootstrapKey()}
 	Expect(owner.post("/v1/products", mug.but(object{"sku": "WARM-UP"}))).To(answer(201))
 	Eventually(func() response { return owner.get("/v1/inventory/WARM-UP") }, "2m", "100ms").Should(answer(200))
-	return d
 }
 
 const bootstrapKey = "fc_sk_bootstrap-key-of-the-end-to-end-specs"

@@ -65,6 +65,7 @@ var _ = SynchronizedBeforeSuite(func() []byte {
 	}
 	installed = install()
 	published = readDocument(installed.URL())
+	warm(installed)
 	for _, d := range installed.Databases() {
 		pool, err := db.Open(db.Options{DSN: d.App, Connections: 4})
 		Expect(err).NotTo(HaveOccurred())

@@ -70,9 +70,10 @@ func (s site) settings(d testkit.Database) []string {
 	return list
 }
 
-// kafka gives each deployment topics and groups of its own.
+// kafka gives each deployment topics and groups of its own. Each process has a cluster in
+// which the databases have the same names.
 func (s site) kafka(name string) []string {
-	return []string{"FUSION_BUS=kafka", "FUSION_KAFKA_BROKERS=" + strings.Join(s.Brokers, ","), "FUSION_KAFKA_PREFIX=" + name + "."}
+	return []string{"FUSION_BUS=kafka", "FUSION_KAFKA_BROKERS=" + strings.Join(s.Brokers, ","), fmt.Sprintf("FUSION_KAFKA_PREFIX=%d.%s.", GinkgoParallelProcess(), name)}
 }
 
 func nameOf(d testkit.Database) string {
@@ -95,7 +96,7 @@ func startApart() *apart {
 	kafka := here.kafka(nameOf(ordersDB))
 	catalog := run(append(kafka, "FUSION_DATABASE_URL="+catalogDB.App, "FUSION_MODULES=catalog", "FUSION_SERVICE_KEY="+serviceKey)...)
 	catalog.database = catalogDB
-	orders := run(append(kafka, "FUSION_DATABASE_URL="+ordersDB.App, "FUSION_MODULES=orders,inventory",
+	orders := run(append(kafka, "FUSION_DATABASE_URL="+ordersDB.App, "FUSION_MODULES=orders,inventory,groupbuy",
 		"FUSION_SERVICE_KEY="+serviceKey, "FUSION_CATALOG_URL="+catalog.url)...)
 	orders.database = ordersDB
 	a := &apart{catalog: catalog, orders: orders}

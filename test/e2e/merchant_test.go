@@ -13,6 +13,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/groupbuy/groupbuyapi"
 	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
@@ -233,11 +234,12 @@ func sum(query string, args ...any) (total int) {
 }
 
 // quiet waits until everything that happened in the shop was heard by everybody, wherever
-// it is on its way.
+// it is on its way, and everything was done whose time has come.
 func (s *shop) quiet() {
 	GinkgoHelper()
 	Eventually(func(g Gomega) {
 		g.Expect(sum(`select count(*) from platform.delivery where tenant_id = $1 and parked_at is null`, s.tenant)).To(BeZero())
+		g.Expect(sum(`select count(*) from platform.timer where tenant_id = $1 and due_at <= clock_timestamp()`, s.tenant)).To(BeZero())
 		for consumer, topic := range topics() {
 			heard := sum(`select count(*) from platform.inbox where tenant_id = $1 and consumer = $2`, s.tenant, consumer) +
 				sum(`select count(*) from platform.delivery where tenant_id = $1 and consumer = $2`, s.tenant, consumer)
@@ -264,6 +266,7 @@ var schemas = sync.OnceValues(func() (*eventschema.Catalog, error) {
 		eventschema.Module{Name: "catalog", Schemas: catalogapi.Schemas},
 		eventschema.Module{Name: "orders", Schemas: ordersapi.Schemas},
 		eventschema.Module{Name: "inventory", Schemas: inventoryapi.Schemas},
+		eventschema.Module{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
 	)
 })
 
@@ -289,6 +292,16 @@ func (s *shop) audit() {
 		select count(*) from orders.orders o
 		where tenant_id = $1 and total_minor <> (select sum(total_minor) from orders.line l where l.tenant_id = o.tenant_id and l.order_id = o.id)`, s.tenant)
 	Expect(off).To(BeZero(), "an order is not the sum of its lines")
+	ask(&off, `
+		select count(*) from groupbuy.campaign c
+		where tenant_id = $1 and actual_participants <> (select count(*) from groupbuy.participant p where p.tenant_id = c.tenant_id and p.campaign_id = c.id)`, s.tenant)
+	Expect(off).To(BeZero(), "a campaign does not know how many have joined")
+	ask(&off, `
+		select count(*) from (select p.tenant_id, p.campaign_id, p.id participant_id from groupbuy.participant p
+		                      join groupbuy.campaign c on c.tenant_id = p.tenant_id and c.id = p.campaign_id and c.status = 'successful' where p.tenant_id = $1) p
+		full join (select * from orders.participation where tenant_id = $1) o using (tenant_id, campaign_id, participant_id)
+		where p.campaign_id is null or o.campaign_id is null`, s.tenant)
+	Expect(off).To(BeZero(), "not every participant of a successful campaign has an order, or another one has")
 }
 
 // checkFacts holds what the spec caused to be published to the schemas.
@@ -358,6 +371,8 @@ type standing struct {
 	*shop
 	product product // MUG, of which there are 10
 	order   order   // confirmed, of 2 of them
+
+	campaign campaign // for 2 to 5 people
 }
 
 var standingShop = sync.OnceValue(func() *standing {
@@ -365,6 +380,7 @@ var standingShop = sync.OnceValue(func() *standing {
 	s.key = s.hire()
 	s.product = s.sells("MUG", 10)
 	s.order = s.confirmed(item{SKU: "MUG", Quantity: 2})
+	s.campaign = s.offers(s.product)
 	return s
 })
 

@@ -34,6 +34,16 @@ func started(settings ...string) *program {
 }
 
 func twoPrograms() {
+	It("tell those who follow a campaign what happens at either", func() {
+		s := open()
+		there := s.at(started().url)
+		c := s.offers(s.sells("MUG", 10))
+		heard, _ := there.follow(c.ID)
+		Eventually(heard).Should(Receive(HaveField("Name", "snapshot")))
+		Expect(s.join(c.ID, "ana")).To(answer(200))
+		Eventually(heard).Should(Receive(HaveField("Campaign.ActualParticipants", int64(1))))
+	})
+
 	It("show a changed price within two seconds in both, and the old one never again", func() {
 		s := open()
 		there := s.at(started().url)
@@ -169,6 +179,25 @@ func oneProgram() {
 		for _, id := range ids {
 			s.at(p.url).becomes(id, "confirmed")
 		}
+	})
+
+	It("lets those go who follow a campaign when it stops, and stops", func() {
+		d := testkit.NewDatabase()
+		p := start(d)
+		s := &shop{p.url, testkit.NewTenant(d), ""}
+		s.key = testkit.Key(testkit.Open(d.App), s.tenant)
+		c := s.offers(s.sells("MUG", 10))
+		var feeds []chan told
+		for range 3 {
+			heard, _ := s.follow(c.ID)
+			Eventually(heard).Should(Receive(HaveField("Name", "snapshot")))
+			feeds = append(feeds, heard)
+		}
+		p.Stop()
+		for _, heard := range feeds {
+			Eventually(heard).Should(BeClosed())
+		}
+		Expect(p.Complaints()).To(BeEmpty())
 	})
 
 	It("tells those who measure it how it is, where customers do not come", func() {

@@ -41,12 +41,16 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	workshop = dir
 	// A program that was built with a fault in it can be put in the place of the real one:
 	// the specs must fail then.
-	if mutant := os.Getenv("FUSION_FAULTS_BINARY"); mutant != "" {
-		Expect(os.Symlink(mutant, binary())).To(Succeed())
-	} else {
-		_, err = lab.Build(ctx, dir)
-		Expect(err).NotTo(HaveOccurred())
+	for program, mutant := range map[string]string{
+		"cmd/fusion": os.Getenv("FUSION_FAULTS_BINARY"), "test/faults/consumer": os.Getenv("FUSION_FAULTS_CONSUMER"),
+	} {
+		if mutant != "" {
+			Expect(os.Symlink(mutant, filepath.Join(dir, filepath.Base(program)))).To(Succeed())
+			continue
+		}
+		Expect(lab.Build(ctx, program, dir)).To(Succeed())
 	}
+	Expect(lab.Sweep(ctx)).To(Succeed())
 	Expect(lab.Prepare(ctx, binary(), dir)).To(Succeed())
 	return []byte(dir)
 }, func(dir []byte) { workshop = string(dir) })

@@ -58,7 +58,7 @@ func (s *shop) pay(ctx context.Context, at *load.Shop, client int, r load.Reques
 // openReplica starts a second program on the shop's database, with a door of its own.
 func (s *shop) openReplica(ctx context.Context, clients int) (*lab.Lab, *load.Shop) {
 	GinkgoHelper()
-	r, err := s.Replica(ctx)
+	r, err := s.Twin(ctx)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func(ctx SpecContext) { Expect(r.Close(ctx)).To(Succeed()) })
 	Expect(r.Start(ctx)).To(Succeed())

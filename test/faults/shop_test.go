@@ -3,6 +3,7 @@ package faults_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -38,6 +39,9 @@ type shop struct {
 	customers *load.Shop
 	rng       *rand.Rand // of the spec, from Ginkgo's --seed
 
+	keys   []string // of orders that an earlier history tells of
+	panics int      // of PostgreSQL, that are due to the fault
+
 	mu     sync.Mutex
 	claims audit.Claims
 	place  map[string]int // of an accepted order in the claims
@@ -46,32 +50,59 @@ type shop struct {
 // openShop starts a shop for the running spec, with room for a number of clients.
 func openShop(ctx context.Context, clients int) *shop {
 	GinkgoHelper()
+	s := buildShop(ctx)
+	Expect(s.Start(ctx)).To(Succeed())
+	s.openTo(s.URL, clients)
+	return s
+}
+
+// hostShop makes a shop whose PostgreSQL is not the program's own, and starts no program.
+func hostShop(ctx context.Context) *shop {
+	GinkgoHelper()
+	s := buildShop(ctx)
+	Expect(s.Host(ctx)).To(Succeed())
+	return s
+}
+
+func buildShop(ctx context.Context) *shop {
+	GinkgoHelper()
 	dir, err := os.MkdirTemp("", "fusion-faults-lab-")
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(os.RemoveAll, dir)
 	l, err := lab.New(ctx, binary(), workshop, dir)
 	Expect(err).NotTo(HaveOccurred())
-	return startShop(ctx, l, clients, load.NewHistory())
+	return keep(&shop{Lab: l, history: load.NewHistory(), rng: randomness(0), place: map[string]int{}})
+}
+
+// keep closes the lab when the spec is over, and saves what tells of a failure.
+func keep(s *shop) *shop {
+	DeferCleanup(func(ctx SpecContext) {
+		if CurrentSpecReport().Failed() {
+			s.keepEvidence()
+		}
+		Expect(s.Close(ctx)).To(Succeed())
+	})
+	return s
 }
 
 // startShop opens the shop of a lab to customers whose history may have begun elsewhere.
 func startShop(ctx context.Context, l *lab.Lab, clients int, history *load.History) *shop {
 	GinkgoHelper()
-	s := &shop{Lab: l, history: history, rng: randomness(0), place: map[string]int{}}
-	s.customers = load.NewShop(l.URL, lab.Key, clients, s.history)
-	DeferCleanup(func(ctx SpecContext) {
-		if CurrentSpecReport().Failed() {
-			s.keepEvidence()
-		}
-		Expect(l.Close(ctx)).To(Succeed())
-	})
-	Expect(l.Start(ctx)).To(Succeed())
+	s := keep(&shop{Lab: l, history: history, rng: randomness(0), place: map[string]int{}})
+	Expect(s.Start(ctx)).To(Succeed())
+	s.openTo(s.URL, clients)
+	return s
+}
+
+// openTo lets customers in at an address, and the auditor.
+func (s *shop) openTo(url string, clients int) {
+	GinkgoHelper()
+	s.customers = load.NewShop(url, lab.Key, clients, s.history)
 	var err error
-	s.db, err = l.Database()
+	s.db, err = s.Database()
 	Expect(err).NotTo(HaveOccurred())
 	s.db.SetMaxOpenConns(4)
 	DeferCleanup(func() { _ = s.db.Close() }) // complains of connections that a crash has cut
-	return s
 }
 
 // randomness is the same in every run with the same --seed; each stream differs.
@@ -138,14 +169,22 @@ func order(key string, lines ...line) load.Request {
 // believe notes an accepted order as the customer was told of it.
 func (s *shop) believe(a load.Answer) (id string) {
 	GinkgoHelper()
+	id, err := s.note(a)
+	Expect(err).NotTo(HaveOccurred())
+	return id
+}
+
+func (s *shop) note(a load.Answer) (id string, err error) {
 	var o audit.Accepted
-	Expect(a.Read(&o)).To(Succeed())
+	if err := a.Read(&o); err != nil {
+		return "", err
+	}
 	o.Key = a.Request.Key
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.place[o.ID] = len(s.claims.Accepted)
 	s.claims.Accepted = append(s.claims.Accepted, o)
-	return o.ID
+	return o.ID, nil
 }
 
 // believeCancelled notes that the customer was told so.
@@ -169,13 +208,15 @@ func (s *shop) count(query string, args ...any) int {
 	return n
 }
 
-// settle waits until every order has ended and nothing waits, and tells how long it took.
+// settle waits until every order has ended and nothing waits that can be done by now, and
+// tells how long it took.
 func (s *shop) settle(ctx context.Context, within time.Duration) time.Duration {
 	GinkgoHelper()
 	began := time.Now()
 	Eventually(func() (left int, err error) {
 		err = s.db.QueryRowContext(ctx, `
-			select (select count(*) from platform.delivery) + (select count(*) from orders.orders where status = 'created')`).Scan(&left)
+			select (select count(*) from platform.delivery) + (select count(*) from orders.orders where status = 'created')
+			     + (select count(*) from platform.timer where due_at <= clock_timestamp())`).Scan(&left)
 		return left, err
 	}).WithContext(ctx).WithTimeout(within).WithPolling(20*time.Millisecond).Should(BeZero(), func() string {
 		found, err := audit.Snapshot(context.WithoutCancel(ctx), s.db, audit.All(), audit.Claims{Asked: s.history.Keys()})
@@ -204,7 +245,7 @@ func (s *shop) mustBeSound(ctx context.Context, samples audit.Samples) {
 	Expect(s.Said("event parked")).To(BeZero())
 	Expect(s.PostgresSaid("deadlock detected")).To(BeZero())
 	Expect(s.PostgresSaid("violates check constraint")).To(BeZero(), "the last line of defence is never needed")
-	Expect(s.PostgresSaid("PANIC")).To(BeZero())
+	Expect(s.PostgresSaid("PANIC")).To(Equal(s.panics), "PostgreSQL gave up only where it was made to")
 }
 
 // crowd is a number of clients at work.
@@ -247,6 +288,78 @@ func (c *crowd) hear(ctx context.Context, n int) []load.Answer {
 		}
 	}
 	return heard
+}
+
+// paced is a crowd that asks at a rate, whatever it hears.
+type paced struct {
+	stop, done chan struct{}
+	leave      context.CancelFunc
+	n          int
+	err        error // the first that somebody got instead of an answer
+}
+
+// maxPaced requests, however long it goes on.
+const maxPaced = 100_000
+
+// openPaced asks what wants says, at a rate a second, until it is closed. What was
+// accepted is believed; a refusal is left to the history.
+func (s *shop) openPaced(ctx context.Context, clients, rate int, wants func(n int) []load.Request) *paced {
+	GinkgoHelper()
+	ctx, leave := context.WithCancel(ctx)
+	p := &paced{stop: make(chan struct{}), done: make(chan struct{}), leave: leave}
+	requests := make(chan load.Request)
+	go func() {
+		defer close(requests)
+		tick := time.NewTicker(time.Second / time.Duration(rate))
+		defer tick.Stop()
+		for n := range maxPaced {
+			select {
+			case <-tick.C:
+			case <-p.stop:
+				return
+			}
+			for _, r := range wants(n) {
+				p.n++
+				requests <- r
+			}
+		}
+	}()
+	go func() {
+		defer close(p.done)
+		known := map[string]bool{}
+		s.customers.Crowd(ctx, clients, requests, func(a load.Answer, err error) {
+			if err != nil && p.err == nil {
+				p.err = err
+			}
+			if key := a.Request.Key; err == nil && a.Status == http.StatusCreated && !known[key] {
+				known[key] = true
+				_, err := s.note(a)
+				p.err = errors.Join(p.err, err)
+			}
+		})
+	}()
+	DeferCleanup(func() { // of a spec that failed
+		leave()
+		p.finish()
+	})
+	return p
+}
+
+func (p *paced) finish() {
+	select {
+	case <-p.stop:
+	default:
+		close(p.stop)
+	}
+	<-p.done
+}
+
+// close waits for the answers to what was asked, and tells how much that was.
+func (p *paced) close() (asked int) {
+	GinkgoHelper()
+	p.finish()
+	Expect(p.err).NotTo(HaveOccurred())
+	return p.n
 }
 
 // sampled tells how closely a shop was watched.

@@ -28,6 +28,8 @@ type forgery struct {
 const (
 	aConfirmed = `(select id from orders.orders where status = 'confirmed' order by number limit 1)`
 	anotherOne = `(select id from orders.orders where status = 'confirmed' order by number offset 1 limit 1)`
+	aSuccess   = `(select id from groupbuy.campaign where status = 'successful')`
+	aFailure   = `(select id from groupbuy.campaign where status = 'cancelled')`
 	aFailed    = `(select id from orders.orders where status = 'failed' order by number limit 1)`
 	// A SKU of which one unit is reserved at least, and one is not.
 	aSKU = `(select sku from inventory.stock where reserved > 0 and on_hand > reserved order by sku limit 1)`
@@ -173,6 +175,83 @@ var forgeries = slices.Concat(holdForgeries, []forgery{
 		seen: "a fact reaches each consumer once",
 	},
 	{
+		lie:  "a participant more than a campaign knows of",
+		sql:  `update groupbuy.campaign set actual_participants = actual_participants - 1, min_participants = 1 where id = ` + aSuccess,
+		seen: "a campaign knows how many have joined, and has room for them",
+	},
+	{
+		lie: "a user who joined twice",
+		sql: `alter table groupbuy.participant drop constraint participant_pkey;
+			update groupbuy.participant set user_id = 'ana' where campaign_id = ` + aSuccess,
+		seen: "a campaign knows how many have joined, and has room for them",
+	},
+	{
+		lie: "a campaign with more people than it has room for",
+		sql: `alter table groupbuy.campaign drop constraint campaign_participants_check;
+			update groupbuy.campaign set max_participants = actual_participants - 1 where id = ` + aSuccess,
+		seen: "a campaign knows how many have joined, and has room for them", alone: true,
+	},
+	{
+		lie:  "somebody who joined before it began",
+		sql:  `update groupbuy.participant p set joined_at = c.start_time - interval '1 microsecond' from groupbuy.campaign c where c.id = p.campaign_id and position = 1`,
+		seen: "nobody joins outside of the time", alone: true,
+	},
+	{
+		lie:  "somebody who joined as it ended",
+		sql:  `update groupbuy.participant p set joined_at = c.end_time from groupbuy.campaign c where c.id = p.campaign_id and position = 1`,
+		seen: "nobody joins outside of the time", alone: true,
+	},
+	{
+		lie: "a success that was told twice",
+		sql: `insert into platform.event (tenant_id, id, type, version, subject, sequence, occurred_at, correlation_id, traceparent, actor, data)
+			select tenant_id, gen_random_uuid(), type, version, subject, sequence, occurred_at, correlation_id, traceparent, actor, data
+			from platform.event where type = 'group-commerce.campaign.successful'`,
+		seen: "a campaign and its facts are one", alone: true,
+	},
+	{
+		lie:  "a success that nobody noticed",
+		sql:  `update groupbuy.campaign set status = 'active' where id = ` + aSuccess,
+		seen: "a campaign and its facts are one",
+	},
+	{
+		lie: "an order that was asked for twice",
+		sql: `insert into platform.event (tenant_id, id, type, version, subject, sequence, occurred_at, correlation_id, traceparent, actor, data)
+			select tenant_id, gen_random_uuid(), type, version, subject, sequence, occurred_at, correlation_id, traceparent, actor, data
+			from platform.event where type = 'group-commerce.campaign.order-due' order by seq limit 1`,
+		seen: "an order is asked for once for each who is to get one",
+	},
+	{
+		lie:  "somebody who was forgotten",
+		sql:  `update groupbuy.participant set ordered_at = null where position = 3 and campaign_id = ` + aSuccess,
+		seen: "an order is asked for once for each who is to get one", alone: true,
+	},
+	{
+		lie:  "an order for nobody",
+		sql:  `delete from orders.participation where ctid = (select min(ctid) from orders.participation)`,
+		seen: "one participation is one order",
+	},
+	{
+		lie:  "one order for two",
+		sql:  `update orders.participation set order_id = (select min(order_id::text)::uuid from orders.participation)`,
+		seen: "one participation is one order",
+	},
+	{
+		lie: "another price than was promised",
+		sql: `update orders.line set price_minor = price_minor + 1, total_minor = total_minor + quantity where order_id in (select order_id from orders.participation);
+			update orders.orders o set total_minor = (select total_minor from orders.line l where l.order_id = o.id) where id in (select order_id from orders.participation)`,
+		seen: "participants of a successful campaign have what it promised, others nothing",
+	},
+	{
+		lie:  "an order of a campaign that failed",
+		sql:  `update orders.participation set campaign_id = ` + aFailure + ` where ctid = (select min(ctid) from orders.participation)`,
+		seen: "participants of a successful campaign have what it promised, others nothing",
+	},
+	{
+		lie:  "a timer that never goes off",
+		sql:  `update platform.timer set due_at = now() - interval '1 minute'`,
+		seen: "nothing waits whose time has come", alone: true,
+	},
+	{
 		lie:  "an order without an end",
 		sql:  `update orders.orders set status = 'created' where id = ` + aConfirmed,
 		seen: "every order has ended",
@@ -275,6 +354,12 @@ var _ = Describe("the auditor", func() {
 					s.believeCancelled(id)
 					cancelled++
 				}
+			}
+			success, failure := s.campaign(ctx, terms{least: 2, most: 5}), s.campaign(ctx, terms{least: 2, most: 5})
+			for _, r := range []load.Request{join(success, "ana"), join(success, "ben"), join(success, "cleo"), join(failure, "ana"), calledOff(failure)} {
+				a, err := s.customers.Ask(ctx, 0, r)
+				Expect(err).NotTo(HaveOccurred())
+				Expect(a.OK()).To(BeTrue(), "%s", a.Raw)
 			}
 			s.settle(ctx, toEnd)
 			s.mustBeSound(ctx, audit.Samples{})

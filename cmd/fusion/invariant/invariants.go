@@ -1,5 +1,7 @@
 package invariant
 
+import "slices"
+
 // Stock are the invariants of what can be sold. They are cheap enough to be looked at all
 // the time.
 func Stock() []Invariant {
@@ -33,7 +35,7 @@ func Stock() []Invariant {
 
 // Always are all of them: each compares what one transaction must have written together.
 func Always() []Invariant {
-	return append(Stock(), []Invariant{
+	return slices.Concat(Stock(), campaigns(), []Invariant{
 		{Name: "a hold takes its stock once and ends at most once", Schema: "inventory", SQL: `
 			with moved as (
 				select tenant_id, hold_id, location, sku, sum(reserved_delta) quantity, count(*) filter (where kind = 'held') takes,
@@ -122,5 +124,5 @@ func Always() []Invariant {
 			from pg_class c join pg_namespace n on n.oid = c.relnamespace
 			where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and not (c.relrowsecurity and c.relforcerowsecurity)
 			  and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)`},
-	}...)
+	})
 }

@@ -56,39 +56,48 @@ func New(base, key string) *Client {
 
 // Offers tells what SKUs cost now. Those that are not for sale are absent.
 func (c *Client) Offers(ctx context.Context, skus []string) (map[string]catalogapi.Offer, error) {
+	return c.all(ctx, "sku", skus, func(o catalogapi.Offer) string { return o.SKU })
+}
+
+// OffersByProduct is Offers for those who know products.
+func (c *Client) OffersByProduct(ctx context.Context, ids []string) (map[string]catalogapi.Offer, error) {
+	return c.all(ctx, "productId", ids, func(o catalogapi.Offer) string { return o.ProductID })
+}
+
+func (c *Client) all(ctx context.Context, by string, wanted []string, key func(catalogapi.Offer) string) (map[string]catalogapi.Offer, error) {
 	id, err := identity.From(ctx)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
-	offers := make(map[string]catalogapi.Offer, len(skus))
-	for _, some := range questions(skus) {
-		answer, err := c.ask(ctx, id.Tenant, url.Values{"sku": some})
+	offers := make(map[string]catalogapi.Offer, len(wanted))
+	for _, some := range questions(wanted) {
+		answer, err := c.ask(ctx, id.Tenant, url.Values{by: some})
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		for _, o := range answer {
-			offers[o.SKU] = o
+			offers[key(o)] = o
 		}
 	}
 	return offers, nil
 }
 
-// questions cuts a list of SKUs into what can be asked at once.
-func questions(skus []string) (list [][]string) {
+// questions cuts a list into what can be asked at once.
+func questions(wanted []string) (list [][]string) {
 	length := 0
-	for _, sku := range skus {
-		if strings.ContainsRune(sku, 0) {
+	for _, one := range wanted {
+		if strings.ContainsRune(one, 0) {
 			continue // which no database takes: it is not for sale
 		}
-		more := len("&sku=") + len(url.QueryEscape(sku))
+		more := len("&productId=") + len(url.QueryEscape(one))
 		if last := len(list) - 1; last >= 0 && len(list[last]) < atOnce && length+more <= maxQuery {
-			list[last] = append(list[last], sku)
+			list[last] = append(list[last], one)
 			length += more
 			continue
 		}
-		list, length = append(list, []string{sku}), more
+		list, length = append(list, []string{one}), more
 	}
 	return list
 }

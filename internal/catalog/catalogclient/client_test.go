@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/types"
@@ -103,6 +104,22 @@ var _ = Describe("asking a catalog that runs elsewhere", func() {
 		}
 		Expect(told(long...)).To(HaveLen(1))
 		Expect(client.Offers(ctx, []string{"MUG", "M\x00G"})).To(HaveLen(1))
+	})
+
+	It("tells about products by their ids", func() {
+		sell("MUG", "TEA")
+		offers := told("MUG", "TEA")
+		var ids []string
+		for n := range 60 {
+			ids = append(ids, uuid.NewString())
+			if n == 30 {
+				ids = append(ids, offers["MUG"].ProductID, "no id", offers["TEA"].ProductID)
+			}
+		}
+		want, err := here.OffersByProduct(ctx, ids)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(want).To(HaveLen(2))
+		Expect(client.OffersByProduct(ctx, ids)).To(Equal(want))
 	})
 
 	It("tells each merchant about the merchant's own", func() {

@@ -54,7 +54,8 @@ type Options struct {
 	ServiceKey     string // of the shop's other deployments
 	Version        string
 	Carrier        event.Carrier // nil: the database carries the events
-	Drain          time.Duration // how long requests and batches in hand may take after a stop
+	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
+	Drain          time.Duration // how long requests and batches in hand may take after that
 	Clock          clock.Clock
 	Log            *slog.Logger
 	// CheckEvent refuses events that do not follow their schema. Specs set it.
@@ -148,8 +149,9 @@ func (a *App) ready(ctx context.Context) []httpx.Dependency {
 	return dependencies
 }
 
-// Serve answers requests and delivers events until ctx ends. Then it lets in nothing
-// new, finishes the requests in hand, then the batches in hand, and returns.
+// Serve answers requests and delivers events until ctx ends. Then it says so to those who
+// ask whether it is ready, waits until they have, lets in nothing new, finishes the
+// requests in hand, then the batches in hand, and returns.
 func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	// The workers outlive the requests: what a last request published is still handled.
 	workers, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
@@ -172,6 +174,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 		}
 		defer stopWorkers()
 		a.server.Drain()
+		a.linger(failed)
 		// Requests have most of the time; the batches in hand, which are short, the rest.
 		patience := a.opt.Drain * 3 / 5
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
@@ -182,4 +185,14 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+// linger lets requests in for a while that are sent by those who have not noticed yet.
+func (a *App) linger(failed context.Context) {
+	noticed := time.NewTimer(a.opt.Delay)
+	defer noticed.Stop()
+	select {
+	case <-noticed.C:
+	case <-failed.Done():
+	}
 }

@@ -115,6 +115,9 @@ type Log struct {
 
 // Shutdown is the patience of a stop.
 type Shutdown struct {
+	// Delay is for the time that a balancer needs to notice: until then it goes on to send
+	// requests here, and a listener that is gone would refuse them.
+	Delay time.Duration `key:"delay" default:"0s" min:"0s" max:"5m" doc:"Time after a stop signal in which requests are still let in while /readyz says draining, so that balancers notice; it comes before shutdown.timeout"`
 	// Timeout must stay below what the supervisor grants before it kills
 	// (systemd 90s, Kubernetes 30s), or a payment is cut off half-way.
 	Timeout time.Duration `key:"timeout" default:"25s" min:"1s" max:"10m" doc:"Time to finish requests and event handlers before exit"`

@@ -51,6 +51,7 @@ var _ = Describe("the effective configuration", func() {
 			"bootstrap.key = *** (env FUSION_BOOTSTRAP_KEY)",
 			"log.level = info (default)",
 			"log.format = auto (default)",
+			"shutdown.delay = 0s (default)",
 			"shutdown.timeout = 10m (env FUSION_SHUTDOWN_TIMEOUT)",
 		}))
 	})

@@ -24,6 +24,7 @@ var (
 	withoutMerchant = map[string]string{
 		"platform.subscription": "which consumer hears of what is the same for all",
 		"platform.job":          "periodic work is done once for all",
+		"platform.relay":        "who hands a topic to the carrier does so for all",
 		"migrations.*":          "the version of a schema is the same for all",
 	}
 	// acrossMerchants are indexes and keys that do not begin with the merchant.
@@ -34,7 +35,7 @@ var (
 		"platform.delivery_failing":  "as delivery_pkey",
 		"platform.idempotency_age":   "old answers are forgotten by age",
 		"platform.timer_due":         "what is due is looked for across merchants",
-		"platform.subscription_pkey": "no merchant's", "platform.subscription_by_topic": "no merchant's", "platform.job_pkey": "no merchant's",
+		"platform.subscription_pkey": "no merchant's", "platform.subscription_by_topic": "no merchant's", "platform.job_pkey": "no merchant's", "platform.relay_pkey": "no merchant's",
 		"migrations.*": "no merchant's",
 	}
 	// asOwner are functions that run with the rights of the owner of the tables.
@@ -366,6 +367,8 @@ func fill(super *sql.DB, table string, tenant uuid.UUID) {
 		switch {
 		case name == "tenant_id":
 			values = append(values, "'"+tenant.String()+"'")
+		case told[table+"."+name] != "":
+			values = append(values, told[table+"."+name])
 		case word != "":
 			values = append(values, "'"+word+"'")
 		default:
@@ -376,6 +379,11 @@ func fill(super *sql.DB, table string, tenant uuid.UUID) {
 	_, err = super.Exec(fmt.Sprintf(`begin; set local session_replication_role = replica; insert into %s (%s) values (%s); commit`,
 		table, strings.Join(columns, ", "), strings.Join(values, ", ")))
 	Expect(err).NotTo(HaveOccurred(), table)
+}
+
+// told are the values of columns that must go with others.
+var told = map[string]string{
+	"groupbuy.campaign.price_minor": "0", "groupbuy.campaign.end_time": "now() + interval '1 hour'",
 }
 
 // sample is some value of a type that the usual checks accept. Texts differ by merchant.

@@ -48,6 +48,8 @@ type API struct {
 	log   *slog.Logger
 	state *declared
 	tag   string
+
+	listeners *listeners
 }
 
 // declared is what all routes together said.
@@ -89,6 +91,18 @@ func rank(tag string) int { return slices.Index([]string{"Events", "Platform"}, 
 // Handle declares a route and the function that answers it. In is a struct of path,
 // query and header parameters and, embedded, JSON[T] for a body.
 func Handle[In, Out any](a *API, r Route, h func(context.Context, *In) (Out, error)) {
+	op := a.declare(&r, reflect.TypeFor[In](), reflect.TypeFor[Out]())
+	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*huma.StreamResponse, error) {
+		ans, err := answerTo(ctx, a.db, r, func(ctx context.Context) (Out, error) { return h(ctx, in) })
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return &huma.StreamResponse{Body: func(hc huma.Context) { ans.write(humaecho.Unwrap(hc)) }}, nil
+	})
+}
+
+// declare makes a documented operation of a route, and notes what is wrong with it.
+func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 	if r.Status == 0 {
 		r.Status = http.StatusOK
 	}
@@ -98,7 +112,7 @@ func Handle[In, Out any](a *API, r Route, h func(context.Context, *In) (Out, err
 	case r.Permission != Public:
 		a.Permit(r.Permission)
 	}
-	for _, t := range []reflect.Type{reflect.TypeFor[In](), shown(reflect.TypeFor[Out]())} {
+	for _, t := range []reflect.Type{in, shown(out)} {
 		if err := overlooked(t); err != nil {
 			a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %w", r.Method, r.Path, err))
 		}
@@ -107,15 +121,9 @@ func Handle[In, Out any](a *API, r Route, h func(context.Context, *In) (Out, err
 		OperationID: r.ID, Method: r.Method, Path: r.Path, Summary: r.Summary, Description: r.Description,
 		Tags: []string{a.tag}, DefaultStatus: r.Status, MaxBodyBytes: maxBody, Errors: nil,
 	}
-	a.document(&op, r, reflect.TypeFor[In](), reflect.TypeFor[Out]())
+	a.document(&op, *r, in, out)
 	op.Middlewares = huma.Middlewares{a.authorise(r.Permission), a.knownParameters(&op), a.contentType}
-	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*huma.StreamResponse, error) {
-		ans, err := answerTo(ctx, a.db, r, func(ctx context.Context) (Out, error) { return h(ctx, in) })
-		if err != nil {
-			return nil, a.problem(ctx, err)
-		}
-		return &huma.StreamResponse{Body: func(hc huma.Context) { ans.write(humaecho.Unwrap(hc)) }}, nil
-	})
+	return op
 }
 
 // answerTo runs a handler. A command that was answered before is not run again.

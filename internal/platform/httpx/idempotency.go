@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
@@ -26,7 +27,15 @@ type call struct {
 	status    int      // of success
 	answer    *answer  // rendered inside the transaction
 	cost      db.Cost
+
+	began time.Time
+	took  time.Duration   // until a feed began, for one that is a feed
+	gone  <-chan struct{} // closed when the caller is
 }
+
+// opened notes that the answer is a feed: how long somebody listens says nothing about
+// how quick we are.
+func (c *call) opened() { c.took = time.Since(c.began) }
 
 type callKey struct{}
 

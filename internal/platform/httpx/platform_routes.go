@@ -28,7 +28,7 @@ func (s *Server) platformRoutes() {
 	}, func(context.Context, *struct{}) (Health, error) { return Health{"ok"}, nil })
 	Handle(s.api.Group("Platform"), Route{
 		Method: http.MethodGet, Path: "/readyz", ID: "readyz", Summary: "Whether requests should be sent here", Permission: Public,
-		Description: "Names each dependency and its state.", Refusals: []*fault.Error{errNotReady},
+		Description: "Names each dependency and its state.", Refusals: []*fault.Error{errNotReady, errDraining},
 	}, s.ready)
 
 	document := sync.OnceValues(func() ([]byte, error) { return json.Marshal(s.api.Spec()) })
@@ -77,7 +77,10 @@ type Dependency struct {
 	Dispensable bool
 }
 
-var errNotReady = fault.New(fault.Unavailable, "not_ready", "Not ready for requests.").After(1)
+var (
+	errNotReady = fault.New(fault.Unavailable, "not_ready", "Not ready for requests.").After(1)
+	errDraining = fault.New(fault.Unavailable, "draining", "The program is stopping: send requests elsewhere.").After(1)
+)
 
 // readyTimeout is shorter than a probe's patience.
 const readyTimeout = 2 * time.Second
@@ -89,17 +92,15 @@ func (s *Server) ready(ctx context.Context, _ *struct{}) (Readiness, error) {
 	for _, d := range s.opt.Ready(ctx) {
 		checks[d.Name] = "ok"
 		if d.Err != nil {
-			s.log.WarnContext(ctx, "not ready", "dependency", d.Name, "err", d.Err)
 			checks[d.Name] = "unavailable"
 			if !d.Dispensable {
+				s.log.WarnContext(ctx, "not ready", "dependency", d.Name, "err", d.Err)
 				bad = append(bad, d.Name)
 			}
 		}
 	}
-	select {
-	case <-s.draining:
-		return Readiness{}, errNotReady.Saying("The program is stopping.").With("checks", checks)
-	default:
+	if s.isDraining() {
+		return Readiness{}, errDraining.With("checks", checks)
 	}
 	if len(bad) > 0 {
 		slices.Sort(bad)

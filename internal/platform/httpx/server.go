@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -78,7 +79,7 @@ func New(o Options) *Server {
 	cfg.DefaultFormat = "application/json"
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	describe(cfg.OpenAPI)
-	s.api = &API{huma: humaecho.New(e, cfg), db: o.DB, log: o.Log, state: &declared{permissions: map[string]bool{}}}
+	s.api = &API{huma: humaecho.New(e, cfg), db: o.DB, log: o.Log, state: &declared{permissions: map[string]bool{}}, listeners: newListeners(s.draining)}
 	s.platformRoutes()
 	return s
 }
@@ -93,14 +94,28 @@ func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 // body from being sent. Echo has chosen the route before its middleware could do this.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
-		r = r.WithContext(r.Context())
+		r = r.WithContext(context.WithValue(r.Context(), headKey{}, true))
 		r.Method = http.MethodGet
 	}
 	s.echo.ServeHTTP(w, r)
 }
 
-// Drain turns readiness off: balancers stop sending, requests in hand go on.
+type headKey struct{}
+
+func isHead(ctx context.Context) bool { return ctx.Value(headKey{}) != nil }
+
+// Drain turns readiness off and lets every answer be the last of its connection:
+// balancers stop sending, requests in hand go on, and those who listen are let go.
 func (s *Server) Drain() { close(s.draining) }
+
+func (s *Server) isDraining() bool {
+	select {
+	case <-s.draining:
+		return true
+	default:
+		return false
+	}
+}
 
 // requestTimeout bounds one request; the statements within have bounds of their own.
 const requestTimeout = 15 * time.Second
@@ -112,7 +127,7 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started, r := time.Now(), c.Request() //nolint:forbidigo // measures, decides nothing
-		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key")}
+		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), began: started, gone: r.Context().Done()}
 		if !requestID.MatchString(cl.requestID) {
 			cl.requestID = clock.NewID().String()
 		}
@@ -126,10 +141,14 @@ func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 		h := c.Response().Header()
 		h.Set("X-Request-Id", cl.requestID)
 		h.Set("X-Content-Type-Options", "nosniff")
+		if s.isDraining() {
+			// A connection that is kept open would be cut under the next request.
+			h.Set("Connection", "close")
+		}
 		if err := next(c); err != nil {
 			c.Error(err)
 		}
-		s.finished(c, cl, time.Since(started))
+		s.finished(c, cl, cmp.Or(cl.took, time.Since(started)))
 		return nil
 	}
 }

@@ -52,10 +52,13 @@ func Open(dsn string, files fs.FS, modules ...string) (*Runner, error) {
 func (r *Runner) Close() error { return r.db.Close() }
 
 // roleSettings bound what one statement of the program can hold up, and keep PostgreSQL
-// from compiling statements that take less time than their compilation. They belong to the
-// role because a pooler forwards no start-up parameters.
+// from compiling statements that take less time than their compilation. A plan that is kept,
+// such as that of a foreign key's check, may be made while a table is nearly empty: without
+// enable_seqscan = off it reads the whole of a table that has filled since (seen: 4.6 s
+// instead of 0.1 s for a batch of reservations). They belong to the role because a pooler
+// forwards no start-up parameters.
 var roleSettings = []string{
-	"jit = off", "statement_timeout = '5s'", "lock_timeout = '2s'", "idle_in_transaction_session_timeout = '10s'", "timezone = 'UTC'",
+	"jit = off", "enable_seqscan = off", "statement_timeout = '5s'", "lock_timeout = '2s'", "idle_in_transaction_session_timeout = '10s'", "timezone = 'UTC'",
 }
 
 // Prepare makes what migrations take for granted, as far as it is missing: the

@@ -138,7 +138,7 @@ var _ = Describe("programs that migrate at the same moment", func() {
 			a, b := emptyDatabase(), emptyDatabase()
 			upTogether(ctx, a, b, a, b)
 			Expect(lines(a.super, `select unnest(rolconfig) from pg_roles where rolname = 'fusion_app'`)).To(ConsistOf(
-				"jit=off", "statement_timeout=5s", "lock_timeout=2s", "idle_in_transaction_session_timeout=10s", "TimeZone=UTC"))
+				"jit=off", "enable_seqscan=off", "statement_timeout=5s", "lock_timeout=2s", "idle_in_transaction_session_timeout=10s", "TimeZone=UTC"))
 			Expect(lines(a.super, `select format('%s %s %s %s %s', rolcanlogin, rolsuper, rolbypassrls, rolcreatedb, rolcreaterole) from pg_roles where rolname = 'fusion_app'`)).To(
 				HaveExactElements("t f f f f"))
 		})

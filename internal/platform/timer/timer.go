@@ -108,14 +108,14 @@ func (t *Timers) kinds() []string { return slices.Sorted(maps.Keys(t.handlers)) 
 
 // next is how long there is nothing to do, at most lookEvery.
 func (t *Timers) next(ctx context.Context) (time.Duration, error) {
-	due, err := db.Query[*float64](ctx, t.db, `select platform.next_timer($1)`, pq.Array(t.kinds()))
+	due, err := db.Query[float64](ctx, t.db, `select coalesce(platform.next_timer($1), 'infinity')`, pq.Array(t.kinds()))
 	if err != nil {
 		return 0, fmt.Errorf("look for timers: %w", err)
 	}
-	if len(due) == 0 || due[0] == nil {
+	if len(due) == 0 || due[0] > lookEvery.Seconds() {
 		return lookEvery, nil
 	}
-	return min(lookEvery, time.Duration(*due[0]*float64(time.Second))), nil
+	return time.Duration(due[0] * float64(time.Second)), nil
 }
 
 // together is how many timers one transaction runs. A replica that takes them locks them:

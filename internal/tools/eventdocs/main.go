@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/groupbuy/groupbuyapi"
 	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
@@ -22,6 +23,7 @@ var modules = []eventschema.Module{
 	{Name: "catalog", Schemas: catalogapi.Schemas},
 	{Name: "orders", Schemas: ordersapi.Schemas},
 	{Name: "inventory", Schemas: inventoryapi.Schemas},
+	{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
 }
 
 func main() {

@@ -52,7 +52,7 @@ func Always() []Invariant {
 // Settled are the invariants of a shop that has finished its work. They come on top of
 // Always.
 func Settled() []Invariant {
-	return []Invariant{
+	return append(settledCampaigns(), []Invariant{
 		{Name: "every order has ended", sql: `
 			select format('order %s is %s', id, status) from orders.orders where status not in ('confirmed', 'failed', 'cancelled')`},
 		{Name: "nothing is left to deliver", sql: `
@@ -97,7 +97,7 @@ func Settled() []Invariant {
 		{Name: "nobody gets what nobody asked for", claims: true, sql: `
 			select format('order %s has key %s', o.id, o.metadata->>'key') from orders.orders o
 			where o.metadata ? 'key' and not ($1::jsonb)->'asked' ? (o.metadata->>'key')`},
-	}
+	}...)
 }
 
 // All are Always and Settled.

@@ -28,14 +28,14 @@ import (
 // Key is the owner's API key of every shop in a lab.
 const Key = "fc_sk_faults-bootstrap-key-of-a-shop-that-is-about-to-suffer"
 
-// Build compiles the program into dir.
-func Build(ctx context.Context, dir string) (binary string, err error) {
-	binary = filepath.Join(dir, "fusion")
-	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", binary, "github.com/fusioncommerce/fusion/cmd/fusion")
+// Build compiles a program of the repository into dir.
+func Build(ctx context.Context, program, dir string) error {
+	const module = "github.com/fusioncommerce/fusion/"
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", filepath.Join(dir, filepath.Base(program)), module+program) //nolint:gosec // our own programs
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the program: %w\n%s", err, out)
+		return fmt.Errorf("build %s: %w\n%s", program, err, out)
 	}
-	return binary, nil
+	return nil
 }
 
 // Prepare makes a data folder with an initialised and migrated cluster, stopped in good
@@ -60,13 +60,17 @@ type Lab struct {
 	addr   string
 	log    *os.File
 	dsn    string
-	// database of another lab that this one is a replica of; its own when it is empty.
-	database string
+	shared string // the database of the lab that this one is a twin of
 
-	mu      sync.Mutex
-	running *program
-	faults  Faults
-	gaveUp  []string
+	hosted *pgcluster.Cluster // nil while the program runs PostgreSQL itself
+	url    string             // of the database for the programs, when PostgreSQL is hosted
+	disks  []string           // folders of mounted disks, the inner ones last
+
+	mu       sync.Mutex
+	running  *program
+	replicas []*Replica
+	faults   Faults
+	gaveUp   []string
 }
 
 // Faults counts what really happened to the shop.
@@ -93,6 +97,10 @@ func open(ctx context.Context, binary, dir string) (*Lab, error) {
 	log, err := os.OpenFile(filepath.Join(dir, "fusion.log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
+	}
+	// It comes before the machine's own configuration, which is none of ours.
+	if err := os.WriteFile(filepath.Join(dir, "fusion.yaml"), nil, 0o600); err != nil {
+		return nil, errors.Join(err, log.Close())
 	}
 	return &Lab{URL: "http://" + addr, dir: dir, binary: binary, addr: addr, log: log}, nil
 }
@@ -128,19 +136,27 @@ func (l *Lab) Start(ctx context.Context) error {
 
 // Launch starts the program and does not wait.
 func (l *Lab) Launch() error {
-	args := []string{"serve", "--addr", l.addr}
-	if l.database == "" {
+	p, err := l.launch(l.serve(l.addr))
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running = p
+	return nil
+}
+
+func (l *Lab) serve(addr string) *exec.Cmd {
+	args := []string{"serve", "--addr", addr}
+	if l.shared == "" {
 		args = append(args, "--data", filepath.Join(l.dir, "data"))
 	}
-	cmd := exec.Command(l.binary, args...) //nolint:gosec,noctx // the program under test; signals end it, no context does
+	return exec.Command(l.binary, args...) //nolint:gosec,noctx // the program under test; signals end it, no context does
+}
+
+func (l *Lab) launch(cmd *exec.Cmd, settings ...string) (*program, error) {
 	cmd.Dir = l.dir
-	cmd.Env = []string{
-		"FUSION_BOOTSTRAP_KEY=" + Key, "FUSION_OPS_ADDR=",
-		"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "TMPDIR=" + os.TempDir(),
-	}
-	if l.database != "" {
-		cmd.Env = append(cmd.Env, "FUSION_DATABASE_URL="+l.database)
-	}
+	cmd.Env = append(l.environ(), settings...)
 	cmd.Stdout, cmd.Stderr = l.log, l.log
 	cmd.SysProcAttr = endWithUs()
 	p := &program{cmd: cmd, exited: make(chan struct{})}
@@ -157,12 +173,24 @@ func (l *Lab) Launch() error {
 		close(p.exited)
 	}()
 	if err := <-started; err != nil {
-		return fmt.Errorf("start the program: %w", err)
+		return nil, fmt.Errorf("start the program: %w", err)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.running = p
-	return nil
+	return p, nil
+}
+
+// environ is all that a program of the lab knows of the world.
+func (l *Lab) environ() []string {
+	env := []string{
+		"FUSION_BOOTSTRAP_KEY=" + Key, "FUSION_OPS_ADDR=",
+		"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "TMPDIR=" + os.TempDir(),
+	}
+	if l.shared != "" {
+		env = append(env, "FUSION_DATABASE_URL="+l.shared)
+	}
+	if l.hosted != nil {
+		env = append(env, "FUSION_DATABASE_URL="+l.url, "FUSION_DATABASE_MIGRATE_URL="+l.hosted.DSN("fusion_owner", "fusion"))
+	}
+	return env
 }
 
 func (l *Lab) ended(p *program) {
@@ -193,25 +221,27 @@ func (l *Lab) current() *program {
 	return l.running
 }
 
-func (l *Lab) ask(s syscall.Signal) (*program, error) {
+func (l *Lab) ask(p *program, s syscall.Signal) error {
+	if p == nil {
+		return errors.New("the program does not run")
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := l.running
-	if p == nil {
-		return nil, errors.New("the program does not run")
+	if s == syscall.SIGTERM && p.asked {
+		return nil // a second one would end it at once
 	}
 	p.asked = true
 	err := p.cmd.Process.Signal(s)
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil
 	}
-	return p, err
+	return err
 }
 
 // Kill ends the program with SIGKILL. PostgreSQL is left running, as a kill leaves it.
 func (l *Lab) Kill() error {
-	p, err := l.ask(syscall.SIGKILL)
-	if err != nil {
+	p := l.current()
+	if err := l.ask(p, syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill the program: %w", err)
 	}
 	<-p.exited
@@ -289,12 +319,19 @@ func (l *Lab) AwaitReady(ctx context.Context) error {
 	if p == nil {
 		return errors.New("the program does not run")
 	}
-	client := &http.Client{Timeout: probeWaits, Transport: &http.Transport{DisableKeepAlives: true}}
+	if err := l.awaitReady(ctx, p, l.URL); err != nil {
+		return err
+	}
+	return l.connect()
+}
+
+func (l *Lab) awaitReady(ctx context.Context, p *program, url string) error {
+	client := prober()
 	tick := time.NewTicker(readyEvery)
 	defer tick.Stop()
 	for {
-		if ready(ctx, client, l.URL) {
-			return l.connect()
+		if ready(ctx, client, url) {
+			return nil
 		}
 		select {
 		case <-tick.C:
@@ -304,6 +341,10 @@ func (l *Lab) AwaitReady(ctx context.Context) error {
 			return fmt.Errorf("the program is not ready: %w; it said:\n%s", ctx.Err(), l.lastWords())
 		}
 	}
+}
+
+func prober() *http.Client {
+	return &http.Client{Timeout: probeWaits, Transport: &http.Transport{DisableKeepAlives: true}}
 }
 
 func ready(ctx context.Context, client *http.Client, url string) bool {
@@ -325,12 +366,20 @@ func (l *Lab) connect() error {
 	if l.dsn != "" {
 		return nil
 	}
+	if l.hosted != nil {
+		l.dsn = superuser(l.hosted)
+		return nil
+	}
 	c, err := pgcluster.Attach(l.postgres())
 	if err != nil {
 		return err
 	}
-	l.dsn = c.DSN("postgres", "fusion") + "&application_name=faults&connect_timeout=2"
+	l.dsn = superuser(c)
 	return c.Stop(context.Background())
+}
+
+func superuser(c *pgcluster.Cluster) string {
+	return c.DSN("postgres", "fusion") + "&application_name=faults&connect_timeout=2"
 }
 
 // Database opens the shop's database as the superuser that auditors and saboteurs are.
@@ -371,28 +420,38 @@ func HoldBack(ctx context.Context, db *sql.DB, consumer string) (release func(),
 
 const stopWaits = 30 * time.Second
 
-// Close stops the program in good order, and PostgreSQL if the program left it behind.
+// Close stops all programs in good order, and PostgreSQL if the program left it behind.
 func (l *Lab) Close(ctx context.Context) error {
 	var err error
-	if l.current() != nil {
-		err = l.stop(ctx)
+	if p := l.current(); p != nil {
+		err = l.stop(ctx, p)
 	}
-	if c, absent := pgcluster.Attach(l.postgres()); absent == nil {
+	l.mu.Lock()
+	replicas := l.replicas
+	l.mu.Unlock()
+	for _, r := range replicas {
+		if _, stop := r.Stop(ctx); stop != nil {
+			err = errors.Join(err, stop)
+		}
+	}
+	if l.hosted != nil {
+		err = errors.Join(err, l.hosted.Stop(ctx))
+	} else if c, absent := pgcluster.Attach(l.postgres()); absent == nil {
 		if pid, found := l.postmaster(); found == nil && pid == c.Pid() {
 			err = errors.Join(err, syscall.Kill(pid, syscall.SIGQUIT), awaitEnd(ctx, pid))
 		}
 		err = errors.Join(err, c.Stop(ctx))
 	}
-	return errors.Join(err, l.log.Close())
+	return errors.Join(err, l.unmount(ctx), l.log.Close())
 }
 
-func (l *Lab) stop(ctx context.Context) error {
-	p, err := l.ask(syscall.SIGTERM)
-	if err != nil {
+func (l *Lab) stop(ctx context.Context, p *program) error {
+	if err := l.ask(p, syscall.SIGTERM); err != nil {
 		return err
 	}
 	patience := time.NewTimer(stopWaits)
 	defer patience.Stop()
+	var err error
 	select {
 	case <-p.exited:
 	case <-patience.C:
@@ -406,7 +465,9 @@ func (l *Lab) stop(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.running = nil
+	if l.running == p {
+		l.running = nil
+	}
 	return err
 }
 

@@ -36,6 +36,8 @@ type Entry struct {
 	Note     string  `json:"note,omitempty"`
 }
 
+const inFlight = "409 idempotency_in_flight"
+
 // History is what customers asked and heard.
 type History struct {
 	began time.Time
@@ -82,6 +84,9 @@ func (h *History) append(e Entry, r Request) {
 	}
 }
 
+// Asks notes a request that is sent by other hands.
+func (h *History) Asks(r Request) { h.add(-1, r, Invoke, 0, "") }
+
 // Note adds an entry about the shop itself: a fault, a restart.
 func (h *History) Note(text string) {
 	h.mu.Lock()
@@ -121,6 +126,16 @@ func (h *History) Broken() map[string]int {
 		}
 	}
 	return broken
+}
+
+// Unanswered counts, by reason, what was asked again for any other reason than that the
+// first try was still running.
+func (h *History) Unanswered() map[string]int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	reasons := maps.Clone(h.unknown)
+	delete(reasons, inFlight)
+	return reasons
 }
 
 // Unknown tells how often an outcome was unknown, by reason: "connection ×12, 503 … ×3".

@@ -73,9 +73,12 @@ type Shop struct {
 const (
 	// attemptWaits is longer than the server's own deadline of a request.
 	attemptWaits = 20 * time.Second
-	// patience is how long a customer repeats a request before the answer counts as missing.
-	patience    = 60 * time.Second
+	// patience is longer than any fault: how long a customer repeats a request before the answer counts as missing.
+	patience    = 2 * time.Minute
 	maxAttempts = 2000
+	// idles is how long a connection is kept for the next request: not for as long as a
+	// program that stops lets requests in, or it would be cut under one.
+	idles = 500 * time.Millisecond
 	// What a customer waits before asking again: impatient on purpose.
 	pauseAtLeast, pauseAtMost = 5 * time.Millisecond, 60 * time.Millisecond
 )
@@ -85,7 +88,7 @@ func NewShop(url, key string, clients int, h *History) *Shop {
 	return &Shop{url: url, key: key, history: h, http: &http.Client{
 		Timeout:       attemptWaits,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     &http.Transport{MaxIdleConnsPerHost: clients, MaxConnsPerHost: 2 * clients},
+		Transport:     &http.Transport{MaxIdleConnsPerHost: clients, MaxConnsPerHost: 2 * clients, IdleConnTimeout: idles},
 	}}
 }
 

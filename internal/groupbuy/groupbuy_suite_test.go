@@ -1,0 +1,17 @@
+package groupbuy
+
+import (
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+)
+
+func TestGroupbuy(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "groupbuy")
+}
+
+var _ = AfterSuite(testkit.Close)
