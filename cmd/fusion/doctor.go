@@ -150,6 +150,8 @@ func (c *checkup) broker(ctx context.Context, cfg config.Config) {
 	switch {
 	case errors.Is(err, kafka.ErrMissing):
 		c.note("broker", warning, "Kafka at "+where+" answers, and "+err.Error(), "The start of the shop makes the topics that are missing")
+	case errors.Is(err, kafka.ErrStranger):
+		c.note("broker", problem, "Kafka at "+where+" answers, and "+err.Error(), "Check kafka.sasl, kafka.user and kafka.password; orders are accepted meanwhile, and wait")
 	case err != nil:
 		c.note("broker", problem, "Kafka at "+where+" is out of reach: "+err.Error(), "Check kafka.brokers, and that the brokers name addresses that can be reached from here; orders are accepted meanwhile, and wait")
 	default:

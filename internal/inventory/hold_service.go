@@ -81,22 +81,21 @@ const (
 )
 
 // onHoldDue expires a hold whose time is up, and with it others whose timers are about to
-// go off: in pieces, so that many of them cost a lock of their stock a piece.
+// go off: in pieces, so that many of them cost a lock of their stock a piece. Their timers
+// find nothing to do.
 //
-// A transaction runs the timers of many holds, and stock may be locked once in it: locked
-// again, for others, it would not be in order. So the first one sweeps; and nobody waits
-// for a hold that is locked, for who has it may want the stock that was just swept. A hold
-// that is held after all that is looked at again later.
+// Nobody waits for a hold that is locked: others want its stock, which is locked in order,
+// and only once. A hold that is held after all that is looked at again later.
 func (s *service) onHoldDue(ctx context.Context, tx *db.Tx, subject string) error {
-	if _, swept := s.swept.LoadOrStore(tx, true); !swept {
-		tx.AtEnd(func() { s.swept.Delete(tx) })
-		due, err := s.store.lockDueHolds(ctx, tx, sweep)
-		if err != nil {
-			return err
-		}
-		if err := s.end(ctx, tx, atMost(due, sweepLines), holdExpired); err != nil {
-			return err
-		}
+	if _, held, err := s.store.holdAgain(ctx, tx, subject); err != nil || !held {
+		return err
+	}
+	due, err := s.store.lockDueHolds(ctx, tx, sweep)
+	if err != nil {
+		return err
+	}
+	if err := s.end(ctx, tx, atMost(due, sweepLines), holdExpired); err != nil {
+		return err
 	}
 	again, held, err := s.store.holdAgain(ctx, tx, subject)
 	if err != nil || !held {

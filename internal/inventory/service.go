@@ -3,7 +3,6 @@ package inventory
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/google/uuid"
 
@@ -20,7 +19,6 @@ type service struct {
 	events *event.Log
 	timers *timer.Timers
 	store  store
-	swept  sync.Map // of transactions that have expired holds already
 }
 
 // set notes the result of a count, and from when on the stock counts as low.

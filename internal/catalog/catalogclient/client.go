@@ -5,13 +5,15 @@ package catalogclient
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
@@ -30,6 +32,9 @@ const (
 	attempts    = 2
 	// atOnce is how many SKUs the catalog answers for in one go.
 	atOnce = 50
+	// maxQuery is less than what gateways take for a line of a request. 64 characters, as long
+	// as an order lets a SKU be, are up to 768 when they are escaped.
+	maxQuery = 4 << 10
 )
 
 // ErrUnavailable means that the catalog does not answer in time, or not as a catalog does.
@@ -37,15 +42,16 @@ var ErrUnavailable = fault.New(fault.Unavailable, "dependency_unavailable", "The
 
 // Client of one catalog.
 type Client struct {
-	url  string
-	key  string
-	http *http.Client
+	url      string
+	key      string
+	http     *http.Client
+	patience time.Duration
 }
 
 // New makes a client. key is the one that the deployments of a shop share.
 func New(base, key string) *Client {
 	transport := &http.Transport{MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
-	return &Client{strings.TrimSuffix(base, "/"), key, &http.Client{Transport: transport}}
+	return &Client{strings.TrimSuffix(base, "/"), key, &http.Client{Transport: transport}, patience}
 }
 
 // Offers tells what SKUs cost now. Those that are not for sale are absent.
@@ -59,17 +65,41 @@ func (c *Client) OffersByProduct(ctx context.Context, ids []string) (map[string]
 }
 
 func (c *Client) all(ctx context.Context, by string, wanted []string, key func(catalogapi.Offer) string) (map[string]catalogapi.Offer, error) {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
 	offers := make(map[string]catalogapi.Offer, len(wanted))
-	for some := range slices.Chunk(wanted, atOnce) {
-		answer, err := c.ask(ctx, url.Values{by: some})
+	for _, some := range questions(wanted) {
+		answer, err := c.ask(ctx, id.Tenant, url.Values{by: some})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		for _, o := range answer {
 			offers[key(o)] = o
 		}
 	}
 	return offers, nil
+}
+
+// questions cuts a list into what can be asked at once.
+func questions(wanted []string) (list [][]string) {
+	length := 0
+	for _, one := range wanted {
+		if strings.ContainsRune(one, 0) {
+			continue // which no database takes: it is not for sale
+		}
+		more := len("&productId=") + len(url.QueryEscape(one))
+		if last := len(list) - 1; last >= 0 && len(list[last]) < atOnce && length+more <= maxQuery {
+			list[last] = append(list[last], one)
+			length += more
+			continue
+		}
+		list, length = append(list, []string{one}), more
+	}
+	return list
 }
 
 type answer struct {
@@ -84,37 +114,23 @@ type answer struct {
 	} `json:"data"`
 }
 
-func (c *Client) ask(ctx context.Context, q url.Values) ([]catalogapi.Offer, error) {
-	limited, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	// Asking changes nothing there: an answer that did not come is asked for once more, as
-	// happens when the catalog is replaced by a new version.
-	var last error
+// ask asks once more for an answer that did not come, as happens when the catalog is
+// replaced by a new version: asking changes nothing there.
+func (c *Client) ask(ctx context.Context, tenant uuid.UUID, q url.Values) (offers []catalogapi.Offer, err error) {
 	for range attempts {
-		offers, err := c.once(limited, q)
-		if err == nil {
-			return offers, nil
-		}
-		if last = err; limited.Err() != nil {
+		if offers, err = c.once(ctx, tenant, q); err == nil || ctx.Err() != nil {
 			break
 		}
 	}
-	if ctx.Err() != nil {
-		return nil, ctx.Err() // the caller went away
-	}
-	return nil, fmt.Errorf("%w: %w", ErrUnavailable, last)
+	return offers, err
 }
 
-func (c *Client) once(ctx context.Context, q url.Values) ([]catalogapi.Offer, error) {
-	id, err := identity.From(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (c *Client) once(ctx context.Context, tenant uuid.UUID, q url.Values) ([]catalogapi.Offer, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/v1/offers?"+q.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("Authorization", "Bearer "+identity.ServiceCredential(c.key, id.Tenant))
+	r.Header.Set("Authorization", "Bearer "+identity.ServiceCredential(c.key, tenant))
 	origin := event.OriginFrom(ctx)
 	if origin.CorrelationID != "" {
 		r.Header.Set("X-Request-Id", origin.CorrelationID)
@@ -141,6 +157,9 @@ func read(text []byte) ([]catalogapi.Offer, error) {
 	var a answer
 	if err := json.Unmarshal(text, &a); err != nil {
 		return nil, fmt.Errorf("read offers: %w", err)
+	}
+	if a.Data == nil {
+		return nil, errors.New("read offers: there is no data") // or nothing would be for sale
 	}
 	offers := make([]catalogapi.Offer, 0, len(a.Data))
 	for _, o := range a.Data {

@@ -223,6 +223,58 @@ var _ = Describe("an API key", func() {
 		})
 	})
 
+	Describe("of the shop's other deployments", func() {
+		const shared = "the-deployments@of.the-specs"
+		var peers *apikey.Verifier
+		BeforeEach(func() { peers = apikey.NewVerifier(d, wrist.now, "open sesame", shared) })
+
+		It("asks for prices on behalf of the merchant that it names, and may do nothing else", func() {
+			id := whose(peers, identity.ServiceCredential(shared, ours))
+			Expect(id).To(HaveValue(Equal(identity.Identity{Tenant: ours, Actor: "service", Permissions: []string{"offers:read"}})))
+			Expect(id.Can("offers:read")).To(BeTrue())
+			Expect(id.Can("products:read")).To(BeFalse())
+			Expect(whose(peers, identity.ServiceCredential(shared, theirs))).To(HaveValue(HaveField("Tenant", theirs)))
+			Expect(peers.Known()).To(BeZero())
+		})
+
+		DescribeTable("is refused", func(credential func(tenant string) string) {
+			Expect(whose(peers, credential(ours.String()))).To(BeNil())
+		},
+			Entry("without a merchant", func(string) string { return shared }),
+			Entry("with an empty one", func(string) string { return shared + "@" }),
+			Entry("with nobody", func(string) string { return shared + "@" + uuid.Nil.String() }),
+			Entry("with the merchant's name", func(string) string { return shared + "@harbour" }),
+			Entry("with half a merchant", func(t string) string { return shared + "@" + t[:18] }),
+			Entry("with the merchant in other characters", func(t string) string { return shared + "@" + strings.ToUpper(t) }),
+			Entry("with the merchant in braces", func(t string) string { return shared + "@{" + t + "}" }),
+			Entry("with the merchant in anything like braces", func(t string) string { return shared + "@x" + t + "y" }),
+			Entry("with the merchant as a URN", func(t string) string { return shared + "@urn:uuid:" + t }),
+			Entry("with the merchant without dashes", func(t string) string { return shared + "@" + strings.ReplaceAll(t, "-", "") }),
+			Entry("with two merchants", func(t string) string { return shared + "@" + t + "@" + t }),
+			Entry("with more behind it", func(t string) string { return shared + "@" + t + " " }),
+			Entry("with another key", func(t string) string { return "guess@" + t }),
+			Entry("without a key", func(t string) string { return "@" + t }),
+			Entry("with a part of the key", func(t string) string { return shared[:len(shared)-1] + "@" + t }),
+			Entry("with more than the key", func(t string) string { return shared + "x@" + t }),
+			Entry("with the bootstrap key", func(t string) string { return "open sesame@" + t }),
+		)
+
+		It("is none where none is set, also not the empty one", func() {
+			alone := apikey.NewVerifier(d, wrist.now, "open sesame", "")
+			Expect(whose(alone, identity.ServiceCredential(shared, ours))).To(BeNil())
+			Expect(whose(alone, identity.ServiceCredential("", ours))).To(BeNil())
+		})
+
+		It("changes nothing for other keys", func() {
+			key, secret := newKey("orders:read")
+			Expect(whose(peers, secret)).To(HaveValue(HaveField("Actor", "key:"+key.ID.String())))
+			Expect(whose(peers, "open sesame")).To(HaveValue(HaveField("Actor", "key:bootstrap")))
+			Expect(whose(peers, secret+"@"+ours.String())).To(BeNil())
+			with := apikey.NewVerifier(d, wrist.now, "open@"+ours.String(), shared)
+			Expect(whose(with, "open@"+ours.String())).To(HaveValue(HaveField("Actor", "key:bootstrap")))
+		})
+	})
+
 	Describe("while the database does not answer", func() {
 		var (
 			key    string

@@ -24,6 +24,7 @@ var _ = Describe("the configuration", func() {
 			Ops:      config.Ops{Addr: "127.0.0.1:9464"},
 			Database: config.Database{AutoMigrate: true, APIConnections: 16, BusConnections: 6},
 			Bus:      config.Bus{Driver: "inprocess"},
+			Kafka:    config.Kafka{SASL: "none"},
 			Log:      config.Log{Level: "info", Format: "auto"},
 			Shutdown: config.Shutdown{Timeout: 25 * time.Second},
 		}))
@@ -272,8 +273,8 @@ var _ = Describe("the configuration", func() {
 			func(variable, _ string) string { return variable },
 			Entry(nil, "FUSION_LOG_LEVEL=loud", `log.level from env FUSION_LOG_LEVEL is "loud": must be one of debug, info, warn, error`),
 			Entry(nil, "FUSION_LOG_FORMAT=jsno", `log.format from env FUSION_LOG_FORMAT is "jsno": must be one of auto, json, pretty; did you mean json?`),
-			Entry(nil, "FUSION_BUS=in-process", `bus.driver from env FUSION_BUS is "in-process": must be inprocess; did you mean inprocess?`),
-			Entry(nil, "FUSION_BUS=pigeon", `bus.driver from env FUSION_BUS is "pigeon": must be inprocess`),
+			Entry(nil, "FUSION_BUS=in-process", `bus.driver from env FUSION_BUS is "in-process": must be one of inprocess, kafka; did you mean inprocess?`),
+			Entry(nil, "FUSION_BUS=pigeon", `bus.driver from env FUSION_BUS is "pigeon": must be one of inprocess, kafka`),
 			Entry(nil, "FUSION_DATABASE_API_CONNECTIONS=0", `database.api_connections from env FUSION_DATABASE_API_CONNECTIONS is "0": must be a whole number from 1 to 500`),
 			Entry(nil, "FUSION_DATABASE_BUS_CONNECTIONS=501", `database.bus_connections from env FUSION_DATABASE_BUS_CONNECTIONS is "501": must be a whole number from 1 to 500`),
 			Entry(nil, "FUSION_DATABASE_BUS_CONNECTIONS=", `database.bus_connections from env FUSION_DATABASE_BUS_CONNECTIONS is "": must be a whole number from 1 to 500`),

@@ -14,7 +14,7 @@ var _ = Describe("the effective configuration", func() {
 	loaded := func() config.Loaded {
 		return load(world{
 			flags: flags{"addr": ":80"},
-			env:   []string{"FUSION_DATABASE_URL=" + dsn, "FUSION_BOOTSTRAP_KEY=" + password, "FUSION_SHUTDOWN_TIMEOUT=600s"},
+			env:   []string{"FUSION_DATABASE_URL=" + dsn, "FUSION_BOOTSTRAP_KEY=" + password, "FUSION_SERVICE_KEY=" + password, "FUSION_KAFKA_PASSWORD=" + password, "FUSION_SHUTDOWN_TIMEOUT=600s"},
 			files: files{"/shop/fusion.yaml": "modules: [catalog, orders]\ndatabase: {auto_migrate: no, migrate_url: 'host=db password=" + password + "'}"},
 		})
 	}
@@ -36,6 +36,18 @@ var _ = Describe("the effective configuration", func() {
 			"database.bus_connections = 6 (default)",
 			"modules = catalog,orders (file ./fusion.yaml)",
 			"bus.driver = inprocess (default)",
+			"kafka.brokers =  (default)",
+			"kafka.prefix =  (default)",
+			"kafka.replication = 0 (default)",
+			"kafka.tls = false (default)",
+			"kafka.ca_file =  (default)",
+			"kafka.cert_file =  (default)",
+			"kafka.key_file =  (default)",
+			"kafka.sasl = none (default)",
+			"kafka.user =  (default)",
+			"kafka.password = *** (env FUSION_KAFKA_PASSWORD)",
+			"catalog.url =  (default)",
+			"service.key = *** (env FUSION_SERVICE_KEY)",
 			"bootstrap.key = *** (env FUSION_BOOTSTRAP_KEY)",
 			"log.level = info (default)",
 			"log.format = auto (default)",

@@ -240,9 +240,16 @@ func isAddress(s string) bool {
 	return err == nil
 }
 
+// isURL wants what a path can be added to.
 func isURL(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.ContainsAny(s, "?#") {
+		return false
+	}
+	if port := u.Port(); port != "" && !isAddress(net.JoinHostPort(u.Hostname(), port)) {
+		return false
+	}
+	return u.Hostname() != ""
 }
 
 // display shows a decoded value without its secrets.

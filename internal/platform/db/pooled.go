@@ -28,12 +28,18 @@ func (u uncancelled) Connect(ctx context.Context) (driver.Conn, error) {
 
 type uncancelledConn struct{ pgConn }
 
-// QueryContext runs a statement to its end.
+// QueryContext runs a statement to its end. It begins none for a caller who has gone.
 func (c uncancelledConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	return c.pgConn.QueryContext(context.WithoutCancel(ctx), query, args)
 }
 
-// ExecContext runs a statement to its end.
+// ExecContext is QueryContext for statements without rows.
 func (c uncancelledConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	return c.pgConn.ExecContext(context.WithoutCancel(ctx), query, args)
 }

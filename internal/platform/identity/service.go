@@ -25,6 +25,11 @@ func CutServiceCredential(token string) (key string, tenant uuid.UUID, ok bool) 
 	if at < 0 {
 		return "", uuid.Nil, false
 	}
-	tenant, err := uuid.Parse(token[at+1:])
-	return token[:at], tenant, err == nil && tenant != uuid.Nil
+	key, merchant := token[:at], token[at+1:]
+	// Parse takes other ways to write an id, some of them with anything around it.
+	tenant, err := uuid.Parse(merchant)
+	if err != nil || tenant == uuid.Nil || tenant.String() != merchant {
+		return "", uuid.Nil, false
+	}
+	return key, tenant, true
 }

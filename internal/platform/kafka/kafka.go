@@ -75,7 +75,7 @@ func (k *Kafka) Check(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("list topics: %w", err)
 		}
-		for topic := range k.declared.Topics {
+		for _, topic := range slices.Sorted(maps.Keys(k.declared.Topics)) {
 			if _, ok := there[k.opt.Prefix+topic]; !ok {
 				return fmt.Errorf("%w: %s", ErrMissing, k.opt.Prefix+topic)
 			}
@@ -84,8 +84,20 @@ func (k *Kafka) Check(ctx context.Context) error {
 	})
 }
 
-// ErrMissing means that the brokers answer and have not all topics.
-var ErrMissing = errors.New("a topic is missing")
+var (
+	// ErrMissing means that the brokers answer and have not all topics.
+	ErrMissing = errors.New("a topic is missing")
+	// ErrStranger means that the brokers answer and do not let us in.
+	ErrStranger = errors.New("the brokers do not accept kafka.user with this kafka.password by kafka.sasl")
+)
+
+// understood says what is the matter where the library only says that no broker is left.
+func understood(err error) error {
+	if errors.Is(err, sarama.ErrSASLAuthenticationFailed) {
+		return fmt.Errorf("%w (%w)", ErrStranger, err)
+	}
+	return err
+}
 
 // ask does not wait longer than ctx: the library itself knows no context.
 func (k *Kafka) ask(ctx context.Context, question func(sarama.ClusterAdmin) error) error {
@@ -93,7 +105,7 @@ func (k *Kafka) ask(ctx context.Context, question func(sarama.ClusterAdmin) erro
 	go func() {
 		admin, err := sarama.NewClusterAdmin(k.opt.Brokers, k.config)
 		if err != nil {
-			answer <- fmt.Errorf("reach the brokers: %w", err)
+			answer <- understood(fmt.Errorf("reach the brokers: %w", err))
 			return
 		}
 		answer <- errors.Join(question(admin), admin.Close())
@@ -133,7 +145,7 @@ func (k *Kafka) current() (*kafka.Publisher, error) {
 	}
 	p, err := kafka.NewPublisher(kafka.PublisherConfig{Brokers: k.opt.Brokers, OverwriteSaramaConfig: k.config, Marshaler: keyed}, k.log)
 	if err != nil {
-		return nil, err
+		return nil, understood(err)
 	}
 	k.publisher = p
 	return p, nil

@@ -84,8 +84,8 @@ func (t *Timers) Run(ctx context.Context) error {
 	for down := false; ctx.Err() == nil; {
 		wait, err := t.next(ctx)
 		if err == nil && wait <= 0 {
-			var ran int
-			if ran, err = t.due(ctx); ran == 0 {
+			var ran bool
+			if ran, err = t.due(ctx); !ran {
 				wait = elsewhere
 			}
 		}
@@ -118,10 +118,6 @@ func (t *Timers) next(ctx context.Context) (time.Duration, error) {
 	return time.Duration(due[0] * float64(time.Second)), nil
 }
 
-// together is how many timers one transaction runs. A replica that takes them locks them:
-// another one takes others.
-const together = 20
-
 type timer struct {
 	Tenant   uuid.UUID `db:"tenant_id"`
 	Kind     string    `db:"kind"`
@@ -129,30 +125,46 @@ type timer struct {
 	Attempts int       `db:"attempts"`
 }
 
-// due runs what is due now, at most together of it, and tells how much it was.
-func (t *Timers) due(ctx context.Context) (n int, err error) {
+// due runs what is due now, one after the other, and tells whether there was any.
+func (t *Timers) due(ctx context.Context) (ran bool, err error) {
+	for ctx.Err() == nil {
+		one, err := t.first(ctx)
+		if err != nil || !one {
+			return ran, err
+		}
+		ran = true
+	}
+	return ran, nil
+}
+
+// first runs what has been due longest and is not in work at another replica, in a
+// transaction of its own. Together with others it would keep what they have locked, in the
+// order in which they happen to be due: those who lock in an order, as requests do, would
+// wait for it in a circle.
+func (t *Timers) first(ctx context.Context) (ran bool, err error) {
 	// A stop lets what has begun finish.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	err = t.db.Across(ctx, func(tx *db.Tx) error {
 		var claimed []timer
 		if err := tx.Select(ctx, &claimed, `
 			select tenant_id, kind, subject, attempts from platform.timer where due_at <= clock_timestamp() and kind = any($1)
-			order by due_at limit $2 for update skip locked`, pq.Array(t.kinds()), together); err != nil {
-			return fmt.Errorf("claim timers: %w", err)
+			order by due_at limit 1 for update skip locked`, pq.Array(t.kinds())); err != nil {
+			return fmt.Errorf("claim timer: %w", err)
 		}
 		for _, due := range claimed {
 			if err := t.run(ctx, tx, due); err != nil {
 				return err
 			}
 		}
-		n = len(claimed)
+		ran = len(claimed) > 0
 		return nil
 	})
-	return n, err
+	return ran, err
 }
 
-const batchTimeout = 10 * time.Second
+// timeout of one timer.
+const timeout = 10 * time.Second
 
 // errBroken: the transaction cannot even go back to its savepoint.
 var errBroken = errors.New("the transaction is gone")

@@ -213,4 +213,49 @@ var _ = Describe("a timer", func() {
 		replica(note)
 		Eventually(waiting, 10*time.Second).Should(BeZero())
 	})
+
+	It("keeps nobody waiting for what the timers before it have locked", func() {
+		// Each ring locks a row of its own, as that of another table would be.
+		super := testkit.SQL(d.Super)
+		_, err := super.Exec(`insert into platform.job (name) values ('first'), ('second')`)
+		Expect(err).NotTo(HaveOccurred())
+		held, err := super.Begin()
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func() { _ = held.Rollback() }) // it may be over
+		lock := `select from platform.job where name = $1 for update`
+		_, err = held.Exec(lock, "second")
+		Expect(err).NotTo(HaveOccurred())
+
+		t := timer.New(pool, testkit.Log())
+		set(t, "first", -2*time.Second)
+		set(t, "second", -time.Second)
+		replica(func(ctx context.Context, tx *db.Tx, subject string) error {
+			if _, err := tx.Exec(ctx, lock, subject); err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			calls = append(calls, fired{tenant, subject})
+			return nil
+		})
+		Eventually(func() (n int, err error) {
+			err = super.QueryRow(`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&n)
+			return n, err
+		}, 10*time.Second, "5ms").Should(Equal(1), "the second one waits for us")
+		Expect(waiting()).To(Equal(1), "the first one is over")
+		_, err = held.Exec(`select from platform.job where name = 'first' for update nowait`)
+		Expect(err).NotTo(HaveOccurred(), "we do not wait for it")
+		Expect(held.Rollback()).To(Succeed())
+		Eventually(seen, 10*time.Second).Should(Equal([]fired{{tenant, "first"}, {tenant, "second"}}))
+		Eventually(waiting, 10*time.Second).Should(BeZero())
+	})
+
+	It("goes off in the order of the moments", func() {
+		t := timer.New(pool, testkit.Log())
+		for n, subject := range []string{"c", "a", "b"} {
+			set(t, subject, time.Duration(n-10)*time.Second)
+		}
+		replica(note)
+		Eventually(seen, 10*time.Second).Should(Equal([]fired{{tenant, "c"}, {tenant, "a"}, {tenant, "b"}}))
+	})
 })

@@ -19,6 +19,7 @@ type Proxy struct {
 	from, to string // paths of the sockets
 
 	mu       sync.Mutex
+	accepted int
 	listener net.Listener
 	open     map[net.Conn]bool
 	stalled  chan struct{} // not nil while nothing moves; closed when it moves again
@@ -45,6 +46,13 @@ func New(dsn string) (*Proxy, error) {
 
 // DSN of the same database through the proxy.
 func (p *Proxy) DSN() string { return p.dsn.String() }
+
+// Accepted is how many connections were let in so far.
+func (p *Proxy) Accepted() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.accepted
+}
 
 // Cut ends all connections and refuses new ones: the server is gone.
 func (p *Proxy) Cut() error {
@@ -130,6 +138,7 @@ func (p *Proxy) keep(client, server net.Conn, l net.Listener) bool {
 		return false
 	}
 	p.open[client], p.open[server] = true, true
+	p.accepted++
 	return true
 }
 
