@@ -47,6 +47,14 @@ bench: ## Measure the program beside what the machine can do (BENCH='-only list'
 mutants: postgres ## Show that the fault specs fail when the program is wrong (minutes)
 	scripts/mutants.sh
 
+.PHONY: deployments
+deployments: postgres kafka ## Run the end-to-end specs on Kafka, split in two, and behind PgBouncer
+	@scripts/ensure-pgbouncer.sh
+	@for kind in kafka split pgbouncer; do \
+		echo "deployment: $$kind"; \
+		FUSION_E2E_DEPLOYMENT=$$kind $(GINKGO) ./test/e2e || exit 1; \
+	done
+
 .PHONY: race
 race: postgres kafka ## Run the specs of internal/ under the race detector
 	CGO_ENABLED=1 $(GINKGO) --race ./internal

@@ -156,10 +156,9 @@ const (
 	publishOne  = publish + `(values ($1::uuid, $2::text, $3::smallint, $4::text, $5::bigint, $6::text, $7::text, $8::text, $9::json, 1))` + deliver
 	publishMany = publish + `unnest($1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::json[]) with ordinality` + deliver
 
-	// The fence is taken before the first seq is drawn: it is platform.fence(), whose call
-	// would be planned anew each time.
+	// The fence is taken before the first seq is drawn: see platform.fence().
 	publish = db.Keep + `
-with fence as materialized (select pg_advisory_xact_lock_shared((70::bigint << 48) | last_value) from platform.event_seq),
+with fence as materialized (select platform.fence()),
 facts as (
     insert into platform.event (id, type, version, subject, sequence, occurred_at, correlation_id, causation_id, traceparent, actor, data)
     select f.id, f.type, f.version, f.subject, f.sequence, $10, f.correlation_id, nullif(f.causation_id, '')::uuid, f.traceparent, $11, f.data

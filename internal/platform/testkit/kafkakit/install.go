@@ -46,5 +46,6 @@ func findLibs() (string, error) {
 func clusterID() string {
 	var id [16]byte
 	_, _ = rand.Read(id[:])
+	id[0] &= 0x7f // or it could begin with a dash, and pass for an option
 	return base64.RawURLEncoding.EncodeToString(id[:])
 }
