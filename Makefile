@@ -36,7 +36,7 @@ test: postgres kafka ## Run all specs (SUITES=./internal/orders for some)
 	$(GINKGO) $(SUITES)
 
 .PHONY: faults
-faults: postgres ## Break the program the way machines do, at full size (minutes)
+faults: postgres kafka ## Break the program the way machines do, at full size (minutes)
 	FUSION_FAULTS=full $(GINKGO) -v --procs=1 ./test/faults
 
 .PHONY: bench

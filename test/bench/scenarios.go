@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/fusioncommerce/fusion/test/faults/lab"
@@ -313,7 +314,8 @@ func join(ctx context.Context, b *bench) error {
 			if err != nil {
 				return err
 			}
-			next := func(dice *rand.Rand) request { return joinAs(id, fmt.Sprintf("user-%016x", dice.Uint64())) }
+			var user atomic.Int64 // the clients' dice fall alike in every turn
+			next := func(*rand.Rand) request { return joinAs(id, fmt.Sprintf("user-%d", user.Add(1))) }
 			closedLoop(ctx, address(l), b.clients, warmUp, next)
 			o, f, err := b.inTurns(func(d time.Duration) (outcome, error) {
 				return metered(l, func() (outcome, error) { return closedLoop(ctx, address(l), b.clients, d, next), nil })

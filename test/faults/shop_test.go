@@ -48,9 +48,10 @@ type shop struct {
 }
 
 // openShop starts a shop for the running spec, with room for a number of clients.
-func openShop(ctx context.Context, clients int) *shop {
+func openShop(ctx context.Context, clients int, settings ...string) *shop {
 	GinkgoHelper()
 	s := buildShop(ctx)
+	s.Configure(settings...)
 	Expect(s.Start(ctx)).To(Succeed())
 	s.openTo(s.URL, clients)
 	return s
@@ -215,7 +216,7 @@ func (s *shop) settle(ctx context.Context, within time.Duration) time.Duration {
 	began := time.Now()
 	Eventually(func() (left int, err error) {
 		err = s.db.QueryRowContext(ctx, `
-			select (select count(*) from platform.delivery) + (select count(*) from orders.orders where status = 'created')
+			select (select count(*) from platform.delivery) + (select count(*) from (`+audit.OnTheWay+`) facts) + (select count(*) from orders.orders where status = 'created')
 			     + (select count(*) from platform.timer where due_at <= clock_timestamp())`).Scan(&left)
 		return left, err
 	}).WithContext(ctx).WithTimeout(within).WithPolling(20*time.Millisecond).Should(BeZero(), func() string {

@@ -169,6 +169,13 @@ var forgeries = slices.Concat(holdForgeries, []forgery{
 		seen: "a fact reaches each consumer once", alone: true,
 	},
 	{
+		lie: "a fact that the carrier has lost",
+		sql: `with on_kafka as (update platform.subscription set carried_after = 0 where consumer = 'orders.confirm-reserved')
+			delete from platform.inbox where consumer = 'orders.confirm-reserved' and event_id =
+			(select id from platform.event where type = 'inventory.reserved' and subject = ` + aConfirmed + `::text)`,
+		seen: "the carrier has brought every fact", alone: true,
+	},
+	{
 		lie: "a fact that comes back after it was handled",
 		sql: `insert into platform.delivery (tenant_id, consumer, part, seq, recorded_at, subject, parked_at)
 			select tenant_id, 'orders.confirm-reserved', 0, seq, recorded_at, subject, now() from platform.event where type = 'inventory.reserved' order by seq limit 1`,

@@ -14,6 +14,25 @@ func known(list []invariant.Invariant) []Invariant {
 	return invariants
 }
 
+// reached tells of each fact and consumer how often the one waits for the other and was
+// handled by it. What a carrier brings may be under way and in neither.
+const reached = `
+	with due as (
+		select e.tenant_id, e.seq, e.id, e.type, s.consumer, s.carried_after is not null carried
+		from platform.event e join platform.subscription s on s.topic = e.type and s.part = 0
+		where s.consumer not like 'relay.%'
+	), waiting as (
+		select consumer, seq, count(*) n from platform.delivery where consumer not like 'relay.%' group by consumer, seq
+	), handled as (
+		select tenant_id, consumer, event_id id, count(*) n from platform.inbox group by tenant_id, consumer, event_id
+	), reached as (
+		select consumer, d.type, id, d.carried, coalesce(w.n, 0) waits, coalesce(h.n, 0) handled
+		from (due d left join waiting w using (consumer, seq)) full join handled h using (tenant_id, consumer, id)
+	)`
+
+// OnTheWay selects the facts that a carrier has still to bring to one of the consumers.
+const OnTheWay = reached + ` select from reached where waits + handled = 0 and carried`
+
 // Always are the invariants that hold at every moment, whoever has been killed and
 // whatever waits: those of every shop, and those of a young one whose customers name their
 // keys.
@@ -31,18 +50,9 @@ func Always() []Invariant {
 			from (select * from orders.orders where metadata ? 'key') o
 			full join answers a on a.tenant_id = o.tenant_id and a.key = o.metadata->>'key'
 			where o.id::text is distinct from a.id or a.status <> 201`},
-		{Name: "a fact reaches each consumer once", sql: `
-			with due as (
-				select e.tenant_id, e.seq, e.id, e.type, s.consumer
-				from platform.event e join platform.subscription s on s.topic = e.type and s.part = 0
-			), waiting as (
-				select consumer, seq, count(*) n from platform.delivery group by consumer, seq
-			), handled as (
-				select tenant_id, consumer, event_id id, count(*) n from platform.inbox group by tenant_id, consumer, event_id
-			)
-			select format('%s: %s %s waits %s times and was handled %s times', consumer, d.type, id, coalesce(w.n, 0), coalesce(h.n, 0))
-			from (due d left join waiting w using (consumer, seq)) full join handled h using (tenant_id, consumer, id)
-			where coalesce(w.n, 0) + coalesce(h.n, 0) <> 1 or d.type is null
+		{Name: "a fact reaches each consumer once", sql: reached + `
+			select format('%s: %s %s waits %s times and was handled %s times', consumer, type, id, waits, handled) from reached
+			where waits + handled > 1 or type is null or waits + handled = 0 and not carried
 			union all
 			select format('%s: delivery %s of no fact', w.consumer, w.seq) from waiting w
 			where not exists (select from due d where d.consumer = w.consumer and d.seq = w.seq)`},
@@ -55,6 +65,8 @@ func Settled() []Invariant {
 	return append(settledCampaigns(), []Invariant{
 		{Name: "every order has ended", sql: `
 			select format('order %s is %s', id, status) from orders.orders where status not in ('confirmed', 'failed', 'cancelled')`},
+		{Name: "the carrier has brought every fact", sql: reached + `
+			select format('%s has not heard of %s %s', consumer, type, id) from reached where waits + handled = 0 and carried`},
 		{Name: "nothing is left to deliver", sql: `
 			select format('%s: event %s, %s failures, parked %s: %s', consumer, seq, attempts, parked_at, last_error) from platform.delivery`},
 		{Name: "confirmed orders hold their items, others nothing", sql: `

@@ -61,6 +61,8 @@ type Lab struct {
 	log    *os.File
 	dsn    string
 	shared string // the database of the lab that this one is a twin of
+	// settings of every program, NAME=value.
+	settings []string
 
 	hosted *pgcluster.Cluster // nil while the program runs PostgreSQL itself
 	url    string             // of the database for the programs, when PostgreSQL is hosted
@@ -179,11 +181,15 @@ func (l *Lab) launch(cmd *exec.Cmd, settings ...string) (*program, error) {
 }
 
 // environ is all that a program of the lab knows of the world.
+// Configure gives every program that is started from now on further settings, NAME=value.
+func (l *Lab) Configure(settings ...string) { l.settings = append(l.settings, settings...) }
+
 func (l *Lab) environ() []string {
 	env := []string{
 		"FUSION_BOOTSTRAP_KEY=" + Key, "FUSION_OPS_ADDR=",
 		"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "TMPDIR=" + os.TempDir(),
 	}
+	env = append(env, l.settings...)
 	if l.shared != "" {
 		env = append(env, "FUSION_DATABASE_URL="+l.shared)
 	}
