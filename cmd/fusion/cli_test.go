@@ -633,7 +633,7 @@ var _ = Describe("fusion doctor", func() {
 				}
 				refusal := kmsg.NewPtrSASLAuthenticateResponse()
 				refusal.Version = login.Version
-				refusal.ErrorCode, refusal.ErrorMessage = 58, kmsg.StringPtr("Authentication failed: Invalid username or password")
+				refusal.ErrorCode, refusal.ErrorMessage = 58, new("Authentication failed: Invalid username or password")
 				return refusal, nil, true
 			})
 			with := func(password string) []string {
