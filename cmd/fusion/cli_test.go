@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,10 +15,13 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gbytes"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/kafka"
 	"github.com/fusioncommerce/fusion/internal/platform/migrate"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
@@ -560,6 +564,89 @@ var _ = Describe("fusion doctor", func() {
 			return onDatabase(d)
 		}, "events", "fusion events parked"),
 	)
+
+	Describe("about the broker", func() {
+		// cluster is a pretended Kafka.
+		cluster := func(o ...kfake.Opt) *kfake.Cluster {
+			GinkgoHelper()
+			c, err := kfake.NewCluster(append(o, kfake.NumBrokers(1))...)
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(c.Close)
+			return c
+		}
+		// asked is what the doctor finds, and how it ends.
+		asked := func(settings ...string) (finding, int) {
+			GinkgoHelper()
+			c := fusion(onDatabase(testkit.NewDatabase(), settings...), "doctor", "--json")
+			for _, f := range parsed[struct{ Findings []finding }](c).Findings {
+				if f.Check == "broker" {
+					return f, c.code
+				}
+			}
+			Fail("nothing about the broker: " + c.out)
+			return finding{}, 0
+		}
+		on := func(brokers []string, more ...string) []string {
+			return append([]string{"FUSION_BUS=kafka", "FUSION_KAFKA_BROKERS=" + strings.Join(brokers, ",")}, more...)
+		}
+
+		It("knows that none is needed", func() {
+			f, code := asked()
+			Expect(f).To(Equal(finding{Check: "broker", State: fine, Detail: "none is needed: events are carried by the database"}))
+			Expect(code).To(BeZero())
+		})
+
+		It("finds one without topics, which the shop will make, and then with them", func(ctx SpecContext) {
+			brokers := cluster().ListenAddrs()
+			f, code := asked(on(brokers, "FUSION_KAFKA_PREFIX=eu.")...)
+			Expect(f).To(Equal(finding{
+				Check: "broker", State: warning, Detail: "Kafka at " + brokers[0] + " answers, and a topic is missing: eu.fusion.unreadable",
+				Fix: "The start of the shop makes the topics that are missing",
+			}))
+			Expect(code).To(BeZero())
+
+			k, err := kafka.New(kafka.Options{Brokers: brokers, Prefix: "eu."}, testkit.Log())
+			Expect(err).NotTo(HaveOccurred())
+			Expect(k.Prepare(ctx)).To(Succeed())
+			f, code = asked(on(brokers, "FUSION_KAFKA_PREFIX=eu.")...)
+			Expect(f).To(Equal(finding{Check: "broker", State: fine, Detail: "Kafka at " + brokers[0] + " has all topics"}))
+			Expect(code).To(BeZero())
+			f, _ = asked(on(brokers)...)
+			Expect(f).To(HaveField("State", warning), "another shop's topics")
+		})
+
+		It("does not find one that is away", func() {
+			f, code := asked(on([]string{unusedAddress()})...)
+			Expect(f).To(And(HaveField("State", problem), HaveField("Detail", And(ContainSubstring("is out of reach"), ContainSubstring("connection refused"))),
+				HaveField("Fix", ContainSubstring("Check kafka.brokers"))))
+			Expect(code).To(Equal(exitProblems))
+		})
+
+		It("is not let in with a wrong password, and says that this is why", func() {
+			closed := cluster(kfake.EnableSASL(), kfake.Superuser("PLAIN", "fusion", "open-sesame"))
+			// It only hangs up on a wrong password. Kafka says so first.
+			closed.ControlKey(int16(kmsg.SASLAuthenticate), func(r kmsg.Request) (kmsg.Response, error, bool) {
+				closed.KeepControl()
+				login, ok := r.(*kmsg.SASLAuthenticateRequest)
+				if !ok || bytes.HasSuffix(login.SASLAuthBytes, []byte("open-sesame")) {
+					return nil, nil, false
+				}
+				refusal := kmsg.NewPtrSASLAuthenticateResponse()
+				refusal.Version = login.Version
+				refusal.ErrorCode, refusal.ErrorMessage = 58, new("Authentication failed: Invalid username or password")
+				return refusal, nil, true
+			})
+			with := func(password string) []string {
+				return on(closed.ListenAddrs(), "FUSION_KAFKA_SASL=plain", "FUSION_KAFKA_USER=fusion", "FUSION_KAFKA_PASSWORD="+password)
+			}
+			f, code := asked(with("guess")...)
+			Expect(f).To(And(HaveField("State", problem), HaveField("Detail", ContainSubstring("answers, and the brokers do not accept kafka.user")),
+				HaveField("Fix", ContainSubstring("Check kafka.sasl, kafka.user and kafka.password"))))
+			Expect(code).To(Equal(exitProblems))
+			f, _ = asked(with("open-sesame")...)
+			Expect(f).To(HaveField("State", warning), "it is let in")
+		})
+	})
 
 	It("tries the programs where there is no shop yet, and makes none", func() {
 		dir := cleanFolder()

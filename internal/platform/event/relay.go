@@ -97,11 +97,9 @@ order by d.seq`
 
 func (r *relay) batch(ctx context.Context) (n int, err error) {
 	started := time.Now() //nolint:forbidigo // measures, decides nothing about events
-	// A stop lets what was handed over be forgotten.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.bus.BatchTimeout)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx) // a stop lets what was handed over be forgotten
 	var claimed []Recorded
-	if err := r.bus.db.Across(ctx, func(tx *db.Tx) error {
+	if err := r.across(ctx, func(ctx context.Context, tx *db.Tx) error {
 		claimed = nil
 		return tx.Select(ctx, &claimed, relaySQL, r.consumer.topic, r.holder, claimFor.Milliseconds(), r.consumer.name, relayBatch)
 	}); err != nil {
@@ -112,12 +110,20 @@ func (r *relay) batch(ctx context.Context) (n int, err error) {
 	}
 	taken, refused, cause := r.hand(claimed)
 	if len(taken)+len(refused) > 0 {
-		if err := r.bus.db.Across(ctx, func(tx *db.Tx) error { return r.forget(ctx, tx, taken, refused) }); err != nil {
+		if err := r.across(ctx, func(ctx context.Context, tx *db.Tx) error { return r.forget(ctx, tx, taken, refused) }); err != nil {
 			return 0, errors.Join(cause, err)
 		}
 	}
 	r.bus.observe(r.consumer.name, len(taken), len(claimed)-len(taken)-len(refused), len(refused), time.Since(started))
 	return len(claimed), cause
+}
+
+// across gives each transaction a time of its own. The carrier between them may have taken
+// longer than that over one fact, and what it took of the others is to be forgotten.
+func (r *relay) across(ctx context.Context, fn func(context.Context, *db.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, r.bus.BatchTimeout)
+	defer cancel()
+	return r.bus.db.Across(ctx, func(tx *db.Tx) error { return fn(ctx, tx) })
 }
 
 // hand gives the facts to the carrier. What follows a failing one in its lane waits with it.

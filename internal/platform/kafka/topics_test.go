@@ -87,13 +87,14 @@ var _ = DescribeTable("the copies of a topic", func(wanted, brokers, copies int)
 )
 
 var _ = Describe("the topics on a cluster", func() {
-	// setting of a topic that the topic itself has, not the broker.
+	// own are the settings that a topic itself has, not the broker.
 	own := func(admin sarama.ClusterAdmin, topic string) map[string]string {
 		GinkgoHelper()
-		entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic})
+		all, err := admin.DescribeConfigs([]*sarama.ConfigResource{{Type: sarama.TopicResource, Name: topic}}, sarama.DescribeConfigsOptions{})
 		Expect(err).NotTo(HaveOccurred())
+		Expect(all).To(HaveExactElements(HaveField("ErrorCode", sarama.ErrNoError)))
 		settings := map[string]string{}
-		for _, e := range entries {
+		for _, e := range all[0].Configs {
 			if e.Source == sarama.SourceTopic {
 				settings[e.Name] = e.Value
 			}
