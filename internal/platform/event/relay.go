@@ -96,7 +96,7 @@ join platform.event e on e.tenant_id = d.tenant_id and e.seq = d.seq and e.recor
 order by d.seq`
 
 func (r *relay) batch(ctx context.Context) (n int, err error) {
-	started := time.Now() //nolint:forbidigo // measures, decides nothing about events
+	started := time.Now()            //nolint:forbidigo // measures, decides nothing about events
 	ctx = context.WithoutCancel(ctx) // a stop lets what was handed over be forgotten
 	var claimed []Recorded
 	if err := r.across(ctx, func(ctx context.Context, tx *db.Tx) error {
