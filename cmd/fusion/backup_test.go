@@ -393,11 +393,11 @@ var _ = Describe("a backup that is not what it should be", Ordered, func() {
 			"the table inventory.stock had 5 rows and has 4",
 			"the table orders.line has as many rows as it had, and not the same",
 			"the table orders.extra was not there",
-			"the sequence platform.event_seq was at 7 and is at 2: numbers would be given twice",
 		} {
 			Expect(v.out).To(MatchRegexp(`(?m)^  ✗ contents +` + regexp.QuoteMeta(difference) + `$`))
 			Expect(r.err).To(ContainSubstring("\n  - " + difference + "\n"))
 		}
+		Expect(v.out).To(MatchRegexp(`(?m)^  ✗ contents +the sequence platform\.event_seq was at \d+ and is at 2: numbers would be given twice$`))
 	})
 
 	It("is seen through when the shop that was saved was not sound", func() {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -92,9 +93,13 @@ type seeded struct{ products, campaigns int }
 // seedInto runs a shop of its own beside a running one, or without, for as long as it takes.
 func (p *program) seedInto(ctx context.Context, cfg config.Config, products []demoProduct) (made seeded, err error) {
 	key := config.NewSecret(rand.Text() + rand.Text()) // of this process; stored nowhere
-	cfg.Bootstrap.Key, cfg.Modules, cfg.Ops.Addr = key, nil, ""
+	cfg.Bootstrap.Key, cfg.Ops.Addr = key, ""
 	log := p.quietLogger(cfg.Log)
-	s := &shop{cfg: cfg, log: log, modules: moduleNames()}
+	s := &shop{cfg: cfg, log: log}
+	// Where modules are apart, the others of them are another deployment's.
+	if s.modules, err = chosen(cfg.Modules); err != nil {
+		return made, err
+	}
 	if s.ln, err = listen(ctx, "127.0.0.1:0"); err != nil {
 		return made, err
 	}
@@ -110,7 +115,10 @@ func (p *program) seedInto(ctx context.Context, cfg config.Config, products []de
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(running) }()
 	c := s.client(key.Reveal())
-	if made.products, err = c.seed(running, products, p.counting()); err == nil {
+	if slices.Contains(s.modules, "catalog") {
+		made.products, err = c.seed(running, products, p.counting())
+	}
+	if err == nil && slices.Contains(s.modules, "catalog") && slices.Contains(s.modules, "groupbuy") {
 		made.campaigns, err = c.seedCampaigns(running, clock.System())
 	}
 	if err == nil {

@@ -175,6 +175,9 @@ func read(text []byte) ([]catalogapi.Offer, error) {
 			}
 			offer.Prices = append(offer.Prices, amount)
 		}
+		if len(offer.Prices) == 0 {
+			return nil, fmt.Errorf("offer of %s: it has no price", o.SKU)
+		}
 		offers = append(offers, offer)
 	}
 	return offers, nil

@@ -51,6 +51,20 @@ func IsShortage(err error) bool {
 	return ok && unavailable(pe) && pe.Code != queryCanceled
 }
 
+// IsRejected reports that the server does not accept the values themselves: no number, too
+// long, against a constraint. Trying again changes nothing.
+func IsRejected(err error) bool {
+	pe, ok := errors.AsType[*pq.Error](err)
+	if !ok {
+		return false
+	}
+	switch pe.Code.Class() {
+	case "22", "23", "54":
+		return true
+	}
+	return false
+}
+
 // Text makes any string one that PostgreSQL can store: error messages quote what
 // they were given.
 func Text(s string) string {

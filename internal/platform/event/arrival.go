@@ -86,29 +86,27 @@ func (a *arrivals) run(ctx context.Context) {
 // by one, so that a bad one cannot hold up the good ones.
 func (a *arrivals) takeIn(ctx context.Context, batch []arrival) {
 	err := a.take(ctx, batch)
-	if err != nil && len(batch) > 1 && !isSurroundings(err) {
+	if db.IsRejected(err) && len(batch) > 1 {
 		for i := range batch {
 			a.takeIn(ctx, batch[i:i+1])
 		}
 		return
 	}
+	err = blamed(err)
 	a.report(ctx, err)
 	for _, one := range batch {
-		one.done <- blamed(err)
+		one.done <- err
 	}
 }
 
-// blamed: the database answers and does not accept the fact.
+// blamed: the database does not accept what the fact says. Whatever else it complains of,
+// a missing right, a table that is not there yet, a standby that only reads, is no reason to
+// give a good fact up.
 func blamed(err error) error {
-	if err == nil || isSurroundings(err) {
+	if !db.IsRejected(err) {
 		return err
 	}
 	return fmt.Errorf("%w that can be stored: %w", errUnreadable, err)
-}
-
-func isSurroundings(err error) bool {
-	return errors.Is(err, db.ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
-		db.IsOutage(err) || db.IsContention(err) || db.IsShortage(err)
 }
 
 // more takes what else is waiting, without waiting for it.
@@ -125,14 +123,18 @@ func (a *arrivals) more(batch []arrival) []arrival {
 }
 
 func (a *arrivals) report(ctx context.Context, err error) {
-	if err != nil && !a.down && ctx.Err() == nil {
+	switch {
+	case errors.Is(err, errUnreadable):
+		a.bus.log.ErrorContext(ctx, "unreadable message", "err", err)
+		return
+	case err != nil && !a.down && ctx.Err() == nil:
 		a.bus.log.WarnContext(ctx, "facts cannot be taken in", "err", err)
 	}
 	a.down = err != nil
 }
 
-// A fact that is known, because this database recorded it or because it came before, is
-// only addressed; unless the publisher did that, or the consumer has handled it. One that
+// A fact that is known, because this database recorded it or because it came for another
+// consumer, is only addressed; unless the publisher did that, or the consumer has handled it. One that
 // is older than what the inbox remembers came before.
 const arriveSQL = `
 with arrived as materialized (
@@ -140,7 +142,7 @@ with arrived as materialized (
         $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[], $13::json[]) with ordinality
         a(consumer, id, tenant_id, type, version, subject, sequence, occurred_at, correlation_id, causation_id, traceparent, actor, data, position)),
 known as materialized (
-    select distinct on (a.tenant_id, a.id) a.tenant_id, a.id, e.seq, e.recorded_at, e.subject
+    select distinct on (a.tenant_id, a.id) a.tenant_id, a.id, e.seq, e.recorded_at, e.subject, e.carried
     from arrived a join platform.event e on e.tenant_id = a.tenant_id and e.id = a.id
     order by a.tenant_id, a.id),
 fresh as (
@@ -150,13 +152,13 @@ fresh as (
           where not exists (select from known k where k.tenant_id = a.tenant_id and k.id = a.id)
           order by a.tenant_id, a.id, a.position) f
     order by f.position
-    returning tenant_id, id, seq, recorded_at, subject)
+    returning tenant_id, id, seq, recorded_at, subject, carried)
 insert into platform.delivery (tenant_id, consumer, part, seq, recorded_at, subject)
 select f.tenant_id, a.consumer, s.part, f.seq, f.recorded_at, f.subject
 from arrived a
 join (select *, false as fresh from known union all select *, true from fresh) f on f.tenant_id = a.tenant_id and f.id = a.id
 join platform.subscription s on s.consumer = a.consumer and s.part = (hashtext(f.subject) & 2147483647) % s.parts
-where f.fresh or (f.seq > s.carried_after and f.recorded_at >= platform.inbox_since()
+where f.fresh or ((f.carried or f.seq > s.carried_after) and f.recorded_at >= platform.inbox_since()
     and not exists (select from platform.inbox i
                     where i.tenant_id = f.tenant_id and i.consumer = a.consumer and i.event_id = f.id and i.recorded_at = f.recorded_at))
 on conflict do nothing`

@@ -111,9 +111,10 @@ func (b *Bus) Consumers() []string {
 	return names
 }
 
-// all are the consumers and the relays.
+// all are the relays and the consumers, in the order in which they subscribe: what a
+// consumer leaves to the carrier, a relay has begun to hand over.
 func (b *Bus) all() []*consumer {
-	return append(slices.Clone(b.consumers), b.relaying()...)
+	return append(b.relaying(), b.consumers...)
 }
 
 func (b *Bus) relaying() []*consumer {
@@ -243,6 +244,8 @@ func (b *Bus) carry(ctx context.Context) error {
 		}
 		router.AddConsumerHandler(c.name, c.topic, sub, in.handler(c)).AddMiddleware(unreadable)
 	}
+	ctx, end := context.WithCancel(ctx) // of the router is the end of the relays
+	defer end()
 	var hands sync.WaitGroup
 	hands.Go(func() { b.attend(ctx) })
 	for _, r := range b.relays {
@@ -254,12 +257,18 @@ func (b *Bus) carry(ctx context.Context) error {
 	taken.Go(func() { in.run(taking) })
 	if len(b.consumers) > 0 {
 		err = router.Run(ctx)
+		end()
 	}
-	hands.Wait()
-	stop()
-	taken.Wait()
 	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.BatchTimeout)
 	defer cancel()
+	idle := make(chan struct{})
+	go func() { hands.Wait(); close(idle) }()
+	select {
+	case <-idle:
+	case <-release.Done(): // the carrier does not answer; what it has not taken waits in the database
+	}
+	stop()
+	taken.Wait()
 	for _, r := range b.relays {
 		if lost := r.release(release); lost != nil {
 			b.log.WarnContext(release, "relay not released: another process waits until it lapses", "topic", r.consumer.topic, "err", lost)
@@ -389,35 +398,59 @@ const catchUp = 20_000
 // From then on the publishers address the consumer, or the carrier does. That may be
 // changed: what one of them has begun to bring, the other does not bring again.
 func (b *Bus) register(ctx context.Context, c *consumer) error {
-	carried := b.carrier != nil && !c.relays
-	var (
-		last int64
-		upTo int64
-		done bool
-	)
-	if err := b.db.Across(ctx, func(tx *db.Tx) error {
-		s, err := subscribed(ctx, tx, c)
-		if err != nil {
-			return err
+	// What no relay hands over, no carrier brings.
+	carried := b.carrier != nil && !c.relays && slices.Contains(b.carrier.Topics(), c.topic)
+	return register(ctx, b.db, c, carried)
+}
+
+// Readdress has the publishers address every consumer again that a carrier did: of a
+// database that was restored, the carrier believes that its consumers have heard what the
+// backup does not know of.
+func Readdress(ctx context.Context, d *db.DB) error {
+	var carried []struct {
+		Consumer string `db:"consumer"`
+		Topic    string `db:"topic"`
+	}
+	if err := d.Across(ctx, func(tx *db.Tx) error {
+		return tx.Select(ctx, &carried, `select consumer, topic from platform.subscription where carried_after is not null and part = 0`)
+	}); err != nil {
+		return fmt.Errorf("look for carried consumers: %w", err)
+	}
+	for _, c := range carried {
+		if err := register(ctx, d, &consumer{name: c.Consumer, topic: c.Topic}, false); err != nil {
+			return fmt.Errorf("readdress %s: %w", c.Consumer, err)
 		}
-		done = s.known && s.carried() == carried
+	}
+	return nil
+}
+
+func register(ctx context.Context, d *db.DB, c *consumer, carried bool) error {
+	var (
+		s          subscription
+		upTo, last int64
+		since      = sinceEver
+	)
+	if err := d.Across(ctx, func(tx *db.Tx) (err error) {
+		if s, err = subscribed(ctx, tx, c); err != nil || s.known && (carried || !s.carried()) {
+			return err // nothing is to be collected
+		}
 		if s.known {
-			return nil
+			upTo, since = *s.CarriedAfter, sinceInbox
 		}
 		if err := tx.Get(ctx, &last, `select last_value from platform.event_seq`); err != nil {
 			return err
 		}
 		last, err = settled(ctx, tx, last)
 		return err
-	}); err != nil || done {
+	}); err != nil || s.known && s.carried() == carried {
 		return err
 	}
 	for ; upTo < last; upTo += catchUp {
-		if err := b.db.Across(ctx, func(tx *db.Tx) error { return backlog(ctx, tx, c, upTo, min(upTo+catchUp, last), sinceEver) }); err != nil {
+		if err := d.Across(ctx, func(tx *db.Tx) error { return backlog(ctx, tx, c, upTo, min(upTo+catchUp, last), since) }); err != nil {
 			return err
 		}
 	}
-	return b.db.Across(ctx, func(tx *db.Tx) error {
+	return d.Across(ctx, func(tx *db.Tx) error {
 		if _, err := tx.Exec(ctx, `lock table platform.subscription in access exclusive mode`); err != nil {
 			return fmt.Errorf("wait for publishers: %w", err)
 		}
@@ -425,22 +458,15 @@ func (b *Bus) register(ctx context.Context, c *consumer) error {
 		if err != nil || s.known && s.carried() == carried {
 			return err // another replica was faster
 		}
-		switch {
-		case !s.known:
-			if err := backlog(ctx, tx, c, last, math.MaxInt64, sinceEver); err != nil {
+		if !s.known || !carried {
+			if err := backlog(ctx, tx, c, last, math.MaxInt64, since); err != nil {
 				return err
 			}
-			_, err = tx.Exec(ctx, `
-				insert into platform.subscription (consumer, part, parts, topic, carried_after)
-				select $1, p, $2, $3, case when $4 then e.last_value end from platform.event_seq e, generate_series(0, $2::int - 1) p`, c.name, parts, c.topic, carried)
-		case carried:
-			_, err = tx.Exec(ctx, `update platform.subscription set carried_after = (select last_value from platform.event_seq) where consumer = $1`, c.name)
-		default:
-			if err := backlog(ctx, tx, c, *s.CarriedAfter, math.MaxInt64, sinceInbox); err != nil {
-				return err
-			}
-			_, err = tx.Exec(ctx, `update platform.subscription set carried_after = null where consumer = $1`, c.name)
 		}
+		_, err = tx.Exec(ctx, `
+			insert into platform.subscription (consumer, part, parts, topic, carried_after)
+			select $1, p, $2, $3, case when $4 then e.last_value end from platform.event_seq e, generate_series(0, $2::int - 1) p
+			on conflict (consumer, part) do update set carried_after = excluded.carried_after`, c.name, parts, c.topic, carried)
 		return err
 	})
 }

@@ -123,6 +123,30 @@ var _ = Describe("Kafka", func() {
 		Consistently(said, "500ms").Should(HaveLen(100), "a fact that was brought is not handed over again")
 	})
 
+	It("does not give a good fact up because the database refuses for a moment", func() {
+		d.consumes("shelf.moved")
+		d.publish(d.ctx, moved{"p1", 1})
+		Eventually(d.effects("shelf.moved"), testkit.Patience).Should(HaveLen(1))
+		d.sql(`revoke insert on platform.event from fusion_app`) // as a migration that is late does
+		d.bring("parcel.moved", "p9", fmt.Appendf(nil, `{"id":%q,"tenantId":%q,"type":"parcel.moved","version":1,"subject":"p9","sequence":1,"occurredAt":"2026-01-02T03:04:05Z","actor":"somebody","data":{"parcel":"p9","step":1}}`, uuid.New(), d.tenant))
+		Consistently(heard(event.Unreadable), "500ms").Should(BeEmpty())
+		d.sql(`grant insert on platform.event to fusion_app`)
+		Eventually(d.effects("shelf.moved"), testkit.Patience).Should(Equal([]string{"p1/1", "p9/1"}))
+	})
+
+	It("brings a foreign fact to each consumer, whenever they were switched", func() {
+		d.transport = postgres
+		d.consumes("label.moved").stop()
+		d.transport = onKafka
+		first := d.consumes("shelf.moved")
+		d.bring("parcel.moved", "p9", fmt.Appendf(nil, `{"id":%q,"tenantId":%q,"type":"parcel.moved","version":1,"subject":"p9","sequence":1,"occurredAt":"2026-01-02T03:04:05Z","actor":"somebody","data":{"parcel":"p9","step":1}}`, uuid.New(), d.tenant))
+		Eventually(d.effects("shelf.moved"), testkit.Patience).Should(Equal([]string{"p9/1"}))
+		first.stop()
+		d.consumes("shelf.moved", "label.moved")
+		Eventually(d.effects("label.moved"), testkit.Patience).Should(Equal([]string{"p9/1"}))
+		d.audit(1, "shelf.moved", "label.moved")
+	})
+
 	It("may be switched on and off: nothing is lost and nothing comes twice", func() {
 		with := map[bool]transport{true: onKafka, false: postgres}
 		steps := int64(0)

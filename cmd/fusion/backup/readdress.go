@@ -1,0 +1,26 @@
+package backup
+
+import (
+	"context"
+	"errors"
+
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+)
+
+// sinceCarriers is the version of the platform's schema that knows of carriers.
+const sinceCarriers = 3
+
+// readdress hands the facts that a carrier had under way to their consumers: it will not
+// bring them again.
+func (m Manifest) readdress(ctx context.Context, dsn string) (err error) {
+	if m.Schema["platform"] < sinceCarriers {
+		return nil
+	}
+	pool, err := db.Open(db.Options{DSN: dsn, Connections: 1})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	return event.Readdress(ctx, pool)
+}
