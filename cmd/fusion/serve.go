@@ -131,6 +131,9 @@ func (s *shop) mount(ctx context.Context, version string, tell progress) error {
 		return err
 	}
 	tell.migrated(applied, time.Since(started))
+	if asksElsewhere(s.cfg, s.modules) && s.cfg.Bus.Driver != "kafka" {
+		s.log.WarnContext(ctx, "the catalog is elsewhere and events stay in this database: new products will have no stock here; set FUSION_BUS=kafka in both deployments")
+	}
 	options := appOptions(s.cfg, s.db.app, s.log, version)
 	if options.Carrier, err = carrier(s.cfg, s.log); err != nil {
 		return err

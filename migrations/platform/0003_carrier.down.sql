@@ -1,3 +1,4 @@
+drop table platform.deployment;
 drop function platform.inbox_since();
 drop table platform.relay;
 alter table platform.event drop column carried;

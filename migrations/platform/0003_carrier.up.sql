@@ -22,3 +22,14 @@ grant select, insert, update, delete on platform.relay to fusion_app;
 create function platform.inbox_since() returns timestamptz language sql stable as $$
     select date_trunc('month', (now() - interval '2 months') at time zone 'UTC') at time zone 'UTC' + interval '1 month'
 $$;
+
+-- Which deployment this database is, the last row, and which it was. A database that is
+-- restored from a backup becomes another one: the first may still live, and has said and
+-- heard what the backup does not know of.
+create table platform.deployment (
+    n     bigint      generated always as identity primary key,
+    id    uuid        not null,
+    since timestamptz not null default now()
+);
+insert into platform.deployment (id) values (gen_random_uuid());
+grant select on platform.deployment to fusion_app;

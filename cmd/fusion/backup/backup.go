@@ -241,7 +241,7 @@ func (f *File) Restore(ctx context.Context, dsn string, files fs.FS, progress fu
 	if _, err := db.ExecContext(ctx, `select setval('platform.event_seq', last_value + $1) from platform.event_seq`, lostFuture); err != nil {
 		return fmt.Errorf("leave room in the log: %w", err)
 	}
-	if err := f.Manifest.readdress(ctx, dsn); err != nil {
+	if err := f.Manifest.rename(ctx, dsn); err != nil {
 		return err
 	}
 	if _, err := db.ExecContext(ctx, `analyze`); err != nil {

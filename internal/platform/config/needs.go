@@ -1,6 +1,9 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // needs finds settings that are right each for itself and do not work together.
 func needs(l Loaded) (problems []Problem) {
@@ -16,5 +19,11 @@ func needs(l Loaded) (problems []Problem) {
 	need(c.Kafka.CertFile != "" && c.Kafka.KeyFile == "", "kafka.key_file", "kafka.cert_file", "a certificate is shown with its key")
 	need(c.Kafka.KeyFile != "" && c.Kafka.CertFile == "", "kafka.cert_file", "kafka.key_file", "a key goes with its certificate")
 	need(c.Catalog.URL != "" && c.Service.Key.IsZero(), "service.key", "catalog.url", "set FUSION_SERVICE_KEY to the same secret in both deployments")
+	// Who names a folder means the shop in it, and must not get another one that the
+	// environment names.
+	if strings.HasPrefix(l.Origin("data.dir"), "flag ") && !c.Database.URL.IsZero() && !strings.HasPrefix(l.Origin("database.url"), "flag ") {
+		problems = append(problems, Problem{"data.dir", l.Origin("data.dir"), fmt.Sprintf(
+			"data.dir from %s and database.url from %s name two databases: unset the one, or give both as flags", l.Origin("data.dir"), l.Origin("database.url"))})
+	}
 	return problems
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -18,6 +19,7 @@ import (
 type arrival struct {
 	consumer *consumer
 	fact     Envelope
+	ours     bool // this database says so, and must know it
 	done     chan error
 }
 
@@ -25,9 +27,10 @@ type arrival struct {
 // came for. A message is acknowledged when that is durable. The carrier brings one fact of
 // a partition at a time; those of all partitions and consumers share a transaction.
 type arrivals struct {
-	bus  *Bus
-	in   chan arrival
-	down bool
+	bus     *Bus
+	in      chan arrival
+	lineage []string
+	down    bool
 }
 
 // errUnreadable is a message that is no fact. It would not become one by trying again.
@@ -40,7 +43,7 @@ func (a *arrivals) handler(c *consumer) message.NoPublishHandlerFunc {
 			a.bus.log.ErrorContext(m.Context(), "unreadable message", "consumer", c.name, "topic", c.topic, "message", m.UUID, "err", err)
 			return err
 		}
-		arrived := arrival{c, fact, make(chan error, 1)}
+		arrived := arrival{c, fact, slices.Contains(a.lineage, m.Metadata.Get(MetadataDeployment)), make(chan error, 1)}
 		select {
 		case a.in <- arrived:
 		case <-m.Context().Done():
@@ -135,12 +138,13 @@ func (a *arrivals) report(ctx context.Context, err error) {
 
 // A fact that is known, because this database recorded it or because it came for another
 // consumer, is only addressed; unless the publisher did that, or the consumer has handled it. One that
-// is older than what the inbox remembers came before.
+// is older than what the inbox remembers came before. One that this database says it has
+// recorded, and has not, is of a history that was given up for a backup.
 const arriveSQL = `
 with arrived as materialized (
     select a.* from (select platform.fence()) fence, unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::smallint[], $6::text[], $7::bigint[],
-        $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[], $13::json[]) with ordinality
-        a(consumer, id, tenant_id, type, version, subject, sequence, occurred_at, correlation_id, causation_id, traceparent, actor, data, position)),
+        $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[], $13::json[], $14::boolean[]) with ordinality
+        a(consumer, id, tenant_id, type, version, subject, sequence, occurred_at, correlation_id, causation_id, traceparent, actor, data, ours, position)),
 known as materialized (
     select distinct on (a.tenant_id, a.id) a.tenant_id, a.id, e.seq, e.recorded_at, e.subject, e.carried
     from arrived a join platform.event e on e.tenant_id = a.tenant_id and e.id = a.id
@@ -149,7 +153,7 @@ fresh as (
     insert into platform.event (tenant_id, id, type, version, subject, sequence, occurred_at, correlation_id, causation_id, traceparent, actor, data, carried)
     select f.tenant_id, f.id, f.type, f.version, f.subject, f.sequence, f.occurred_at, f.correlation_id, nullif(f.causation_id, '')::uuid, f.traceparent, f.actor, f.data, true
     from (select distinct on (a.tenant_id, a.id) a.* from arrived a
-          where not exists (select from known k where k.tenant_id = a.tenant_id and k.id = a.id)
+          where not a.ours and not exists (select from known k where k.tenant_id = a.tenant_id and k.id = a.id)
           order by a.tenant_id, a.id, a.position) f
     order by f.position
     returning tenant_id, id, seq, recorded_at, subject, carried)
@@ -173,12 +177,14 @@ func (a *arrivals) take(ctx context.Context, batch []arrival) error {
 		times                                    = make([]time.Time, n)
 		correlations, causes, traces, actors     = make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 		data                                     = make([]string, n)
+		ours                                     = make([]bool, n)
 	)
 	for i, arrived := range batch {
 		e := arrived.fact
 		consumers[i], ids[i], tenants[i], types[i], subjects[i] = arrived.consumer.name, e.ID.String(), e.TenantID.String(), e.Type, e.Subject
 		versions[i], sequences[i], times[i] = int64(e.Version), e.Sequence, e.OccurredAt
 		correlations[i], traces[i], actors[i], data[i] = e.CorrelationID, e.Traceparent, e.Actor, string(e.Data)
+		ours[i] = arrived.ours
 		if e.CausationID != nil {
 			causes[i] = e.CausationID.String()
 		}
@@ -190,7 +196,7 @@ func (a *arrivals) take(ctx context.Context, batch []arrival) error {
 			return fmt.Errorf("wait for other arrivals: %w", err)
 		}
 		_, err := tx.Exec(ctx, arriveSQL, pq.Array(consumers), pq.Array(ids), pq.Array(tenants), pq.Array(types), pq.Array(versions), pq.Array(subjects), pq.Array(sequences),
-			pq.Array(times), pq.Array(correlations), pq.Array(causes), pq.Array(traces), pq.Array(actors), pq.Array(data))
+			pq.Array(times), pq.Array(correlations), pq.Array(causes), pq.Array(traces), pq.Array(actors), pq.Array(data), pq.Array(ours))
 		return err
 	})
 	if err != nil {

@@ -236,9 +236,16 @@ func (b *Bus) carry(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("event router: %w", err)
 	}
-	in := &arrivals{bus: b, in: make(chan arrival)}
+	lineage, ok := b.lineage(ctx)
+	if !ok {
+		return nil // told to stop before it began
+	}
+	for _, r := range b.relays {
+		r.deployment = lineage[0]
+	}
+	in := &arrivals{bus: b, in: make(chan arrival), lineage: lineage}
 	for _, c := range b.consumers {
-		sub, err := b.carrier.Subscriber(c.name)
+		sub, err := b.carrier.Subscriber(c.name, lineage[0])
 		if err != nil {
 			return fmt.Errorf("hear %s for %s: %w", c.topic, c.name, err)
 		}
@@ -259,6 +266,7 @@ func (b *Bus) carry(ctx context.Context) error {
 		err = router.Run(ctx)
 		end()
 	}
+	<-ctx.Done()
 	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.BatchTimeout)
 	defer cancel()
 	idle := make(chan struct{})
@@ -276,6 +284,21 @@ func (b *Bus) carry(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// lineage are the deployments that this database has been, the present one first: a
+// restored one is another than the one that its backup was made of. False when a stop came
+// before the database answered.
+func (b *Bus) lineage(ctx context.Context) (ids []string, ok bool) {
+	for ctx.Err() == nil {
+		ids, err := db.Query[string](ctx, b.db, `select id from platform.deployment order by n desc`)
+		if err == nil && len(ids) > 0 {
+			return ids, true
+		}
+		b.log.WarnContext(ctx, "cannot tell which deployment this is", "err", err)
+		pause(ctx, b.Poll)
+	}
+	return nil, false
 }
 
 // attendEvery is how late the state of an idle carrier is known.
@@ -403,10 +426,17 @@ func (b *Bus) register(ctx context.Context, c *consumer) error {
 	return register(ctx, b.db, c, carried)
 }
 
-// Readdress has the publishers address every consumer again that a carrier did: of a
-// database that was restored, the carrier believes that its consumers have heard what the
-// backup does not know of.
-func Readdress(ctx context.Context, d *db.DB) error {
+// Restored makes a database that was restored a deployment of its own. Its consumers hear
+// the carrier from the beginning, because the one that the backup was made of may live and
+// because it heard more than the backup knows; and they are addressed again with what was on
+// its way to them. What that one said since the backup is of a history that was given up.
+func Restored(ctx context.Context, d *db.DB) error {
+	if err := d.Across(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `insert into platform.deployment (id) values (gen_random_uuid())`)
+		return err
+	}); err != nil {
+		return fmt.Errorf("become another deployment: %w", err)
+	}
 	var carried []struct {
 		Consumer string `db:"consumer"`
 		Topic    string `db:"topic"`

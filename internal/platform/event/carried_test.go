@@ -147,6 +147,27 @@ var _ = Describe("Kafka", func() {
 		d.audit(1, "shelf.moved", "label.moved")
 	})
 
+	It("brings a restored database what the others said since the backup, and nothing of what it said itself", func() {
+		r := d.consumes("shelf.moved")
+		d.publish(d.ctx, moved{"p1", 1})
+		foreign := fmt.Appendf(nil, `{"id":%q,"tenantId":%q,"type":"parcel.moved","version":1,"subject":"p9","sequence":1,"occurredAt":"2026-01-02T03:04:05Z","actor":"somebody","data":{"parcel":"p9","step":1}}`, uuid.New(), d.tenant)
+		d.bring("parcel.moved", "p9", foreign)
+		d.publish(d.ctx, moved{"p2", 1})
+		Eventually(d.effects("shelf.moved"), testkit.Patience).Should(ConsistOf("p1/1", "p9/1", "p2/1"))
+		r.stop()
+
+		// The backup knows of the first step alone.
+		for _, table := range []string{"platform.inbox where event_id in (select id from platform.event where subject <> 'p1')", "book.effect where subject <> 'p1'", "platform.event where subject <> 'p1'"} {
+			d.sql(`delete from ` + table)
+		}
+		Expect(event.Restored(d.ctx, testkit.Open(d.Owner))).To(Succeed())
+		d.consumes("shelf.moved")
+		Eventually(d.effects("shelf.moved"), 2*testkit.Patience).Should(Equal([]string{"p1/1", "p9/1"}))
+		d.publish(d.ctx, moved{"p3", 1})
+		Eventually(d.effects("shelf.moved"), testkit.Patience).Should(Equal([]string{"p1/1", "p9/1", "p3/1"}))
+		d.audit(3, "shelf.moved")
+	})
+
 	It("may be switched on and off: nothing is lost and nothing comes twice", func() {
 		with := map[bool]transport{true: onKafka, false: postgres}
 		steps := int64(0)

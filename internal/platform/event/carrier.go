@@ -24,8 +24,8 @@ type Carrier interface {
 	Prepare(ctx context.Context) error
 	// Check tells whether facts can be carried now.
 	Check(ctx context.Context) error
-	// Subscriber hears a topic for one consumer, from the topic's beginning.
-	Subscriber(consumer string) (message.Subscriber, error)
+	// Subscriber hears a topic for one consumer of a deployment, from the topic's beginning.
+	Subscriber(consumer, deployment string) (message.Subscriber, error)
 }
 
 // ErrRefused is a message that the carrier will never take, whoever tries again.
@@ -39,4 +39,6 @@ const (
 	MetadataSubject = "subject" // the key: messages with one keep their order
 	MetadataType    = "type"
 	MetadataTenant  = "tenantId"
+	// MetadataDeployment is the database that recorded the fact, in the life that it led then.
+	MetadataDeployment = "deployment"
 )

@@ -3,6 +3,7 @@ package event
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -124,6 +125,9 @@ type Backlog struct {
 	Parked   int64      `db:"parked" json:"parked"`
 	Oldest   *time.Time `db:"oldest" json:"oldest,omitempty"`
 }
+
+// Relays tells that it is what waits to be handed to a carrier.
+func (b Backlog) Relays() bool { return strings.HasPrefix(b.Consumer, relayOf("")) }
 
 // Backlogs tells for every consumer how far it is behind.
 func Backlogs(ctx context.Context, d *db.DB) ([]Backlog, error) {

@@ -26,7 +26,9 @@ type relay struct {
 	bus      *Bus
 	consumer *consumer
 	holder   string
-	down     bool
+	// deployment that this database is.
+	deployment string
+	down       bool
 }
 
 // relayOf names a topic's relay among the consumers.
@@ -177,6 +179,7 @@ func (r *relay) say(e Envelope) error {
 	m.Metadata.Set(MetadataSubject, e.Subject)
 	m.Metadata.Set(MetadataType, e.Type)
 	m.Metadata.Set(MetadataTenant, e.TenantID.String())
+	m.Metadata.Set(MetadataDeployment, r.deployment)
 	if err := r.bus.carrier.Publish(r.consumer.topic, m); err != nil {
 		return fmt.Errorf("hand over %s: %w", e.ID, err)
 	}

@@ -43,11 +43,13 @@ func (c *cart) has() []string {
 	return slices.Clone(c.taken)
 }
 
-func (*cart) Close() error                                  { return nil }
-func (*cart) Topics() []string                              { return []string{"parcel.moved"} }
-func (*cart) Prepare(context.Context) error                 { return nil }
-func (*cart) Check(context.Context) error                   { return nil }
-func (*cart) Subscriber(string) (message.Subscriber, error) { return nil, errors.New("nobody hears") }
+func (*cart) Close() error                  { return nil }
+func (*cart) Topics() []string              { return []string{"parcel.moved"} }
+func (*cart) Prepare(context.Context) error { return nil }
+func (*cart) Check(context.Context) error   { return nil }
+func (*cart) Subscriber(string, string) (message.Subscriber, error) {
+	return nil, errors.New("nobody hears")
+}
 
 var _ = Describe("a relay", func() {
 	It("forgets what the carrier took, however long it takes over the rest", func() {
@@ -71,7 +73,7 @@ var _ = Describe("a relay", func() {
 		d.publish(d.ctx, moved{"heavy", 1}, moved{"light", 1})
 		d.replica().run()
 		Eventually(c.has, testkit.Patience).Should(ContainElement("heavy"))
-		Eventually(d.waiting, testkit.Patience).Should(BeZero())
+		Eventually(d.unsaid, testkit.Patience).Should(BeZero())
 		Expect(c.has()).To(Equal([]string{"light", "heavy"}))
 	})
 
@@ -98,7 +100,7 @@ var _ = Describe("a relay", func() {
 		d.publish(d.ctx, moved{"p1", 1}, moved{"bulky", 1}, moved{"p1", 2})
 		d.replica().run()
 		Eventually(c.has, testkit.Patience).Should(HaveLen(2))
-		Eventually(d.waiting, testkit.Patience).Should(BeZero())
+		Eventually(d.unsaid, testkit.Patience).Should(BeZero())
 		Expect(c.has()).To(Equal([]string{"p1", "p1"}))
 		Expect(d.parked()).To(HaveExactElements(And(HaveField("Consumer", "relay.parcel.moved"), HaveField("Attempts", 1))))
 	})

@@ -183,14 +183,17 @@ var keyed = kafka.NewWithPartitioningMarshaler(func(_ string, m *message.Message
 	return m.Metadata.Get(event.MetadataSubject), nil
 })
 
-// GroupOf a consumer: each hears its whole topic, whatever others have heard.
-func (o Options) GroupOf(consumer string) string { return o.Prefix + consumer }
+// GroupOf a consumer: each hears its whole topic, whatever others have heard. A deployment
+// is told by the beginning of its id, so that a copy of a shop takes nothing from it.
+func (o Options) GroupOf(consumer, deployment string) string {
+	return o.Prefix + consumer + "." + deployment[:min(8, len(deployment))]
+}
 
 // Subscriber hears a topic for one consumer. When the cluster is away it waits.
-func (k *Kafka) Subscriber(consumer string) (message.Subscriber, error) {
+func (k *Kafka) Subscriber(consumer, deployment string) (message.Subscriber, error) {
 	s, err := kafka.NewSubscriber(kafka.SubscriberConfig{
 		Brokers: k.opt.Brokers, OverwriteSaramaConfig: k.config, Unmarshaler: keyed,
-		ConsumerGroup: k.opt.GroupOf(consumer), NackResendSleep: resend, ReconnectRetrySleep: reconnect,
+		ConsumerGroup: k.opt.GroupOf(consumer, deployment), NackResendSleep: resend, ReconnectRetrySleep: reconnect,
 	}, k.log)
 	if err != nil {
 		return nil, fmt.Errorf("subscriber of %s: %w", consumer, err)

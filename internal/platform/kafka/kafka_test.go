@@ -199,7 +199,7 @@ var _ = Describe("a consumer", func() {
 	// hear takes what comes for a consumer.
 	hear := func(k *kafka.Kafka, consumer string) func() []string {
 		GinkgoHelper()
-		s, err := k.Subscriber(consumer)
+		s, err := k.Subscriber(consumer, "0199c1de")
 		Expect(err).NotTo(HaveOccurred())
 		hearing, stop := context.WithCancel(context.Background())
 		in, err := s.Subscribe(hearing, "parcel.moved")
@@ -241,7 +241,7 @@ var _ = Describe("a consumer", func() {
 		Expect(k.Publish("parcel.moved", parcel("p1", "2"))).To(Succeed())
 		Eventually(shelf).Should(Equal([]string{"p1 1", "p1 2"}))
 		Eventually(label).Should(Equal([]string{"p1 1", "p1 2"}))
-		Expect(administrator().ListConsumerGroups()).To(And(HaveKey(name+"shelf.moved"), HaveKey(name+"label.moved")))
+		Expect(administrator().ListConsumerGroups()).To(And(HaveKey(name+"shelf.moved.0199c1de"), HaveKey(name+"label.moved.0199c1de")))
 	})
 
 	It("waits for a cluster that is away", func(ctx SpecContext) {
@@ -258,7 +258,7 @@ var _ = Describe("a consumer", func() {
 	})
 
 	It("can be told to stop while it waits", func() {
-		s, err := carrier(kafka.Options{Brokers: []string{unusedAddress()}, Prefix: prefix()}).Subscriber("shelf.moved")
+		s, err := carrier(kafka.Options{Brokers: []string{unusedAddress()}, Prefix: prefix()}).Subscriber("shelf.moved", "0199c1de")
 		Expect(err).NotTo(HaveOccurred())
 		hearing, stop := context.WithCancel(context.Background())
 		in, err := s.Subscribe(hearing, "parcel.moved")

@@ -53,8 +53,8 @@ var _ = Describe("the settings", func() {
 	})
 
 	It("begin the name of a consumer's group with the shop's prefix", func() {
-		Expect(kafka.Options{}.GroupOf("inventory.reserve-for-order")).To(Equal("inventory.reserve-for-order"))
-		Expect(kafka.Options{Prefix: "eu."}.GroupOf("inventory.reserve-for-order")).To(Equal("eu.inventory.reserve-for-order"))
+		Expect(kafka.Options{}.GroupOf("inventory.reserve-for-order", "0199c1de-0000-7000-8000-000000000000")).To(Equal("inventory.reserve-for-order.0199c1de"))
+		Expect(kafka.Options{Prefix: "eu."}.GroupOf("inventory.reserve-for-order", "0199c1de-0000-7000-8000-000000000000")).To(Equal("eu.inventory.reserve-for-order.0199c1de"))
 	})
 
 	DescribeTable("are refused with a sentence that names the setting", func(o kafka.Options, sentence string) {

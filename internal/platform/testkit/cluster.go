@@ -224,7 +224,10 @@ func clone(name string) Database {
 	ginkgo.GinkgoHelper()
 	c := Cluster()
 	gomega.Expect(run(context.Background(), c.DSN("postgres", "postgres"), `create database `+name+` template `+template+` owner `+ownerRole)).To(gomega.Succeed())
-	return Database{App: c.DSN(migrate.AppRole, name), Owner: c.DSN(ownerRole, name), Super: c.DSN("postgres", name)}
+	d := Database{App: c.DSN(migrate.AppRole, name), Owner: c.DSN(ownerRole, name), Super: c.DSN("postgres", name)}
+	// A clone is a deployment of its own.
+	gomega.Expect(run(context.Background(), d.Super, `update platform.deployment set id = gen_random_uuid()`)).To(gomega.Succeed())
+	return d
 }
 
 // Open opens a pool on a DSN for the running spec.

@@ -11,9 +11,8 @@ import (
 // sinceCarriers is the version of the platform's schema that knows of carriers.
 const sinceCarriers = 3
 
-// readdress hands the facts that a carrier had under way to their consumers: it will not
-// bring them again.
-func (m Manifest) readdress(ctx context.Context, dsn string) (err error) {
+// rename makes what was restored a deployment of its own.
+func (m Manifest) rename(ctx context.Context, dsn string) (err error) {
 	if m.Schema["platform"] < sinceCarriers {
 		return nil
 	}
@@ -22,5 +21,5 @@ func (m Manifest) readdress(ctx context.Context, dsn string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, pool.Close()) }()
-	return event.Readdress(ctx, pool)
+	return event.Restored(ctx, pool)
 }
