@@ -49,6 +49,9 @@ const (
 // warmUp is not counted: connections, prepared statements and caches come to be in it.
 const warmUp = 2 * time.Second
 
+// warmUpOrders is longer: until most of the products have been asked for their price once.
+const warmUpOrders = 8 * time.Second
+
 // measured is the line of a load beside its floor.
 func (b *bench) measured(name string, o outcome, perSecond float64, l latency, f floor) throughput {
 	if o.firstError != nil {
@@ -181,7 +184,7 @@ func (b *bench) placeOrder() command {
 func order(ctx context.Context, b *bench, name string, products []product) error {
 	return b.withFloor(ctx, name, b.placeOrder(), func(pgbench floorFunc) error {
 		return b.withShop(ctx, name, func(l *lab.Lab, db *sql.DB) error {
-			accepted := len(closedLoop(ctx, address(l), b.clients, warmUp, orderOf(products)).samples)
+			accepted := len(closedLoop(ctx, address(l), b.clients, warmUpOrders, orderOf(products)).samples)
 			o, f, err := b.inTurns(func(d time.Duration) (outcome, error) {
 				return metered(l, func() (outcome, error) {
 					o := closedLoop(ctx, address(l), b.clients, d, orderOf(products))
