@@ -3,7 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
-	"log"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -113,7 +113,7 @@ func (a *apart) route() http.Handler {
 		Expect(err).NotTo(HaveOccurred())
 		proxy := httputil.NewSingleHostReverseProxy(u)
 		proxy.FlushInterval = -1
-		proxy.ErrorLog = log.New(GinkgoWriter, "gateway: ", 0)
+		proxy.ErrorLog = slog.NewLogLogger(testkit.Log().Handler(), slog.LevelDebug)
 		proxy.ErrorHandler = func(_ http.ResponseWriter, r *http.Request, err error) {
 			proxy.ErrorLog.Println(r.Method, r.URL.Path, err)
 			panic(http.ErrAbortHandler) // it has nothing to say itself
