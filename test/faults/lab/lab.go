@@ -150,7 +150,7 @@ func (l *Lab) Launch() error {
 
 func (l *Lab) serve(addr string) *exec.Cmd {
 	args := []string{"serve", "--addr", addr}
-	if l.shared == "" {
+	if l.shared == "" && l.hosted == nil {
 		args = append(args, "--data", filepath.Join(l.dir, "data"))
 	}
 	return exec.Command(l.binary, args...) //nolint:gosec,noctx // the program under test; signals end it, no context does
