@@ -571,7 +571,7 @@ var _ = Describe("a hold", Label("db"), func() {
 			audit(shop)
 		}
 		Expect(counts["held"]).To(BeZero(), "every hold was wanted by an order")
-		Expect(counts["claimed"]).To(BeNumerically(">", 0))
+		// Who comes first is chance, and may be the same one in every round.
 		Expect(counts["claimed"] + counts["expired"] + counts["released"]).To(Equal(rounds * carts))
 		AddReportEntry("ends of holds", ReportEntryVisibilityFailureOrVerbose, fmt.Sprint(counts))
 		Expect(began.Load()).To(Equal(meant.Load()), "transactions that began again after a deadlock")
