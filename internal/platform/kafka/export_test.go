@@ -7,3 +7,6 @@ var Copies = copies
 
 // Settings are what the library is told.
 func (o Options) Settings() (*sarama.Config, error) { return o.settings() }
+
+// ForOneGroup is what a consumer's group is told.
+var ForOneGroup = forOneGroup

@@ -192,7 +192,7 @@ func (o Options) GroupOf(consumer, deployment string) string {
 // Subscriber hears a topic for one consumer. When the cluster is away it waits.
 func (k *Kafka) Subscriber(consumer, deployment string) (message.Subscriber, error) {
 	s, err := kafka.NewSubscriber(kafka.SubscriberConfig{
-		Brokers: k.opt.Brokers, OverwriteSaramaConfig: k.config, Unmarshaler: keyed,
+		Brokers: k.opt.Brokers, OverwriteSaramaConfig: forOneGroup(k.config), Unmarshaler: keyed,
 		ConsumerGroup: k.opt.GroupOf(consumer, deployment), NackResendSleep: resend, ReconnectRetrySleep: reconnect,
 	}, k.log)
 	if err != nil {

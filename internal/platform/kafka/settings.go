@@ -54,7 +54,7 @@ func (o Options) settings() (*sarama.Config, error) {
 	c.Producer.Compression = sarama.CompressionNone
 
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest
-	c.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategySticky()}
+	sticky(c)
 	c.Consumer.Return.Errors = true
 	// A program that was killed keeps its partitions from the next one for so long.
 	c.Consumer.Group.Session.Timeout = 6 * time.Second
@@ -71,6 +71,18 @@ func (o Options) settings() (*sarama.Config, error) {
 		return nil, fmt.Errorf("kafka settings: %w", err)
 	}
 	return c, nil
+}
+
+func sticky(c *sarama.Config) {
+	c.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategySticky()}
+}
+
+// forOneGroup gives a group a strategy of its own: the sticky one notes, while it plans, what
+// it moves, and two groups that plan with it at the same moment mix that up.
+func forOneGroup(c *sarama.Config) *sarama.Config {
+	own := *c
+	sticky(&own)
+	return &own
 }
 
 var errSettings = errors.New("kafka")

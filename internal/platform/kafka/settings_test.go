@@ -34,6 +34,13 @@ var _ = Describe("the settings", func() {
 			ConsistOf(HaveField("Name()", sarama.StickyBalanceStrategyName))),
 	)
 
+	It("give each group a planner of its own, which notes what it moves", func() {
+		shared := settings(kafka.Options{})
+		one, other := kafka.ForOneGroup(shared), kafka.ForOneGroup(shared)
+		Expect(one.Consumer.Group.Rebalance.GroupStrategies[0]).NotTo(BeIdenticalTo(other.Consumer.Group.Rebalance.GroupStrategies[0]))
+		Expect(one.Consumer.Group.Rebalance.GroupStrategies[0].Name()).To(Equal(sarama.StickyBalanceStrategyName))
+	})
+
 	It("give one key one partition", func() {
 		p := settings(kafka.Options{}).Producer.Partitioner("order.created")
 		Expect(p.RequiresConsistency()).To(BeTrue())
