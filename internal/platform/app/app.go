@@ -36,6 +36,8 @@ type Mount struct {
 	API  *httpx.API
 	Bus  *event.Bus
 	Jobs *jobs.Runner
+	// Accept lets in who shows a kind of credential that the module knows.
+	Accept func(httpx.Authenticator)
 }
 
 // Module is one business capability.
@@ -97,10 +99,11 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	a.jobs = jobs.NewRunner(busDB, o.Log)
 	a.timers = timer.New(busDB, o.Log)
 	a.server = httpx.New(httpx.Options{
-		DB: api, Log: o.Log, Version: o.Version, Auth: apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey),
+		DB: api, Log: o.Log, Version: o.Version,
 		Observe: a.metrics.Request, Ready: a.ready,
 	})
-	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs}
+	a.server.Accept(apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey))
+	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs, Accept: a.server.Accept}
 	for _, j := range housekeeping() {
 		a.jobs.Add(j)
 	}

@@ -37,8 +37,11 @@ type Route struct {
 	Summary     string
 	Description string
 	Permission  string // "orders:write", or Public
-	Status      int    // of success; 200 when it is 0
-	Refusals    []*fault.Error
+	// Own lets in customers without the permission, for what is theirs: the handler confines
+	// itself to what identity.OnlyOf says.
+	Own      bool
+	Status   int // of success; 200 when it is 0
+	Refusals []*fault.Error
 }
 
 // API is where a module declares its routes.
@@ -122,7 +125,7 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 		Tags: []string{a.tag}, DefaultStatus: r.Status, MaxBodyBytes: maxBody, Errors: nil,
 	}
 	a.document(&op, *r, in, out)
-	op.Middlewares = huma.Middlewares{a.authorise(r.Permission), a.knownParameters(&op), a.contentType}
+	op.Middlewares = huma.Middlewares{a.authorise(*r), a.knownParameters(&op), a.contentType}
 	return op
 }
 
@@ -177,18 +180,18 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 
 // authorise compares the route's permission with what the caller holds, before
 // anything of the request is read.
-func (a *API) authorise(permission string) func(huma.Context, func(huma.Context)) {
+func (a *API) authorise(r Route) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
 		id, err := identity.From(hc.Context())
 		switch {
 		case err != nil:
 			humaecho.Unwrap(hc).Error(err)
-		case permission == Public || id.Can(permission):
+		case r.Permission == Public || id.Can(r.Permission) || r.Own && id.Customer != "":
 			next(hc)
 		case id.IsAnonymous():
 			humaecho.Unwrap(hc).Error(errNoCredential)
 		default:
-			humaecho.Unwrap(hc).Error(errForbidden.Saying("This needs the permission %s.", permission).With("requiredPermission", permission))
+			humaecho.Unwrap(hc).Error(errForbidden.Saying("This needs the permission %s.", r.Permission).With("requiredPermission", r.Permission))
 		}
 	}
 }

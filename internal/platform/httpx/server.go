@@ -27,9 +27,11 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 )
 
-// Authenticator finds out whom a credential belongs to. ok is false for one that is
-// not valid.
+// Authenticator finds out whom a credential of one kind belongs to.
 type Authenticator interface {
+	// Recognises tells by the look of a credential whether it is of this kind.
+	Recognises(token string) bool
+	// Authenticate asks whose it is; ok is false for one that is not valid, or not any more.
 	Authenticate(ctx context.Context, token string) (id identity.Identity, ok bool, err error)
 }
 
@@ -37,7 +39,6 @@ type Authenticator interface {
 type Options struct {
 	DB      *db.DB
 	Log     *slog.Logger
-	Auth    Authenticator
 	Version string
 	// Observe hears of every request, for metrics. route is the pattern, not the path.
 	Observe func(method, route string, status int, took time.Duration)
@@ -51,6 +52,8 @@ type Server struct {
 	api  *API
 	log  *slog.Logger
 	opt  Options
+	// credentials are the kinds that are accepted, in the order in which they are tried.
+	credentials []Authenticator
 	// draining makes readiness fail while requests in hand are finished.
 	draining chan struct{}
 }
@@ -86,6 +89,9 @@ func New(o Options) *Server {
 
 // API is where modules declare their routes.
 func (s *Server) API() *API { return s.api }
+
+// Accept lets in who shows a credential of a further kind. It is called before Handler serves.
+func (s *Server) Accept(a Authenticator) { s.credentials = append(s.credentials, a) }
 
 // Handler serves what was declared.
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
@@ -231,7 +237,7 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 			}
 			var ok bool
 			var err error
-			if id, ok, err = s.opt.Auth.Authenticate(ctx, strings.TrimSpace(token)); err != nil {
+			if id, ok, err = s.authenticate(ctx, strings.TrimSpace(token)); err != nil {
 				return db.Explain(ctx, err)
 			}
 			if !ok {
@@ -243,6 +249,15 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		c.SetRequest(c.Request().WithContext(ctx))
 		return next(c)
 	}
+}
+
+func (s *Server) authenticate(ctx context.Context, token string) (identity.Identity, bool, error) {
+	for _, kind := range s.credentials {
+		if kind.Recognises(token) {
+			return kind.Authenticate(ctx, token)
+		}
+	}
+	return identity.Identity{}, false, nil
 }
 
 // body looks at the whole body when an Idempotency-Key has to recognise it.

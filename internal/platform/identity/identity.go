@@ -22,14 +22,35 @@ const Anonymous = "anonymous"
 // Identity is who acts, for whom, and what they may do.
 type Identity struct {
 	Tenant      uuid.UUID
-	Actor       string   // "key:<id>", "system:<consumer>" or Anonymous
+	Actor       string   // "user:<account>", "key:<id>", "service", "system:<consumer>" or Anonymous
 	Permissions []string // "orders:write"; Everything for owners
+	// Customer is whose own things the identity may see and change, in calls that are for
+	// customers too. Empty for staff and machines.
+	Customer string
+	// Account and Session are of who has signed in; zero for everybody else.
+	Account uuid.UUID
+	Session uuid.UUID
+}
+
+// implied are permissions that come with a wider one.
+var implied = map[string]string{
+	"orders:place":   "orders:write",
+	"campaigns:join": "campaigns:write",
+	"inventory:hold": "inventory:write",
 }
 
 // Can reports whether the identity holds a permission.
 func (i Identity) Can(permission string) bool {
-	return slices.Contains(i.Permissions, Everything) || slices.Contains(i.Permissions, permission)
+	if slices.Contains(i.Permissions, Everything) || slices.Contains(i.Permissions, permission) {
+		return true
+	}
+	wider, ok := implied[permission]
+	return ok && slices.Contains(i.Permissions, wider)
 }
+
+// IsOperator reports whether the identity belongs to the default tenant, whose people look
+// after the installation and all its tenants.
+func (i Identity) IsOperator() bool { return i.Tenant == DefaultTenant }
 
 // IsAnonymous reports whether no credential came with the request.
 func (i Identity) IsAnonymous() bool { return i.Actor == Anonymous }
@@ -57,4 +78,14 @@ func From(ctx context.Context) (Identity, error) {
 func Can(ctx context.Context, permission string) bool {
 	id, err := From(ctx)
 	return err == nil && id.Can(permission)
+}
+
+// OnlyOf says to whose things a call is confined: to nobody's ("") for who holds the
+// permission, else to the customer's own.
+func OnlyOf(ctx context.Context, permission string) (customer string) {
+	id, err := From(ctx)
+	if err != nil || id.Can(permission) {
+		return ""
+	}
+	return id.Customer
 }
