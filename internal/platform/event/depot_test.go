@@ -272,8 +272,12 @@ func each(parcel string, from, to int) []string {
 func (d *depot) audit(facts int, consumers ...string) {
 	GinkgoHelper()
 	for _, c := range consumers {
-		// What is still on its way over a carrier waits nowhere in the database.
-		Eventually(func() int { return d.count(`select count(*) from book.effect where consumer = $1`, c) }, 6*testkit.Patience).Should(BeNumerically(">=", facts))
+		// What is still on its way over a carrier waits nowhere in the database. A slow machine
+		// may take as long as it likes, as long as it goes on.
+		effects := func() int { return d.count(`select count(*) from book.effect where consumer = $1`, c) }
+		for n := effects(); n < facts; n = effects() {
+			Eventually(effects, 2*testkit.Patience).Should(BeNumerically(">", n))
+		}
 		Expect(d.count(`select count(*) from book.effect where consumer = $1`, c)).To(Equal(facts), "effects of %s", c)
 		Expect(d.count(`select count(distinct (tenant_id, event_id)) from book.effect where consumer = $1`, c)).To(Equal(facts), "facts that had an effect on %s", c)
 		Expect(d.count(`select count(*) from (
