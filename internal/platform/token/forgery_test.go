@@ -100,6 +100,7 @@ type forgeries struct {
 	header object
 	claims object
 	ours   signature // as if the key were stolen: for what must be refused in spite of it
+	key    crypto.Signer
 	public crypto.PublicKey
 	now    int64
 }
@@ -186,6 +187,22 @@ var corpus = map[string]func(forgeries) []string{
 		for _, alg := range []string{"RS256", "RS384", "RS512", "PS256", "ES256", "EdDSA", "Ed25519", "rs256", "eddsa"} {
 			if alg != f.header["alg"] {
 				all = append(all, f.but("alg", alg))
+			}
+		}
+		// Properly signed, and still not what the key is for.
+		if key, ok := f.key.(*rsa.PrivateKey); ok {
+			header := maps.Clone(f.header)
+			for alg, how := range map[string]crypto.SignerOpts{
+				"RS384": crypto.SHA384, "RS512": crypto.SHA512, "PS256": &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256},
+			} {
+				header["alg"] = alg
+				all = append(all, write(header, f.claims, func(text []byte) []byte {
+					h := how.HashFunc().New()
+					_, _ = h.Write(text)
+					sum, err := key.Sign(rand.Reader, h.Sum(nil), how)
+					Expect(err).NotTo(HaveOccurred())
+					return sum
+				}))
 			}
 		}
 		return all
@@ -280,6 +297,14 @@ var corpus = map[string]func(forgeries) []string{
 	"a bit changed in the header":    func(f forgeries) []string { return f.flipped(0) },
 	"a bit changed in the claims":    func(f forgeries) []string { return f.flipped(1) },
 	"a bit changed in the signature": func(f forgeries) []string { return f.flipped(2) },
+	"a bit changed in what base64 does not need": func(f forgeries) (all []string) {
+		last := f.raw[len(f.raw)-1]
+		const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+		for spare := 1; spare < 16; spare++ { // of 256 and of 64 bytes the last character holds two bits
+			all = append(all, f.raw[:len(f.raw)-1]+string(alphabet[strings.IndexByte(alphabet, last)|spare]))
+		}
+		return all
+	},
 	"cut off": func(f forgeries) (all []string) {
 		for n := range len(f.raw) {
 			all = append(all, f.raw[:n])
@@ -318,7 +343,7 @@ var _ = Describe("what nobody here signed", func() {
 				tokens = i.replica(func(o *token.Options) { o.Algorithm = algorithm })
 				raw := issue(tokens, somebody())
 				key := i.key()
-				f = forgeries{raw: raw, header: part(raw, 0), claims: part(raw, 1), ours: by(key), public: key.Public(), now: i.wrist.now().Unix()}
+				f = forgeries{raw: raw, header: part(raw, 0), claims: part(raw, 1), ours: by(key), key: key, public: key.Public(), now: i.wrist.now().Unix()}
 			})
 
 			It("can be told apart: written again with our key, it is ours", func() {
