@@ -60,6 +60,7 @@ type Options struct {
 	Drain          time.Duration // how long requests and batches in hand may take after that
 	Clock          clock.Clock
 	Log            *slog.Logger
+	Gateway        httpx.Gateway
 	// CheckEvent refuses events that do not follow their schema. Specs set it.
 	CheckEvent func(eventType string, version int, data []byte) error
 }
@@ -100,7 +101,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	a.timers = timer.New(busDB, o.Log)
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
-		Observe: a.metrics.Request, Ready: a.ready,
+		Observe: a.metrics.Request, Ready: a.ready, Gateway: o.Gateway,
 	})
 	a.server.Accept(apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey))
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs, Accept: a.server.Accept}

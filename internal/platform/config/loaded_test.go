@@ -27,6 +27,7 @@ var _ = Describe("the effective configuration", func() {
 		Expect(shownRows).To(Equal([]string{
 			"data.dir = ./data (default)",
 			"http.addr = :80 (flag --addr)",
+			"http.trusted_proxies =  (default)",
 			"ops.addr = 127.0.0.1:9464 (default)",
 			"database.url = " + shown + " (env FUSION_DATABASE_URL)",
 			"database.migrate_url = host=db password=*** (file ./fusion.yaml)",

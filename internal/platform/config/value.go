@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -27,9 +28,10 @@ var rules = map[string]rule{
 	"dsn": {
 		"a PostgreSQL URL such as postgres://user:password@host/database (special characters percent-encoded) or pairs such as host=… user=…", isDSN,
 	},
-	"module": {"module names, such as catalog,orders", moduleName.MatchString},
-	"url":    {"an http or https URL such as http://catalog:8080", isURL},
-	"path":   {"a path", func(s string) bool { return strings.TrimSpace(s) != "" }},
+	"module":  {"module names, such as catalog,orders", moduleName.MatchString},
+	"url":     {"an http or https URL such as http://catalog:8080", isURL},
+	"network": {"addresses or networks, such as 10.0.0.0/8 or fd00::1", isNetwork},
+	"path":    {"a path", func(s string) bool { return strings.TrimSpace(s) != "" }},
 }
 
 // choices are the words of the tag "oneof"; none means any text.
@@ -250,6 +252,20 @@ func isURL(s string) bool {
 		return false
 	}
 	return u.Hostname() != ""
+}
+
+func isNetwork(s string) bool {
+	_, err := Network(s)
+	return err == nil
+}
+
+// Network reads what the rule "network" accepts: an address is a network of its own.
+func Network(s string) (netip.Prefix, error) {
+	if ip, err := netip.ParseAddr(s); err == nil {
+		return ip.Unmap().Prefix(ip.Unmap().BitLen())
+	}
+	n, err := netip.ParsePrefix(s)
+	return n.Masked(), err
 }
 
 // display shows a decoded value without its secrets.

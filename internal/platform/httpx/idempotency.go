@@ -27,6 +27,7 @@ type call struct {
 	status    int      // of success
 	answer    *answer  // rendered inside the transaction
 	cost      db.Cost
+	remote    Remote
 
 	began time.Time
 	took  time.Duration   // until a feed began, for one that is a feed

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
@@ -44,6 +45,13 @@ type Options struct {
 	Observe func(method, route string, status int, took time.Duration)
 	// Ready names the dependencies with their states.
 	Ready func(ctx context.Context) []Dependency
+	Gateway
+}
+
+// Gateway is how the server deals with the network around it.
+type Gateway struct {
+	// TrustedProxies are the networks of the proxies before the program.
+	TrustedProxies []netip.Prefix
 }
 
 // Server is the one router of the program.
@@ -133,7 +141,7 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started, r := time.Now(), c.Request() //nolint:forbidigo // measures, decides nothing
-		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), began: started, gone: r.Context().Done()}
+		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), remote: proxies(s.opt.TrustedProxies).client(r), began: started, gone: r.Context().Done()}
 		if !requestID.MatchString(cl.requestID) {
 			cl.requestID = clock.NewID().String()
 		}
