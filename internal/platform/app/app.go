@@ -74,6 +74,7 @@ type App struct {
 	bus     *event.Bus
 	jobs    *jobs.Runner
 	timers  *timer.Timers
+	keys    *apikey.Verifier
 	metrics *telemetry.Metrics
 }
 
@@ -103,12 +104,14 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		DB: api, Log: o.Log, Version: o.Version,
 		Observe: a.metrics.Request, Ready: a.ready, Gateway: o.Gateway,
 	})
-	a.server.Accept(apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey))
+	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
+	a.server.Accept(a.keys)
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs, Accept: a.server.Accept}
 	for _, j := range housekeeping() {
 		a.jobs.Add(j)
 	}
 	eventRoutes(mount.API, api, events)
+	keyRoutes(mount.API, api)
 	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock}) {
 		m.Mount(mount)
 	}
@@ -165,6 +168,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.bus.Run(failed) })
 	g.Go(func() error { return a.jobs.Run(failed) })
 	g.Go(func() error { return a.timers.Run(failed) })
+	g.Go(func() error { return a.keys.Run(failed, a.busDB, a.opt.Log) })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !httpx.IsClosed(err) {
 			return fmt.Errorf("serve: %w", err)
