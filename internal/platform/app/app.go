@@ -78,6 +78,7 @@ type App struct {
 	jobs    *jobs.Runner
 	timers  *timer.Timers
 	vault   *vault.Vault
+	keys    *apikey.Verifier
 	metrics *telemetry.Metrics
 }
 
@@ -110,12 +111,14 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		DB: api, Log: o.Log, Version: o.Version,
 		Observe: a.metrics.Request, Ready: a.ready, Gateway: o.Gateway,
 	})
-	a.server.Accept(apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey))
+	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
+	a.server.Accept(a.keys)
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs, Accept: a.server.Accept}
 	for _, j := range housekeeping() {
 		a.jobs.Add(j)
 	}
 	eventRoutes(mount.API, api, events)
+	keyRoutes(mount.API, api)
 	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault}) {
 		m.Mount(mount)
 	}
@@ -175,6 +178,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.bus.Run(failed) })
 	g.Go(func() error { return a.jobs.Run(failed) })
 	g.Go(func() error { return a.timers.Run(failed) })
+	g.Go(func() error { return a.keys.Run(failed, a.busDB, a.opt.Log) })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !httpx.IsClosed(err) {
 			return fmt.Errorf("serve: %w", err)

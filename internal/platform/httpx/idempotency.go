@@ -25,6 +25,7 @@ type call struct {
 	body      [32]byte // SHA-256 of the canonical body
 	scope     string   // who asks for what: the key counts within it
 	status    int      // of success
+	once      bool     // the answer is not kept
 	answer    *answer  // rendered inside the transaction
 	cost      db.Cost
 	remote    Remote
@@ -51,6 +52,7 @@ var (
 	errKeyLength  = fault.New(fault.Malformed, "idempotency_key_invalid", "Send one Idempotency-Key, of 1 to 255 printable characters.")
 	errKeyReused  = fault.New(fault.Invalid, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new one for each new request.")
 	errInFlight   = fault.New(fault.Conflict, "idempotency_in_flight", "The first request with this Idempotency-Key is still running. Ask again for its answer.").After(1)
+	errShownOnce  = fault.New(fault.Conflict, "shown_once", "This was done. Its answer held a secret and is not shown again.")
 	errNotDurable = errors.New("a command answered without a transaction")
 )
 
@@ -124,6 +126,9 @@ func (c *call) recall(ctx context.Context, d *db.DB) (*answer, error) {
 	if err := json.Unmarshal([]byte(r.Headers), &ans.header); err != nil {
 		return nil, fmt.Errorf("recall answer: %w", err)
 	}
+	if c.once {
+		return nil, errShownOnce.With("location", ans.header["Location"])
+	}
 	return ans, nil
 }
 
@@ -151,12 +156,16 @@ func (c *call) remember(ctx context.Context, tx *db.Tx, ans *answer) error {
 	if err != nil {
 		return fmt.Errorf("remember answer: %w", err)
 	}
+	body := ans.body
+	if c.once {
+		body = []byte{}
+	}
 	n, err := tx.Exec(ctx, db.Keep+`
 		insert into platform.idempotency as old (scope, key, body_hash, status, headers, body) values ($1, $2, $3, $4, $5, $6)
 		on conflict (tenant_id, scope, key) do update
 		set body_hash = excluded.body_hash, status = excluded.status, headers = excluded.headers, body = excluded.body, created_at = now()
 		where old.created_at <= now() - interval '24 hours'`,
-		c.scope, c.key, c.body[:], ans.status, string(headers), ans.body)
+		c.scope, c.key, c.body[:], ans.status, string(headers), body)
 	if err != nil {
 		return fmt.Errorf("remember answer: %w", err)
 	}
