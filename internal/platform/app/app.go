@@ -81,6 +81,7 @@ type App struct {
 	jobs    *jobs.Runner
 	timers  *timer.Timers
 	vault   *vault.Vault
+	keys    *apikey.Verifier
 	metrics *telemetry.Metrics
 }
 
@@ -113,14 +114,16 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		DB: api, Log: o.Log, Version: o.Version,
 		Observe: a.metrics.Request, Ready: a.ready, Gateway: o.Gateway,
 	})
-	a.server.Accept(apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey))
+	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
+	a.server.Accept(a.keys)
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs, Accept: a.server.Accept}
 	for _, j := range housekeeping() {
 		a.jobs.Add(j)
 	}
 	tokens := a.tokens()
 	eventRoutes(mount.API, api, events)
-	keyRoutes(mount.API, tokens)
+	keyRoutes(mount.API, api)
+	keySetRoute(mount.API, tokens)
 	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault, Tokens: tokens}) {
 		m.Mount(mount)
 	}
@@ -190,6 +193,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.bus.Run(failed) })
 	g.Go(func() error { return a.jobs.Run(failed) })
 	g.Go(func() error { return a.timers.Run(failed) })
+	g.Go(func() error { return a.keys.Run(failed, a.busDB, a.opt.Log) })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !httpx.IsClosed(err) {
 			return fmt.Errorf("serve: %w", err)
