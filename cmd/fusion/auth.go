@@ -15,7 +15,7 @@ import (
 )
 
 func (p *program) authCommand() *cli.Command {
-	rotate := leaf("rotate-key", "Let the key that signs access tokens be followed by a new one", "", p.rotateKey, []cli.Flag{
+	rotate := leaf("rotate-key", "Let the key that signs access tokens be followed by a new one", "", p.rotateSigningKey, []cli.Flag{
 		&cli.BoolFlag{Name: "drop", Usage: "The present keys are in wrong hands: nothing that they have signed is good any more"},
 	}, jsonFlag(), settings("data", "database.url", "database.migrate_url", "secrets", "auth"))
 	rotate.Description = "The new key is published now and signs a few minutes later, when nobody keeps a key set without it.\n" +
@@ -24,7 +24,7 @@ func (p *program) authCommand() *cli.Command {
 	return group("auth", "Look after the keys that sign access tokens", rotate)
 }
 
-func (p *program) rotateKey(ctx context.Context, cmd *cli.Command) error {
+func (p *program) rotateSigningKey(ctx context.Context, cmd *cli.Command) error {
 	loaded, err := p.load(cmd)
 	if err != nil {
 		return err

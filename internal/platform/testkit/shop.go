@@ -172,6 +172,12 @@ func (s *Shop) Call(method, path string, body any, headers ...Header) Response {
 			r.Header.Del(h.Name)
 		}
 	}
+	return s.Do(r)
+}
+
+// Do makes a request as it is.
+func (s *Shop) Do(r *http.Request) Response {
+	ginkgo.GinkgoHelper()
 	resp, err := client.Do(r)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	defer func() { _ = resp.Body.Close() }()
