@@ -19,6 +19,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
@@ -31,6 +32,7 @@ type Kit struct {
 	Timers *timer.Timers
 	Clock  clock.Clock
 	Vault  *vault.Vault
+	Mail   *mail.Outbox
 }
 
 // Mount is where a module plugs in its routes, reactions and jobs. It is called once.
@@ -57,7 +59,8 @@ type Options struct {
 	BootstrapKey   string
 	ServiceKey     string // of the shop's other deployments
 	Version        string
-	Vault          *vault.Vault  // nil: nothing can be sealed
+	Vault          *vault.Vault // nil: nothing can be sealed
+	Mail           mail.Options
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
@@ -77,6 +80,7 @@ type App struct {
 	jobs    *jobs.Runner
 	timers  *timer.Timers
 	vault   *vault.Vault
+	mail    *mail.Outbox
 	metrics *telemetry.Metrics
 }
 
@@ -105,6 +109,9 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	a.jobs = jobs.NewRunner(busDB, o.Log)
 	a.timers = timer.New(busDB, o.Log)
+	if a.mail, err = mail.New(busDB, o.Vault, o.Log, o.Mail); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
 		Observe: a.metrics.Request, Ready: a.ready,
@@ -115,7 +122,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		a.jobs.Add(j)
 	}
 	eventRoutes(mount.API, api, events)
-	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault}) {
+	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault, Mail: a.mail}) {
 		m.Mount(mount)
 	}
 	if err := a.server.API().Err(); err != nil {
@@ -174,6 +181,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.bus.Run(failed) })
 	g.Go(func() error { return a.jobs.Run(failed) })
 	g.Go(func() error { return a.timers.Run(failed) })
+	g.Go(func() error { return a.mail.Run(failed) })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !httpx.IsClosed(err) {
 			return fmt.Errorf("serve: %w", err)

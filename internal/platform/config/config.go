@@ -38,6 +38,7 @@ type Config struct {
 	Service   Service   `key:"service"`
 	Bootstrap Bootstrap `key:"bootstrap"`
 	Secrets   Secrets   `key:"secrets"`
+	Mail      Mail      `key:"mail"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
 }
@@ -112,6 +113,15 @@ type Bootstrap struct {
 type Secrets struct {
 	Key          Secret `key:"key" default:"" is:"master_key" empty:"one that the first start makes, in data.dir" doc:"Master key that seals secrets in the database; the same in all programs of a shop, and kept apart from its backups"`
 	PreviousKeys Secret `key:"previous_keys" default:"" is:"master_keys" empty:"none" doc:"Earlier master keys, which still open what they sealed until fusion secrets rotate is through"`
+}
+
+// Mail is how letters leave: verification, resets, invitations.
+type Mail struct {
+	SMTPURL  Secret `key:"smtp_url" default:"" is:"smtp" empty:"letters become files in mail.dir" doc:"Mail server that takes letters for everybody; smtp wants STARTTLS unless it is on this machine or ?starttls=off says otherwise"`
+	CAFile   string `key:"ca_file" default:"" is:"path" empty:"those of the system" doc:"Authorities that sign the mail server's certificate, in PEM form"`
+	Dir      string `key:"dir" default:"" is:"path" empty:"mail in data.dir" doc:"Folder of the letters while there is no mail server"`
+	From     string `key:"from" default:"" is:"sender" empty:"shop@localhost, which goes no further than mail.dir" doc:"Sender of letters; without a name, the shop's stands before it"`
+	LinkBase string `key:"link_base" default:"" is:"url" empty:"the address that this program listens on" doc:"Where links in letters lead: the storefront or the administration"`
 }
 
 // Log is what the program writes about itself.
