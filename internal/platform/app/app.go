@@ -66,6 +66,7 @@ type Options struct {
 	Drain          time.Duration // how long requests and batches in hand may take after that
 	Clock          clock.Clock
 	Log            *slog.Logger
+	Gateway        httpx.Gateway
 	// CheckEvent refuses events that do not follow their schema. Specs set it.
 	CheckEvent func(eventType string, version int, data []byte) error
 }
@@ -81,6 +82,7 @@ type App struct {
 	timers  *timer.Timers
 	vault   *vault.Vault
 	mail    *mail.Outbox
+	keys    *apikey.Verifier
 	metrics *telemetry.Metrics
 }
 
@@ -114,14 +116,16 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
-		Observe: a.metrics.Request, Ready: a.ready,
+		Observe: a.metrics.Request, Ready: a.ready, Gateway: o.Gateway,
 	})
-	a.server.Accept(apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey))
+	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
+	a.server.Accept(a.keys)
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs, Accept: a.server.Accept}
 	for _, j := range housekeeping() {
 		a.jobs.Add(j)
 	}
 	eventRoutes(mount.API, api, events)
+	keyRoutes(mount.API, api)
 	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault, Mail: a.mail}) {
 		m.Mount(mount)
 	}
@@ -182,6 +186,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.jobs.Run(failed) })
 	g.Go(func() error { return a.timers.Run(failed) })
 	g.Go(func() error { return a.mail.Run(failed) })
+	g.Go(func() error { return a.keys.Run(failed, a.busDB, a.opt.Log) })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !httpx.IsClosed(err) {
 			return fmt.Errorf("serve: %w", err)

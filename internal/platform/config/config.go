@@ -51,6 +51,8 @@ type Data struct {
 // HTTP is the public listener.
 type HTTP struct {
 	Addr string `key:"addr" default:"127.0.0.1:8080" is:"address" env:"FUSION_ADDR" paas:"PORT=0.0.0.0:*" flag:"addr" doc:"Address the shop listens on"`
+	// Whoever is trusted says for everybody else where they come from: none by default.
+	TrustedProxies []string `key:"trusted_proxies" default:"" is:"network" empty:"none" doc:"Proxies before the shop, whose X-Forwarded-For or Forwarded is believed, as addresses or networks"`
 }
 
 // Ops is the listener of metrics, which customers never reach.

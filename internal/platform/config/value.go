@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -34,6 +35,7 @@ var rules = map[string]rule{
 	"master_keys": {"32 bytes in base64 each, with commas between", isMasterKeys},
 	"smtp":        {"smtp://user:password@host:587 or smtps://user:password@host (special characters percent-encoded)", isSMTP},
 	"sender":      {"an e-mail address such as shop@example.com or Shop <shop@example.com>", isSender},
+	"network":     {"addresses or networks, such as 10.0.0.0/8 or fd00::1", isNetwork},
 	"url":         {"an http or https URL such as http://catalog:8080", isURL},
 	"path":        {"a path", func(s string) bool { return strings.TrimSpace(s) != "" }},
 }
@@ -256,6 +258,20 @@ func isURL(s string) bool {
 		return false
 	}
 	return u.Hostname() != ""
+}
+
+func isNetwork(s string) bool {
+	_, err := Network(s)
+	return err == nil
+}
+
+// Network reads what the rule "network" accepts: an address is a network of its own.
+func Network(s string) (netip.Prefix, error) {
+	if ip, err := netip.ParseAddr(s); err == nil {
+		return ip.Unmap().Prefix(ip.Unmap().BitLen())
+	}
+	n, err := netip.ParsePrefix(s)
+	return n.Masked(), err
 }
 
 func isMasterKey(s string) bool {
