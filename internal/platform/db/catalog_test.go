@@ -27,6 +27,8 @@ var (
 		"platform.relay":        "who hands a topic to the carrier does so for all",
 		"platform.deployment":   "a database is one for all",
 		"platform.audit_sealed": "how far the audit log is sealed is one for all",
+		"platform.signing_key":  "the set of keys that checks tokens is one for all",
+		"platform.vault_key":    "the master keys are the installation's",
 		"migrations.*":          "the version of a schema is the same for all",
 	}
 	// acrossMerchants are indexes and keys that do not begin with the merchant.
@@ -38,7 +40,8 @@ var (
 		"platform.idempotency_age":   "old answers are forgotten by age",
 		"platform.timer_due":         "what is due is looked for across merchants",
 		"platform.audit_by_seq":      "the audit log is sealed across merchants, in the order of its numbers",
-		"platform.subscription_pkey": "no merchant's", "platform.subscription_by_topic": "no merchant's", "platform.job_pkey": "no merchant's", "platform.relay_pkey": "no merchant's", "platform.deployment_pkey": "no merchant's",
+		"platform.mail_due":          "as timer_due",
+		"platform.subscription_pkey": "no merchant's", "platform.subscription_by_topic": "no merchant's", "platform.job_pkey": "no merchant's", "platform.relay_pkey": "no merchant's", "platform.deployment_pkey": "no merchant's", "platform.vault_key_pkey": "no merchant's", "platform.signing_key_pkey": "no merchant's",
 		"migrations.*": "no merchant's",
 	}
 	// asOwner are functions that run with the rights of the owner of the tables.

@@ -46,8 +46,11 @@ type Route struct {
 	// Unrecorded leaves no entry in the audit log although the method is not GET, because the
 	// call changes nothing of anybody's, or because it records more than its success by itself.
 	Unrecorded bool
-	Status     int // of success; 200 when it is 0
-	Refusals   []*fault.Error
+	// Once says that the answer holds a secret: it is not kept, and who repeats the request
+	// hears where the thing is that it made.
+	Once     bool
+	Status   int // of success; 200 when it is 0
+	Refusals []*fault.Error
 }
 
 // API is where a module declares its routes.
@@ -84,6 +87,24 @@ func (a *API) Permit(permission string) { a.state.permissions[permission] = true
 // Permissions lists every permission that a key can hold.
 func (a *API) Permissions() map[string]bool { return a.state.permissions }
 
+// ErrUnknownPermission refuses a misspelt permission: it would look right and open nothing.
+var ErrUnknownPermission = fault.New(fault.Invalid, "unknown_permission", "There is no such permission.")
+
+// KnowPermissions refuses permissions that neither a route asks for nor a role of every shop
+// has: other deployments of the shop may have routes that this one does not know.
+func (a *API) KnowPermissions(pointer string, permissions []string) error {
+	var fields []fault.Field
+	for i, p := range permissions {
+		if p != identity.Everything && !a.state.permissions[p] && !identity.IsOfRole(p) {
+			fields = append(fields, fault.Field{Pointer: fmt.Sprintf("%s/%d", pointer, i), Code: ErrUnknownPermission.Code, Detail: "there is no permission " + p})
+		}
+	}
+	if len(fields) > 0 {
+		return ErrUnknownPermission.AtFields(fields...)
+	}
+	return nil
+}
+
 // Err tells what is wrong with the declarations; the program does not start then.
 func (a *API) Err() error { return errors.Join(a.state.errs...) }
 
@@ -95,7 +116,7 @@ func (a *API) Spec() *huma.OpenAPI {
 	return spec
 }
 
-func rank(tag string) int { return slices.Index([]string{"Events", "Platform"}, tag) }
+func rank(tag string) int { return slices.Index([]string{"Events", "API keys", "Platform"}, tag) }
 
 // Handle declares a route and the function that answers it. In is a struct of path,
 // query and header parameters and, embedded, JSON[T] for a body.
@@ -150,7 +171,7 @@ func answerTo[In, Out any](ctx context.Context, d *db.DB, r Route, in *In, h fun
 	out, err := h(ctx, in)
 	if err != nil && call.key != "" {
 		// A twin may have been answered since: then this failure only echoes its effect.
-		if past, found := call.recall(ctx, d); past != nil || errors.Is(found, errKeyReused) {
+		if past, found := call.recall(ctx, d); past != nil || errors.Is(found, errKeyReused) || errors.Is(found, errShownOnce) {
 			return past, found
 		}
 	}
@@ -209,10 +230,12 @@ func (a *API) authorise(r Route) func(huma.Context, func(huma.Context)) {
 var (
 	errNoCredential  = fault.New(fault.Unauthenticated, "unauthenticated", "Send an API key: Authorization: Bearer <key>.")
 	errBadCredential = fault.New(fault.Unauthenticated, "invalid_credentials", "The credential is not valid, or not any more.")
-	errForbidden     = fault.New(fault.Forbidden, "forbidden", "You may not do this.")
-	errParameter     = fault.New(fault.Malformed, "unknown_parameter", "The query has a parameter that this call does not know.")
-	errQuery         = fault.New(fault.Malformed, "malformed_query", "The query cannot be read: check its escapes.")
-	errContentType   = fault.New(fault.MediaType, "unsupported_media_type", "Send the body as Content-Type: application/json.")
+	// ErrAddress is what an Authenticator answers about a credential that is good elsewhere.
+	ErrAddress     = fault.New(fault.Forbidden, "address_not_allowed", "The credential is not good from the address that the request came from.")
+	errForbidden   = fault.New(fault.Forbidden, "forbidden", "You may not do this.")
+	errParameter   = fault.New(fault.Malformed, "unknown_parameter", "The query has a parameter that this call does not know.")
+	errQuery       = fault.New(fault.Malformed, "malformed_query", "The query cannot be read: check its escapes.")
+	errContentType = fault.New(fault.MediaType, "unsupported_media_type", "Send the body as Content-Type: application/json.")
 )
 
 // knownParameters refuses what would otherwise be ignored in silence.

@@ -30,6 +30,7 @@ type call struct {
 	query     url.Values
 	answer    *answer // rendered inside the transaction
 	cost      db.Cost
+	remote    Remote
 
 	began time.Time
 	took  time.Duration   // until a feed began, for one that is a feed
@@ -53,6 +54,7 @@ var (
 	errKeyLength  = fault.New(fault.Malformed, "idempotency_key_invalid", "Send one Idempotency-Key, of 1 to 255 printable characters.")
 	errKeyReused  = fault.New(fault.Invalid, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new one for each new request.")
 	errInFlight   = fault.New(fault.Conflict, "idempotency_in_flight", "The first request with this Idempotency-Key is still running. Ask again for its answer.").After(1)
+	errShownOnce  = fault.New(fault.Conflict, "shown_once", "This was done. Its answer held a secret and is not shown again.")
 	errNotDurable = errors.New("a command answered without a transaction")
 )
 
@@ -142,6 +144,9 @@ func (c *call) recall(ctx context.Context, d *db.DB) (*answer, error) {
 	if err := json.Unmarshal([]byte(r.Headers), &ans.header); err != nil {
 		return nil, fmt.Errorf("recall answer: %w", err)
 	}
+	if c.route.Once {
+		return nil, errShownOnce.With("location", ans.header["Location"])
+	}
 	return ans, nil
 }
 
@@ -176,6 +181,9 @@ func (c *call) remember(ctx context.Context, tx *db.Tx, ans *answer, entry []any
 		statement = remember
 	}
 	body := append([]byte{}, ans.body...) // nil would be SQL's null
+	if c.route.Once {
+		body = []byte{}
+	}
 	n, err := tx.Exec(ctx, statement, append(entry, c.scope, c.key, c.body[:], ans.status, string(headers), body)...)
 	if err != nil {
 		return fmt.Errorf("remember answer: %w", err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
@@ -45,6 +46,13 @@ type Options struct {
 	Observe func(method, route string, status int, took time.Duration)
 	// Ready names the dependencies with their states.
 	Ready func(ctx context.Context) []Dependency
+	Gateway
+}
+
+// Gateway is how the server deals with the network around it.
+type Gateway struct {
+	// TrustedProxies are the networks of the proxies before the program.
+	TrustedProxies []netip.Prefix
 }
 
 // Server is the one router of the program.
@@ -134,7 +142,7 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started, r := time.Now(), c.Request() //nolint:forbidigo // measures, decides nothing
-		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), query: r.URL.Query(), began: started, gone: r.Context().Done()}
+		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), query: r.URL.Query(), remote: proxies(s.opt.TrustedProxies).client(r), began: started, gone: r.Context().Done()}
 		if !requestID.MatchString(cl.requestID) {
 			cl.requestID = clock.NewID().String()
 		}
@@ -143,7 +151,7 @@ func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 		ctx = context.WithValue(ctx, callKey{}, cl)
 		ctx = db.WithCost(ctx, &cl.cost)
 		ctx = event.WithOrigin(ctx, event.Origin{CorrelationID: cl.requestID, Traceparent: traceparent(r.Header.Get("traceparent"))})
-		ctx = audit.WithOrigin(ctx, audit.Origin{UserAgent: r.UserAgent(), RequestID: cl.requestID})
+		ctx = audit.WithOrigin(ctx, audit.Origin{IP: cl.remote.IP, UserAgent: r.UserAgent(), RequestID: cl.requestID})
 		ctx = telemetry.With(ctx, slog.String("request_id", cl.requestID))
 		c.SetRequest(r.WithContext(ctx))
 		h := c.Response().Header()
