@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -169,8 +170,18 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 	return app.Options{
 		DatabaseURL: dsn, Pooled: cfg.Database.Pooled, APIConnections: cfg.Database.APIConnections, BusConnections: cfg.Database.BusConnections,
 		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version,
-		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
+		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg), Audit: auditOf(cfg),
 	}
+}
+
+// auditOf keeps the heads of the audit log beside a private cluster: who gets at its tables
+// has not the file as well.
+func auditOf(cfg config.Config) app.Audit {
+	a := app.Audit{Retention: cfg.Audit.Retention}
+	if cfg.Database.URL.IsZero() {
+		a.HeadsFile = filepath.Join(cfg.Data.Dir, "audit-heads.log")
+	}
+	return a
 }
 
 var errUnclean = errors.New("the stop was not clean")

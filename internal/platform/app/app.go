@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
@@ -64,8 +65,15 @@ type Options struct {
 	Clock          clock.Clock
 	Log            *slog.Logger
 	Gateway        httpx.Gateway
+	Audit          Audit
 	// CheckEvent refuses events that do not follow their schema. Specs set it.
 	CheckEvent func(eventType string, version int, data []byte) error
+}
+
+// Audit says how long the audit log is kept, and where its heads are.
+type Audit struct {
+	Retention time.Duration // for ever when it is zero
+	HeadsFile string        // heads are appended to it; they are logged in any case
 }
 
 // App is the program with its modules mounted.
@@ -79,6 +87,7 @@ type App struct {
 	timers  *timer.Timers
 	vault   *vault.Vault
 	keys    *apikey.Verifier
+	sealer  *audit.Sealer
 	metrics *telemetry.Metrics
 }
 
@@ -113,12 +122,14 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	})
 	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
 	a.server.Accept(a.keys)
+	a.sealer = audit.NewSealer(busDB, o.Log)
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs, Accept: a.server.Accept}
-	for _, j := range housekeeping() {
+	for _, j := range append(housekeeping(), auditJobs(o)...) {
 		a.jobs.Add(j)
 	}
 	eventRoutes(mount.API, api, events)
 	keyRoutes(mount.API, api)
+	auditRoutes(mount.API, api)
 	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault}) {
 		m.Mount(mount)
 	}
@@ -178,6 +189,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.bus.Run(failed) })
 	g.Go(func() error { return a.jobs.Run(failed) })
 	g.Go(func() error { return a.timers.Run(failed) })
+	g.Go(func() error { return a.sealer.Run(failed) })
 	g.Go(func() error { return a.keys.Run(failed, a.busDB, a.opt.Log) })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !httpx.IsClosed(err) {

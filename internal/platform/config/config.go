@@ -37,6 +37,7 @@ type Config struct {
 	Catalog   Catalog   `key:"catalog"`
 	Service   Service   `key:"service"`
 	Bootstrap Bootstrap `key:"bootstrap"`
+	Audit     Audit     `key:"audit"`
 	Secrets   Secrets   `key:"secrets"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
@@ -114,6 +115,11 @@ type Bootstrap struct {
 type Secrets struct {
 	Key          Secret `key:"key" default:"" is:"master_key" empty:"one that the first start makes, in data.dir" doc:"Master key that seals secrets in the database; the same in all programs of a shop, and kept apart from its backups"`
 	PreviousKeys Secret `key:"previous_keys" default:"" is:"master_keys" empty:"none" doc:"Earlier master keys, which still open what they sealed until fusion secrets rotate is through"`
+}
+
+// Audit is the log of who changed what.
+type Audit struct {
+	Retention time.Duration `key:"retention" default:"8784h" min:"720h" max:"876000h" doc:"How long the audit log is kept, in whole months that are dropped when all of them is older; 8784h is a leap year"`
 }
 
 // Log is what the program writes about itself.
