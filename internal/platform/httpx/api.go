@@ -41,17 +41,17 @@ type Route struct {
 	// Own lets in customers without the permission, for what is theirs: the handler confines
 	// itself to what identity.OnlyOf says.
 	Own bool
+	// Once says that the answer holds a secret: it is not kept, and who repeats the request
+	// hears where the thing is that it made.
+	Once bool
 	// Personal says that the answer shows personal data: who sees that of others leaves an
 	// entry in the audit log.
 	Personal bool
 	// Unrecorded leaves no entry in the audit log although the method is not GET, because the
 	// call changes nothing of anybody's, or because it records more than its success by itself.
 	Unrecorded bool
-	// Once says that the answer holds a secret: it is not kept, and who repeats the request
-	// hears where the thing is that it made.
-	Once     bool
-	Status   int // of success; 200 when it is 0
-	Refusals []*fault.Error
+	Status     int // of success; 200 when it is 0
+	Refusals   []*fault.Error
 }
 
 // API is where a module declares its routes.

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
@@ -27,7 +26,7 @@ type call struct {
 	body      [32]byte // SHA-256 of the canonical body
 	scope     string   // who asks for what: the key counts within it
 	route     Route
-	query     url.Values
+	query     string
 	answer    *answer // rendered inside the transaction
 	cost      db.Cost
 	remote    Remote
@@ -180,9 +179,9 @@ func (c *call) remember(ctx context.Context, tx *db.Tx, ans *answer, entry []any
 	if entry == nil {
 		statement = remember
 	}
-	body := append([]byte{}, ans.body...) // nil would be SQL's null
-	if c.route.Once {
-		body = []byte{}
+	body := []byte{} // nil would be SQL's null
+	if !c.route.Once {
+		body = append(body, ans.body...)
 	}
 	n, err := tx.Exec(ctx, statement, append(entry, c.scope, c.key, c.body[:], ans.status, string(headers), body)...)
 	if err != nil {

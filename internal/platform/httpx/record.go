@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strings"
 
@@ -82,8 +83,12 @@ func (c *call) recordRead(ctx context.Context, d *db.DB, in, out any) error {
 // filter is the query as it was asked, without what is personal in it.
 func (c *call) filter(in reflect.Type) map[string]string {
 	f := map[string]string{}
-	for name := range c.query {
-		f[name] = c.query.Get(name)
+	query, err := url.ParseQuery(c.query)
+	if err != nil {
+		return nil // refused before it came here
+	}
+	for name := range query {
+		f[name] = query.Get(name)
 		if hidden(in, name) {
 			f[name] = "[personal]"
 		}
