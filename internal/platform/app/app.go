@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
@@ -70,8 +71,15 @@ type Options struct {
 	Clock          clock.Clock
 	Log            *slog.Logger
 	Gateway        httpx.Gateway
+	Audit          Audit
 	// CheckEvent refuses events that do not follow their schema. Specs set it.
 	CheckEvent func(eventType string, version int, data []byte) error
+}
+
+// Audit says how long the audit log is kept, and where its heads are.
+type Audit struct {
+	Retention time.Duration // for ever when it is zero
+	HeadsFile string        // heads are appended to it; they are logged in any case
 }
 
 // App is the program with its modules mounted.
@@ -86,6 +94,7 @@ type App struct {
 	vault   *vault.Vault
 	mail    *mail.Outbox
 	keys    *apikey.Verifier
+	sealer  *audit.Sealer
 	metrics *telemetry.Metrics
 }
 
@@ -123,14 +132,16 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	})
 	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
 	a.server.Accept(a.keys)
+	a.sealer = audit.NewSealer(busDB, o.Log)
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs, Accept: a.server.Accept}
-	for _, j := range housekeeping() {
+	for _, j := range append(housekeeping(), auditJobs(o)...) {
 		a.jobs.Add(j)
 	}
 	tokens := a.tokens()
 	eventRoutes(mount.API, api, events)
 	keyRoutes(mount.API, api)
 	keySetRoute(mount.API, tokens)
+	auditRoutes(mount.API, api)
 	kit := Kit{
 		DB: api, Events: events, Timers: a.timers, Clock: o.Clock,
 		Vault:  o.Vault,
@@ -207,6 +218,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.jobs.Run(failed) })
 	g.Go(func() error { return a.timers.Run(failed) })
 	g.Go(func() error { return a.mail.Run(failed) })
+	g.Go(func() error { return a.sealer.Run(failed) })
 	g.Go(func() error { return a.keys.Run(failed, a.busDB, a.opt.Log) })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !httpx.IsClosed(err) {

@@ -37,6 +37,7 @@ type Config struct {
 	Catalog   Catalog   `key:"catalog"`
 	Service   Service   `key:"service"`
 	Bootstrap Bootstrap `key:"bootstrap"`
+	Audit     Audit     `key:"audit"`
 	Secrets   Secrets   `key:"secrets"`
 	Auth      Auth      `key:"auth"`
 	Mail      Mail      `key:"mail"`
@@ -133,6 +134,11 @@ type Mail struct {
 	Dir      string `key:"dir" default:"" is:"path" empty:"mail in data.dir" doc:"Folder of the letters while there is no mail server"`
 	From     string `key:"from" default:"" is:"sender" empty:"shop@localhost, which goes no further than mail.dir" doc:"Sender of letters; without a name, the shop's stands before it"`
 	LinkBase string `key:"link_base" default:"" is:"url" empty:"the address that this program listens on" doc:"Where links in letters lead: the storefront or the administration"`
+}
+
+// Audit is the log of who changed what.
+type Audit struct {
+	Retention time.Duration `key:"retention" default:"8784h" min:"720h" max:"876000h" doc:"How long the audit log is kept, in whole months that are dropped when all of them is older; 8784h is a leap year"`
 }
 
 // Log is what the program writes about itself.
