@@ -231,7 +231,17 @@ func findKey(ctx context.Context, tx *db.Tx, id uuid.UUID) (apikey.Key, error) {
 }
 
 type rotateKeyBody struct {
-	OverlapSeconds int64 `json:"overlapSeconds,omitempty" minimum:"0" maximum:"2592000" default:"86400" doc:"How long the secret before is still good"`
+	OverlapSeconds *int64 `json:"overlapSeconds,omitempty" minimum:"0" maximum:"2592000" doc:"How long the secret before is still good; a day when it is absent"`
+}
+
+// dayOverlap is for who does not say how long the secret before is good.
+const dayOverlap = 24 * time.Hour
+
+func (b rotateKeyBody) overlap() time.Duration {
+	if b.OverlapSeconds == nil {
+		return dayOverlap
+	}
+	return time.Duration(*b.OverlapSeconds) * time.Second
 }
 
 type rotateKeyInput struct {
@@ -253,7 +263,7 @@ func (k keyDesk) rotate(ctx context.Context, in *rotateKeyInput) (keyResponse, e
 		if err := identity.MayGrant(ctx, key.Permissions); err != nil {
 			return keyResponse{}, err
 		}
-		key, secret, err := apikey.Rotate(ctx, tx, id, time.Duration(in.Body.OverlapSeconds)*time.Second)
+		key, secret, err := apikey.Rotate(ctx, tx, id, in.Body.overlap())
 		return presentKey(key, secret), err
 	})
 }
