@@ -27,17 +27,17 @@ var _ = Describe("what a customer holds", Label("db"), func() {
 		owner, hers, his, page = testkit.As(shop), testkit.AsCustomer(shop, ana), testkit.AsCustomer(shop, ben), testkit.As(shop, "inventory:hold")
 		stocked(owner, svc, item{"MUG", 5})
 	})
-	AfterEach(func() { audit(shop) })
+	AfterEach(func() { addsUp(shop) })
 
 	It("is read and released by themselves and by who looks after the stock; to others it does not exist", func() {
 		h := holds(hers, svc, time.Minute, item{"MUG", 2})
 		for _, ctx := range []context.Context{his, page} {
 			Expect(svc.findHold(ctx, h.ID)).Error().To(MatchError(httpx.ErrNotFound))
-			Expect(svc.releaseHold(ctx, h.ID)).To(MatchError(httpx.ErrNotFound))
+			Expect(svc.released(ctx, h.ID)).To(MatchError(httpx.ErrNotFound))
 		}
 		Expect(svc.findHold(hers, h.ID)).To(HaveField("Status", holdHeld))
 		Expect(svc.findHold(owner, h.ID)).To(HaveField("Customer", ana))
-		Expect(svc.releaseHold(hers, h.ID)).To(Succeed())
+		Expect(svc.released(hers, h.ID)).To(Succeed())
 		Expect(svc.findHold(hers, h.ID)).To(HaveField("Status", holdReleased))
 	})
 
@@ -45,7 +45,7 @@ var _ = Describe("what a customer holds", Label("db"), func() {
 		h := holds(page, svc, time.Minute, item{"MUG", 2})
 		Expect(svc.findHold(hers, h.ID)).Error().To(MatchError(httpx.ErrNotFound))
 		Expect(svc.findHold(page, h.ID)).To(HaveField("Status", holdHeld))
-		Expect(svc.releaseHold(page, h.ID)).To(Succeed())
+		Expect(svc.released(page, h.ID)).To(Succeed())
 	})
 
 	It("is claimed by their own orders, not by somebody's who has seen its id", func() {

@@ -63,6 +63,8 @@ var _ = Describe("API keys", func() {
 				var kept int
 				Expect(database.QueryRow(`select count(*) from platform.idempotency i where tenant_id = $1 and position($2::bytea in body) > 0`, s.tenant, []byte(secret[10:])).Scan(&kept)).To(Succeed())
 				Expect(kept).To(BeZero())
+				Expect(database.QueryRow(`select count(*) from platform.audit a where tenant_id = $1 and position($2 in a::text) > 0`, s.tenant, secret[10:]).Scan(&kept)).To(Succeed())
+				Expect(kept).To(BeZero())
 			}
 		}
 	})

@@ -21,6 +21,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
 // Kit is everything that a module may ask of the platform.
@@ -29,6 +30,7 @@ type Kit struct {
 	Events *event.Log
 	Timers *timer.Timers
 	Clock  clock.Clock
+	Vault  *vault.Vault
 }
 
 // Mount is where a module plugs in its routes, reactions and jobs. It is called once.
@@ -55,6 +57,7 @@ type Options struct {
 	BootstrapKey   string
 	ServiceKey     string // of the shop's other deployments
 	Version        string
+	Vault          *vault.Vault  // nil: nothing can be sealed
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
@@ -74,6 +77,7 @@ type App struct {
 	bus     *event.Bus
 	jobs    *jobs.Runner
 	timers  *timer.Timers
+	vault   *vault.Vault
 	keys    *apikey.Verifier
 	metrics *telemetry.Metrics
 }
@@ -83,6 +87,9 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	if o.Clock == nil {
 		o.Clock = clock.System
 	}
+	if o.Vault == nil {
+		o.Vault = &vault.Vault{}
+	}
 	api, err := db.Open(db.Options{DSN: o.DatabaseURL, Connections: o.APIConnections, Pooled: o.Pooled, Clock: o.Clock})
 	if err != nil {
 		return nil, err
@@ -91,7 +98,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, api.Close())
 	}
-	a := &App{opt: o, api: api, busDB: busDB, metrics: telemetry.NewMetrics(o.Version)}
+	a := &App{opt: o, api: api, busDB: busDB, vault: o.Vault, metrics: telemetry.NewMetrics(o.Version)}
 	events := event.NewLog()
 	events.Check = o.CheckEvent
 	a.bus = event.NewBus(busDB, events, o.Log, a.metrics.Delivery)
@@ -112,7 +119,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	eventRoutes(mount.API, api, events)
 	keyRoutes(mount.API, api)
-	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock}) {
+	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault}) {
 		m.Mount(mount)
 	}
 	if err := a.server.API().Err(); err != nil {
@@ -132,6 +139,9 @@ func (a *App) Handler() http.Handler { return a.server.Handler() }
 
 // Metrics serves what Prometheus scrapes.
 func (a *App) Metrics() http.Handler { return a.metrics.Handler() }
+
+// Vault is where the mounted modules keep their secrets.
+func (a *App) Vault() *vault.Vault { return a.vault }
 
 // DB is the pool of the requests.
 func (a *App) DB() *db.DB { return a.api }

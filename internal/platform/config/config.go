@@ -37,6 +37,7 @@ type Config struct {
 	Catalog   Catalog   `key:"catalog"`
 	Service   Service   `key:"service"`
 	Bootstrap Bootstrap `key:"bootstrap"`
+	Secrets   Secrets   `key:"secrets"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
 }
@@ -107,6 +108,12 @@ type Service struct {
 // Bootstrap is for machines that use a shop before anybody made a key.
 type Bootstrap struct {
 	Key Secret `key:"key" default:"" empty:"no such key" doc:"An owner API key of the default tenant, good while the program runs with it"`
+}
+
+// Secrets are the keys that seal what the shop must be able to read back.
+type Secrets struct {
+	Key          Secret `key:"key" default:"" is:"master_key" empty:"one that the first start makes, in data.dir" doc:"Master key that seals secrets in the database; the same in all programs of a shop, and kept apart from its backups"`
+	PreviousKeys Secret `key:"previous_keys" default:"" is:"master_keys" empty:"none" doc:"Earlier master keys, which still open what they sealed until fusion secrets rotate is through"`
 }
 
 // Log is what the program writes about itself.

@@ -42,9 +42,15 @@ type Route struct {
 	Own bool
 	// Once says that the answer holds a secret: it is not kept, and who repeats the request
 	// hears where the thing is that it made.
-	Once     bool
-	Status   int // of success; 200 when it is 0
-	Refusals []*fault.Error
+	Once bool
+	// Personal says that the answer shows personal data: who sees that of others leaves an
+	// entry in the audit log.
+	Personal bool
+	// Unrecorded leaves no entry in the audit log although the method is not GET, because the
+	// call changes nothing of anybody's, or because it records more than its success by itself.
+	Unrecorded bool
+	Status     int // of success; 200 when it is 0
+	Refusals   []*fault.Error
 }
 
 // API is where a module declares its routes.
@@ -117,7 +123,7 @@ func rank(tag string) int { return slices.Index([]string{"Events", "API keys", "
 func Handle[In, Out any](a *API, r Route, h func(context.Context, *In) (Out, error)) {
 	op := a.declare(&r, reflect.TypeFor[In](), reflect.TypeFor[Out]())
 	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*huma.StreamResponse, error) {
-		ans, err := answerTo(ctx, a.db, r, func(ctx context.Context) (Out, error) { return h(ctx, in) })
+		ans, err := answerTo(ctx, a.db, r, in, h)
 		if err != nil {
 			return nil, a.problem(ctx, err)
 		}
@@ -151,11 +157,10 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 }
 
 // answerTo runs a handler. A command that was answered before is not run again.
-func answerTo[Out any](ctx context.Context, d *db.DB, r Route, h func(context.Context) (Out, error)) (*answer, error) {
+func answerTo[In, Out any](ctx context.Context, d *db.DB, r Route, in *In, h func(context.Context, *In) (Out, error)) (*answer, error) {
 	call := callOf(ctx)
-	call.status, call.once = r.Status, r.Once
-	keyed := r.Method == http.MethodPost && call.key != ""
-	if keyed {
+	call.route = r
+	if call.key != "" {
 		if err := call.scopeTo(ctx); err != nil {
 			return nil, err
 		}
@@ -163,8 +168,8 @@ func answerTo[Out any](ctx context.Context, d *db.DB, r Route, h func(context.Co
 			return past, err
 		}
 	}
-	out, err := h(ctx)
-	if err != nil && keyed {
+	out, err := h(ctx, in)
+	if err != nil && call.key != "" {
 		// A twin may have been answered since: then this failure only echoes its effect.
 		if past, found := call.recall(ctx, d); past != nil || errors.Is(found, errKeyReused) || errors.Is(found, errShownOnce) {
 			return past, found
@@ -176,8 +181,13 @@ func answerTo[Out any](ctx context.Context, d *db.DB, r Route, h func(context.Co
 	if call.answer != nil {
 		return call.answer, nil
 	}
-	if keyed {
+	if r.changes() {
 		return nil, errNotDurable
+	}
+	if r.Personal {
+		if err := call.recordRead(ctx, d, in, out); err != nil {
+			return nil, err
+		}
 	}
 	return render(r.Status, out)
 }
