@@ -39,21 +39,29 @@ type Key struct {
 var ErrUnknown = fault.New(fault.NotFound, "key_not_found", "There is no such key, or it was revoked before.")
 
 // Create makes a key for the merchant that ctx acts for.
-func Create(ctx context.Context, d *db.DB, name string, permissions []string) (Key, string, error) {
+func Create(ctx context.Context, d *db.DB, name string, permissions []string) (k Key, secret string, err error) {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return Key{}, "", err
+	}
+	err = d.InTx(ctx, func(tx *db.Tx) error {
+		k, secret, err = CreateFor(ctx, tx, id.Tenant, name, permissions)
+		return err
+	})
+	return k, secret, err
+}
+
+// CreateFor makes a key for a merchant whose rows the transaction may write.
+func CreateFor(ctx context.Context, tx *db.Tx, tenant uuid.UUID, name string, permissions []string) (Key, string, error) {
 	var random [32]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return Key{}, "", fmt.Errorf("make key: %w", err)
 	}
 	secret := Prefix + base64.RawURLEncoding.EncodeToString(random[:])
 	hash := sha256.Sum256([]byte(secret))
-	k := Key{ID: clock.NewID(), Name: name, Prefix: secret[:len(Prefix)+4], Permissions: permissions}
-	err := d.InTx(ctx, func(tx *db.Tx) error {
-		k.CreatedAt = tx.Now
-		_, err := tx.Exec(ctx, `insert into platform.api_key (id, name, prefix, hash, permissions, created_at) values ($1, $2, $3, $4, $5, $6)`,
-			k.ID, k.Name, k.Prefix, hash[:], k.Permissions, k.CreatedAt)
-		return err
-	})
-	if err != nil {
+	k := Key{ID: clock.NewID(), Name: name, Prefix: secret[:len(Prefix)+4], Permissions: permissions, CreatedAt: tx.Now}
+	if _, err := tx.Exec(ctx, `insert into platform.api_key (tenant_id, id, name, prefix, hash, permissions, created_at) values ($1, $2, $3, $4, $5, $6, $7)`,
+		tenant, k.ID, k.Name, k.Prefix, hash[:], k.Permissions, k.CreatedAt); err != nil {
 		return Key{}, "", fmt.Errorf("store key: %w", err)
 	}
 	return k, secret, nil

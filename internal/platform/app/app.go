@@ -20,6 +20,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
 )
 
@@ -59,6 +60,8 @@ type Options struct {
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
 	Clock          clock.Clock
+	StrictHosts    bool          // refuse hosts that no tenant has
+	DeleteGrace    time.Duration // in which a deleted tenant can be taken back
 	Log            *slog.Logger
 	// CheckEvent refuses events that do not follow their schema. Specs set it.
 	CheckEvent func(eventType string, version int, data []byte) error
@@ -100,6 +103,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	a.timers = timer.New(busDB, o.Log)
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
+		Tenants: tenant.NewDirectory(api, o.Clock, o.StrictHosts),
 		Observe: a.metrics.Request, Ready: a.ready,
 	})
 	a.server.Accept(apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey))
@@ -108,6 +112,10 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		a.jobs.Add(j)
 	}
 	eventRoutes(mount.API, api, events)
+	tenantRoutes(mount.API, api, tenant.New(api, events, o.DeleteGrace))
+	if o.Carrier != nil {
+		tenant.Follow(a.bus)
+	}
 	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock}) {
 		m.Mount(mount)
 	}

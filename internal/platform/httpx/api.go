@@ -39,7 +39,10 @@ type Route struct {
 	Permission  string // "orders:write", or Public
 	// Own lets in customers without the permission, for what is theirs: the handler confines
 	// itself to what identity.OnlyOf says.
-	Own      bool
+	Own bool
+	// Operator keeps the route to the operator of the installation: to everybody else, whatever
+	// they hold, there is nothing at its address.
+	Operator bool
 	Status   int // of success; 200 when it is 0
 	Refusals []*fault.Error
 }
@@ -96,12 +99,27 @@ func rank(tag string) int { return slices.Index([]string{"Events", "Platform"}, 
 func Handle[In, Out any](a *API, r Route, h func(context.Context, *In) (Out, error)) {
 	op := a.declare(&r, reflect.TypeFor[In](), reflect.TypeFor[Out]())
 	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*huma.StreamResponse, error) {
+		if err := r.open(ctx); err != nil {
+			return nil, a.problem(ctx, err)
+		}
 		ans, err := answerTo(ctx, a.db, r, func(ctx context.Context) (Out, error) { return h(ctx, in) })
 		if err != nil {
 			return nil, a.problem(ctx, err)
 		}
 		return &huma.StreamResponse{Body: func(hc huma.Context) { ans.write(humaecho.Unwrap(hc)) }}, nil
 	})
+}
+
+// open refuses who is not to know of the route.
+func (r Route) open(ctx context.Context) error {
+	if !r.Operator {
+		return nil
+	}
+	id, err := identity.From(ctx)
+	if err == nil && !id.IsOperator() {
+		err = ErrNotFound
+	}
+	return err
 }
 
 // declare makes a documented operation of a route, and notes what is wrong with it.
