@@ -27,6 +27,11 @@ var bodies = map[string]any{
 	"updateCampaign": object{"maxParticipants": 7},
 	"cancelCampaign": object{"reason": "the kiln broke"},
 	"joinCampaign":   object{"userId": "ana", "quantity": 1},
+
+	"createTenant":   object{"slug": "harbour", "name": "Harbour", "hosts": []string{"shop.harbour.example"}},
+	"updateTenant":   object{"name": "Harbour & Pine"},
+	"suspendTenant":  object{"reason": "unpaid"},
+	"updateSettings": object{"senderName": "Harbour"},
 }
 
 // body of an operation; nil when it takes none.

@@ -372,7 +372,9 @@ type suspendInput struct {
 }
 
 func (t *tenants) suspend(ctx context.Context, in *suspendInput) (tenantResponse, error) {
-	return t.step(ctx, in.ID, func(tx *db.Tx, id uuid.UUID) (tenant.Tenant, error) { return t.svc.Suspend(ctx, tx, id, in.Body.Reason) })
+	return t.step(ctx, in.ID, func(tx *db.Tx, id uuid.UUID) (tenant.Tenant, error) {
+		return t.svc.Suspend(ctx, tx, id, in.Body.Reason)
+	})
 }
 
 func (t *tenants) resume(ctx context.Context, in *tenantByID) (tenantResponse, error) {

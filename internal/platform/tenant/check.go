@@ -1,6 +1,7 @@
 package tenant
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -134,7 +135,12 @@ func listed(currencies []money.Currency) string {
 	return strings.Join(words, ", ")
 }
 
-// CurrencyField says that the shop does not sell in a currency.
-func CurrencyField(pointer string, t Terms) fault.Field {
-	return fault.Field{Pointer: pointer, Code: "currency_not_enabled", Detail: "must be one of " + listed(Currencies(t.Settings))}
+// CheckCurrency refuses a currency that the platform has enabled and the shop that a
+// request is for has not.
+func CheckCurrency(ctx context.Context, pointer string, c money.Currency) []fault.Field {
+	sold := Currencies(Of(ctx).Settings)
+	if !c.IsEnabled() || slices.Contains(sold, c) {
+		return nil
+	}
+	return []fault.Field{{Pointer: pointer, Code: "currency_not_enabled", Detail: "must be one of " + listed(sold)}}
 }

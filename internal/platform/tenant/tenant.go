@@ -119,8 +119,3 @@ func Currencies(s Settings) []money.Currency {
 	}
 	return list
 }
-
-// Sells says whether the shop that a request is for sells in a currency.
-func Sells(ctx context.Context, c money.Currency) bool {
-	return slices.Contains(Currencies(Of(ctx).Settings), c)
-}
