@@ -1,4 +1,8 @@
 drop function platform.purge_tenant(uuid, integer);
+create or replace function platform.refuse_change() returns trigger language plpgsql as $$
+begin
+    raise exception 'the audit log is never changed' using errcode = 'insufficient_privilege';
+end $$;
 drop function platform.tenant_terms(uuid);
 drop function platform.find_tenant(text);
 drop table platform.tenant_host;

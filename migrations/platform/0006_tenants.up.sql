@@ -43,6 +43,18 @@ begin
     perform set_config('app.all_tenants', 'off', true);
 end $$;
 
+-- What is kept of who changed what goes with the merchant, and in no other way.
+create or replace function platform.refuse_change() returns trigger language plpgsql as $$
+begin
+    if tg_op = 'DELETE' then
+        perform from platform.tenant t where t.tenant_id = old.tenant_id and t.status = 'deleted' and t.purge_after <= clock_timestamp();
+        if found then
+            return old;
+        end if;
+    end if;
+    raise exception 'the audit log is never changed' using errcode = 'insufficient_privilege';
+end $$;
+
 -- Removes what is kept of a merchant whose time is over: at most that many rows a call, those
 -- that refer to others first and the merchant's own row last, from every table that has
 -- a tenant_id, whichever module made it. It is called until it has nothing to tell. Only

@@ -28,6 +28,9 @@ var bodies = map[string]any{
 	"cancelCampaign": object{"reason": "the kiln broke"},
 	"joinCampaign":   object{"userId": "ana", "quantity": 1},
 
+	"createKey": warehouse,
+	"rotateKey": object{"overlapSeconds": 60},
+
 	"createTenant":   object{"slug": "harbour", "name": "Harbour", "hosts": []string{"shop.harbour.example"}},
 	"updateTenant":   object{"name": "Harbour & Pine"},
 	"suspendTenant":  object{"reason": "unpaid"},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -34,7 +35,7 @@ func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
 	t := &tenants{d, svc}
 	group := api.Group("Tenants")
 	httpx.Handle(group, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/tenants", ID: "createTenant", Summary: "Create a tenant", Permission: permissionTenantsWrite, Operator: true, Status: http.StatusCreated,
+		Method: http.MethodPost, Path: "/v1/tenants", ID: "createTenant", Summary: "Create a tenant", Permission: permissionTenantsWrite, Operator: true, Once: true, Status: http.StatusCreated,
 		Description: "Makes a shop of its own, and the key of its first owner, which is shown this once. The shop can be used at once.",
 		Refusals:    []*fault.Error{tenant.ErrSlugTaken, tenant.ErrHostTaken},
 	}, t.create)
@@ -183,7 +184,7 @@ type tenantResponse struct {
 	PurgeAfter *time.Time       `json:"purgeAfter,omitempty" doc:"When everything that is kept of it is removed"`
 	CreatedAt  time.Time        `json:"createdAt"`
 	UpdatedAt  time.Time        `json:"updatedAt"`
-	OwnerKey   string           `json:"ownerKey,omitempty" doc:"API key of the owner; only in the answer that creates the tenant"`
+	OwnerKey   string           `json:"ownerKey,omitempty" doc:"API key of the owner; only in the answer that creates the tenant" secret:"true"`
 
 	version int64
 }
@@ -339,9 +340,9 @@ func (t *tenants) update(ctx context.Context, in *updateTenantInput) (tenantResp
 		return tenantResponse{}, err
 	}
 	b := in.Body
-	var changed tenant.Tenant
-	err = t.db.InTx(ctx, func(tx *db.Tx) (err error) {
-		changed, err = t.svc.Change(ctx, tx, id, func(old *tenant.Tenant) error {
+	return httpx.Command(ctx, t.db, func(tx *db.Tx) (tenantResponse, error) {
+		changed, err := t.svc.Change(ctx, tx, id, func(old *tenant.Tenant) error {
+			audit.Before(ctx, presentTenant(*old))
 			if err := in.Allows(old.Version); err != nil {
 				return err
 			}
@@ -354,9 +355,8 @@ func (t *tenants) update(ctx context.Context, in *updateTenantInput) (tenantResp
 			}
 			return b.Settings.apply(old, "/settings")
 		})
-		return err
+		return presentTenant(changed), err
 	})
-	return presentTenant(changed), err
 }
 
 type suspendBody struct {
@@ -372,6 +372,7 @@ type suspendInput struct {
 }
 
 func (t *tenants) suspend(ctx context.Context, in *suspendInput) (tenantResponse, error) {
+	audit.Because(ctx, in.Body.Reason)
 	return t.step(ctx, in.ID, func(tx *db.Tx, id uuid.UUID) (tenant.Tenant, error) {
 		return t.svc.Suspend(ctx, tx, id, in.Body.Reason)
 	})
@@ -391,6 +392,11 @@ func (t *tenants) step(ctx context.Context, text string, do func(*db.Tx, uuid.UU
 		return tenantResponse{}, err
 	}
 	return httpx.Command(ctx, t.db, func(tx *db.Tx) (tenantResponse, error) {
+		old, err := t.svc.Find(ctx, tx, id)
+		if err != nil {
+			return tenantResponse{}, err
+		}
+		audit.Before(ctx, presentTenant(old))
 		changed, err := do(tx, id)
 		return presentTenant(changed), err
 	})
@@ -401,8 +407,13 @@ func (t *tenants) export(ctx context.Context, in *tenantByID) (httpx.File, error
 	if err != nil {
 		return httpx.File{}, err
 	}
-	found, err := t.svc.Get(ctx, id)
-	if err != nil {
+	var found tenant.Tenant
+	if err := t.db.InTx(ctx, func(tx *db.Tx) error {
+		if found, err = t.svc.Find(ctx, tx, id); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Entry{Action: "exportTenant", Entity: "tenant", EntityID: id.String(), Status: http.StatusOK})
+	}); err != nil {
 		return httpx.File{}, err
 	}
 	return httpx.File{
@@ -452,16 +463,15 @@ type updateSettingsInput struct {
 }
 
 func (t *tenants) updateSettings(ctx context.Context, in *updateSettingsInput) (settingsResponse, error) {
-	var changed tenant.Tenant
-	err := t.db.InTx(ctx, func(tx *db.Tx) (err error) {
-		changed, err = t.svc.ChangeOwn(ctx, tx, func(old *tenant.Tenant) error {
+	return httpx.Command(ctx, t.db, func(tx *db.Tx) (settingsResponse, error) {
+		changed, err := t.svc.ChangeOwn(ctx, tx, func(old *tenant.Tenant) error {
+			audit.Before(ctx, presentOwn(*old))
 			if err := in.Allows(old.Version); err != nil {
 				return err
 			}
 			set(&old.Name, in.Body.Name)
 			return in.Body.apply(old, "")
 		})
-		return err
+		return presentOwn(changed), err
 	})
-	return presentOwn(changed), err
 }

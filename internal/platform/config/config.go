@@ -38,6 +38,7 @@ type Config struct {
 	Service   Service   `key:"service"`
 	Bootstrap Bootstrap `key:"bootstrap"`
 	Tenants   Tenants   `key:"tenants"`
+	Secrets   Secrets   `key:"secrets"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
 }
@@ -50,6 +51,8 @@ type Data struct {
 // HTTP is the public listener.
 type HTTP struct {
 	Addr string `key:"addr" default:"127.0.0.1:8080" is:"address" env:"FUSION_ADDR" paas:"PORT=0.0.0.0:*" flag:"addr" doc:"Address the shop listens on"`
+	// Whoever is trusted says for everybody else where they come from: none by default.
+	TrustedProxies []string `key:"trusted_proxies" default:"" is:"network" empty:"none" doc:"Proxies before the shop, whose X-Forwarded-For or Forwarded is believed, as addresses or networks"`
 }
 
 // Ops is the listener of metrics, which customers never reach.
@@ -112,6 +115,12 @@ type Bootstrap struct {
 type Tenants struct {
 	StrictHosts bool          `key:"strict_hosts" default:"false" doc:"Refuse hosts that no tenant has, instead of taking them for the default tenant's"`
 	DeleteGrace time.Duration `key:"delete_grace" default:"720h" min:"1m" max:"8760h" doc:"Time in which a deleted tenant can be taken back, before everything of it is removed"`
+}
+
+// Secrets are the keys that seal what the shop must be able to read back.
+type Secrets struct {
+	Key          Secret `key:"key" default:"" is:"master_key" empty:"one that the first start makes, in data.dir" doc:"Master key that seals secrets in the database; the same in all programs of a shop, and kept apart from its backups"`
+	PreviousKeys Secret `key:"previous_keys" default:"" is:"master_keys" empty:"none" doc:"Earlier master keys, which still open what they sealed until fusion secrets rotate is through"`
 }
 
 // Log is what the program writes about itself.

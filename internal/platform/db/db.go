@@ -202,6 +202,25 @@ func (tx *Tx) Across(ctx context.Context, fn func() error) error {
 	return nil
 }
 
+// For lets fn, within a merchant's transaction, act for another one: where one of them
+// makes another. Only the platform may use it.
+func (tx *Tx) For(ctx context.Context, tenant uuid.UUID, fn func() error) error {
+	acting, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "select set_config('app.tenant_id', $1, true)", tenant.String()); err != nil {
+		return fmt.Errorf("act for another merchant: %w", err)
+	}
+	if err := fn(); err != nil {
+		return err // what undoes the transaction undoes the setting
+	}
+	if _, err := tx.Exec(ctx, "select set_config('app.tenant_id', $1, true)", acting.Tenant.String()); err != nil {
+		return fmt.Errorf("act for the merchant again: %w", err)
+	}
+	return nil
+}
+
 // As continues a transaction begun by Across as one merchant, up to the next
 // call, and sets a savepoint that UndoAs returns to.
 func (tx *Tx) As(ctx context.Context, tenant uuid.UUID) error {

@@ -111,7 +111,7 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 
 // implied are the refusals that follow from the shape of a route.
 func implied(r Route, in reflect.Type) []*fault.Error {
-	list := []*fault.Error{errParameter, errQuery, errBadCredential, fault.ErrInternal, errUnavailable}
+	list := []*fault.Error{errParameter, errQuery, errBadCredential, ErrAddress, fault.ErrInternal, errUnavailable}
 	if r.Permission != Public {
 		list = append(list, errNoCredential, errForbidden)
 	}
@@ -131,6 +131,9 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 	}
 	if r.Method == http.MethodPost {
 		list = append(list, errKeyLength, errKeyReused, errInFlight)
+	}
+	if r.Once {
+		list = append(list, errShownOnce)
 	}
 	return list
 }

@@ -32,11 +32,11 @@ func New(d *db.DB, events *event.Log, grace time.Duration) *Service {
 func (s *Service) Create(ctx context.Context, tx *db.Tx, t Tenant) (Tenant, string, error) {
 	t.ID, t.Status, t.Version, t.CreatedAt, t.UpdatedAt = clock.NewID(), Active, 1, tx.Now, tx.Now
 	var ownerKey string
-	if err := tx.Across(ctx, func() (err error) {
+	if err := tx.For(ctx, t.ID, func() (err error) {
 		if err = insert(ctx, tx, t); err != nil {
 			return err
 		}
-		_, ownerKey, err = apikey.CreateFor(ctx, tx, t.ID, "Owner", []string{identity.Everything})
+		_, ownerKey, err = apikey.Add(ctx, tx, apikey.Terms{Name: "Owner", Kind: apikey.Secret, Permissions: []string{identity.Everything}})
 		return err
 	}); err != nil {
 		return Tenant{}, "", err
@@ -56,6 +56,15 @@ func (s *Service) List(ctx context.Context, after string, limit int) (tenants []
 // Get shows one tenant.
 func (s *Service) Get(ctx context.Context, id uuid.UUID) (t Tenant, err error) {
 	err = s.db.Across(ctx, func(tx *db.Tx) error {
+		t, err = find(ctx, tx, ` where t.tenant_id = $1`, id)
+		return err
+	})
+	return t, err
+}
+
+// Find is Get within a transaction.
+func (s *Service) Find(ctx context.Context, tx *db.Tx, id uuid.UUID) (t Tenant, err error) {
+	err = tx.Across(ctx, func() error {
 		t, err = find(ctx, tx, ` where t.tenant_id = $1`, id)
 		return err
 	})
