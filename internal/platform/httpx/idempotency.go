@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/fusioncommerce/fusion/internal/platform/db"
@@ -27,6 +28,10 @@ type call struct {
 	status    int      // of success
 	answer    *answer  // rendered inside the transaction
 	cost      db.Cost
+	caller    Caller
+	sent      *http.Request // for its cookies
+	secure    bool          // the caller came over TLS
+	cookies   []*http.Cookie
 
 	began time.Time
 	took  time.Duration   // until a feed began, for one that is a feed

@@ -83,14 +83,21 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 	}
 	if r.Method == http.MethodPost {
 		success.Headers["Idempotency-Replayed"] = &huma.Param{Description: "true when this is the answer to an earlier request", Schema: text}
-		one, many := 1, 255
+		one, many, effect := 1, 255, "Repeating a request with the same key and body within 24 hours repeats its answer, not its effect"
+		if r.Secret {
+			effect = "Without effect: the answer holds secrets, and is not kept"
+		}
 		op.Parameters = append(op.Parameters, &huma.Param{
-			Name: "Idempotency-Key", In: "header",
-			Description: "Repeating a request with the same key and body within 24 hours repeats its answer, not its effect",
-			Schema:      &huma.Schema{Type: "string", MinLength: &one, MaxLength: &many},
+			Name: "Idempotency-Key", In: "header", Description: effect,
+			Schema: &huma.Schema{Type: "string", MinLength: &one, MaxLength: &many},
 		})
 	}
-	if r.Permission != Public {
+	switch r.Permission {
+	case Public:
+	case Known:
+		op.Security = []map[string][]string{{"key": {}}}
+		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: none. Any credential will do")
+	default:
 		op.Security = []map[string][]string{{"key": {}}}
 		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: `" + r.Permission + "`")
 	}
@@ -110,7 +117,10 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 func implied(r Route, in reflect.Type) []*fault.Error {
 	list := []*fault.Error{errParameter, errQuery, errBadCredential, fault.ErrInternal, errUnavailable}
 	if r.Permission != Public {
-		list = append(list, errNoCredential, errForbidden)
+		list = append(list, errNoCredential)
+	}
+	if r.Permission != Public && r.Permission != Known {
+		list = append(list, errForbidden)
 	}
 	if strings.Contains(r.Path, "{") {
 		list = append(list, ErrNotFound)
@@ -127,7 +137,10 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 		list = append(list, errStale)
 	}
 	if r.Method == http.MethodPost {
-		list = append(list, errKeyLength, errKeyReused, errInFlight)
+		list = append(list, errKeyLength)
+	}
+	if r.Method == http.MethodPost && !r.Secret {
+		list = append(list, errKeyReused, errInFlight)
 	}
 	return list
 }

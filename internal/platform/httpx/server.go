@@ -16,6 +16,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
@@ -32,6 +33,7 @@ type Authenticator interface {
 	// Recognises tells by the look of a credential whether it is of this kind.
 	Recognises(token string) bool
 	// Authenticate asks whose it is; ok is false for one that is not valid, or not any more.
+	// Of one that was valid until its session ended, id still tells the tenant and the session.
 	Authenticate(ctx context.Context, token string) (id identity.Identity, ok bool, err error)
 }
 
@@ -82,7 +84,7 @@ func New(o Options) *Server {
 	cfg.DefaultFormat = "application/json"
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	describe(cfg.OpenAPI)
-	s.api = &API{huma: humaecho.New(e, cfg), db: o.DB, log: o.Log, state: &declared{permissions: map[string]bool{}}, listeners: newListeners(s.draining)}
+	s.api = &API{huma: humaecho.New(e, cfg), db: o.DB, log: o.Log, state: &declared{permissions: map[string]bool{}, ended: map[string]bool{}}, listeners: newListeners(s.draining)}
 	s.platformRoutes()
 	return s
 }
@@ -134,6 +136,7 @@ func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started, r := time.Now(), c.Request() //nolint:forbidigo // measures, decides nothing
 		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), began: started, gone: r.Context().Done()}
+		cl.caller, cl.sent, cl.secure = callerOf(r), r, r.TLS != nil
 		if !requestID.MatchString(cl.requestID) {
 			cl.requestID = clock.NewID().String()
 		}
@@ -241,7 +244,10 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 				return db.Explain(ctx, err)
 			}
 			if !ok {
-				return errBadCredential
+				if id.Session == uuid.Nil || !s.api.state.ended[c.Request().Method+" "+c.Path()] {
+					return errBadCredential
+				}
+				id = identity.Identity{Tenant: id.Tenant, Actor: identity.Anonymous}
 			}
 		}
 		ctx = identity.With(ctx, id)
@@ -298,6 +304,9 @@ func (a *answer) write(c echo.Context) {
 	h := c.Response().Header()
 	for name, value := range a.header {
 		h.Set(name, value)
+	}
+	for _, cookie := range callOf(c.Request().Context()).cookies {
+		c.SetCookie(cookie)
 	}
 	if a.replayed {
 		h.Set("Idempotency-Replayed", "true")
