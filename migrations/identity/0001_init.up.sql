@@ -20,7 +20,7 @@ create table identity.account (
     primary key (tenant_id, id),
     constraint account_email_key unique (tenant_id, email_key),
     constraint account_customer_key unique (tenant_id, customer_id),
-    constraint account_kind_check check ((kind = 'customer') = (customer_id is not null) and (kind = 'staff' or roles = '{}'))
+    constraint account_customer_check check ((kind = 'customer') = (customer_id is not null) and (kind = 'staff' or roles = '{}'))
 );
 create index account_by_kind on identity.account (tenant_id, kind, created_at, id);
 
