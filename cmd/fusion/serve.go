@@ -135,6 +135,9 @@ func (s *shop) mount(ctx context.Context, version string, tell progress) error {
 		s.log.WarnContext(ctx, "the catalog is elsewhere and events stay in this database: new products will have no stock here; set FUSION_BUS=kafka in both deployments")
 	}
 	options := appOptions(s.cfg, s.db.app, s.log, version)
+	if options.Vault, err = s.db.unlock(ctx, s.cfg, s.log); err != nil {
+		return err
+	}
 	if options.Carrier, err = carrier(s.cfg, s.log); err != nil {
 		return err
 	}
@@ -166,7 +169,7 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 	return app.Options{
 		DatabaseURL: dsn, Pooled: cfg.Database.Pooled, APIConnections: cfg.Database.APIConnections, BusConnections: cfg.Database.BusConnections,
 		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version,
-		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log,
+		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
 	}
 }
 

@@ -24,7 +24,7 @@ func deploy(addr string, environ []string, args ...string) *deployed {
 	GinkgoHelper()
 	ctx, stop := context.WithCancel(context.Background())
 	d := &deployed{addr: addr, code: make(chan int, 1), stop: stop}
-	environ = append(environ, "FUSION_ADDR="+addr, "FUSION_OPS_ADDR=")
+	environ = append(environ, "FUSION_ADDR="+addr, "FUSION_OPS_ADDR=", sealedBy)
 	p := &program{version: "1.2.3", stdout: gbytes.NewBuffer(), stderr: GinkgoWriter, environ: environ}
 	go func() { d.code <- p.run(ctx, append([]string{"fusion", "serve"}, args...)) }()
 	DeferCleanup(d.end)

@@ -233,8 +233,10 @@ func (s *service) handleUpdate(ctx context.Context, in *updateInput) (campaignRe
 	if err != nil {
 		return campaignResponse{}, err
 	}
-	c, err := s.update(ctx, id, in.IfMatch, moments{in.Body.StartTime, in.Body.EndTime}, in.Body.change)
-	return present(c), err
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (campaignResponse, error) {
+		c, err := s.update(ctx, tx, id, in.IfMatch, moments{in.Body.StartTime, in.Body.EndTime}, in.Body.change)
+		return present(c), err
+	})
 }
 
 type cancelBody struct {

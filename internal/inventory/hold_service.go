@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
@@ -59,17 +60,16 @@ func (s *service) findHold(ctx context.Context, id uuid.UUID) (h hold, err error
 }
 
 // releaseHold gives a hold up before its time. One that is over already stays as it is.
-func (s *service) releaseHold(ctx context.Context, id uuid.UUID) error {
-	return s.db.InTx(ctx, func(tx *db.Tx) error {
-		h, err := s.store.lockHold(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		if changes, err := h.release(); err != nil || !changes {
-			return err
-		}
-		return s.end(ctx, tx, []hold{h}, holdReleased)
-	})
+func (s *service) releaseHold(ctx context.Context, tx *db.Tx, id uuid.UUID) error {
+	h, err := s.store.lockHold(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	audit.Before(ctx, presentHold(h))
+	if changes, err := h.release(); err != nil || !changes {
+		return err
+	}
+	return s.end(ctx, tx, []hold{h}, holdReleased)
 }
 
 // sweep is how many holds one transaction expires, as long as they have no more lines than

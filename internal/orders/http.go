@@ -40,10 +40,10 @@ type placeBody struct {
 	CustomerID      string            `json:"customerId" minLength:"1" maxLength:"64" doc:"Your id of the buyer"`
 	Currency        string            `json:"currency,omitempty" maxLength:"3" doc:"ISO 4217; the first item's own when it is absent" example:"EUR"`
 	Items           []itemBody        `json:"items" minItems:"1" maxItems:"500"`
-	Email           string            `json:"email,omitempty" format:"email" maxLength:"254"`
-	ShippingAddress *address          `json:"shippingAddress,omitempty"`
+	Email           string            `json:"email,omitempty" personal:"true" format:"email" maxLength:"254"`
+	ShippingAddress *address          `json:"shippingAddress,omitempty" personal:"true"`
 	HoldID          *uuid.UUID        `json:"holdId,omitempty" format:"uuid" doc:"A hold of stock that the order claims; one that is over counts for nothing"`
-	Metadata        map[string]string `json:"metadata,omitempty" maxProperties:"50" doc:"Up to 50 of your own values: names of 40, values of 500 characters"`
+	Metadata        map[string]string `json:"metadata,omitempty" personal:"true" maxProperties:"50" doc:"Up to 50 of your own values: names of 40, values of 500 characters"`
 }
 
 // Check finds what the schema cannot say.
@@ -85,13 +85,13 @@ type orderResponse struct {
 	Number          int64             `json:"number" doc:"What people call the order; unique in the shop" example:"1001"`
 	CustomerID      string            `json:"customerId"`
 	Status          string            `json:"status" enum:"created,confirmed,paid,shipped,delivered,failed,cancelled,refunded"`
-	Reason          string            `json:"reason,omitempty" doc:"Why it failed or was cancelled" example:"insufficient_stock"`
+	Reason          string            `json:"reason,omitempty" personal:"true" doc:"Why it failed or was cancelled" example:"insufficient_stock"`
 	Items           []itemResponse    `json:"items"`
 	Total           string            `json:"total" example:"25.00"`
 	Currency        string            `json:"currency" example:"EUR"`
-	Email           string            `json:"email,omitempty"`
-	ShippingAddress *address          `json:"shippingAddress,omitempty"`
-	Metadata        map[string]string `json:"metadata"`
+	Email           string            `json:"email,omitempty" personal:"true"`
+	ShippingAddress *address          `json:"shippingAddress,omitempty" personal:"true"`
+	Metadata        map[string]string `json:"metadata" personal:"true"`
 	CreatedAt       time.Time         `json:"createdAt"`
 	UpdatedAt       time.Time         `json:"updatedAt"`
 

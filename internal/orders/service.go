@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
@@ -65,6 +66,10 @@ func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, reason st
 	o, err := s.store.lock(ctx, tx, id)
 	if err != nil {
 		return order{}, err
+	}
+	audit.Before(ctx, present(o))
+	if actor.Customer == "" { // what customers write may be about themselves
+		audit.Because(ctx, reason)
 	}
 	changed, err := o.cancel(reason, tx.Now)
 	if err != nil || !changed {

@@ -34,6 +34,8 @@ var forms = []form{
 	{"createCampaign", []string{"/productId", "/minParticipants", "/maxParticipants", "/price", "/originalPrice", "/startTime", "/endTime"}, []string{"/productId", "/currency"}, []string{"/minParticipants", "/maxParticipants"}},
 	{"updateCampaign", nil, nil, []string{"/minParticipants", "/maxParticipants"}},
 	{"cancelCampaign", nil, []string{"/reason"}, nil},
+	{"createKey", []string{"/name"}, []string{"/name", "/kind"}, []string{"/requestsPerMinute"}},
+	{"rotateKey", nil, nil, []string{"/overlapSeconds"}},
 	{"joinCampaign", []string{"/userId"}, []string{"/userId"}, []string{"/quantity"}},
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
 // Kit is everything that a module may ask of the platform.
@@ -29,6 +30,7 @@ type Kit struct {
 	Events *event.Log
 	Timers *timer.Timers
 	Clock  clock.Clock
+	Vault  *vault.Vault
 }
 
 // Mount is where a module plugs in its routes, reactions and jobs. It is called once.
@@ -55,11 +57,13 @@ type Options struct {
 	BootstrapKey   string
 	ServiceKey     string // of the shop's other deployments
 	Version        string
+	Vault          *vault.Vault  // nil: nothing can be sealed
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
 	Clock          clock.Clock
 	Log            *slog.Logger
+	Gateway        httpx.Gateway
 	// CheckEvent refuses events that do not follow their schema. Specs set it.
 	CheckEvent func(eventType string, version int, data []byte) error
 }
@@ -73,6 +77,8 @@ type App struct {
 	bus     *event.Bus
 	jobs    *jobs.Runner
 	timers  *timer.Timers
+	vault   *vault.Vault
+	keys    *apikey.Verifier
 	metrics *telemetry.Metrics
 }
 
@@ -80,6 +86,9 @@ type App struct {
 func New(o Options, modules func(Kit) []Module) (*App, error) {
 	if o.Clock == nil {
 		o.Clock = clock.System
+	}
+	if o.Vault == nil {
+		o.Vault = &vault.Vault{}
 	}
 	api, err := db.Open(db.Options{DSN: o.DatabaseURL, Connections: o.APIConnections, Pooled: o.Pooled, Clock: o.Clock})
 	if err != nil {
@@ -89,7 +98,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, api.Close())
 	}
-	a := &App{opt: o, api: api, busDB: busDB, metrics: telemetry.NewMetrics(o.Version)}
+	a := &App{opt: o, api: api, busDB: busDB, vault: o.Vault, metrics: telemetry.NewMetrics(o.Version)}
 	events := event.NewLog()
 	events.Check = o.CheckEvent
 	a.bus = event.NewBus(busDB, events, o.Log, a.metrics.Delivery)
@@ -100,15 +109,17 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	a.timers = timer.New(busDB, o.Log)
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
-		Observe: a.metrics.Request, Ready: a.ready,
+		Observe: a.metrics.Request, Ready: a.ready, Gateway: o.Gateway,
 	})
-	a.server.Accept(apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey))
+	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
+	a.server.Accept(a.keys)
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs, Accept: a.server.Accept}
 	for _, j := range housekeeping() {
 		a.jobs.Add(j)
 	}
 	eventRoutes(mount.API, api, events)
-	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock}) {
+	keyRoutes(mount.API, api)
+	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault}) {
 		m.Mount(mount)
 	}
 	if err := a.server.API().Err(); err != nil {
@@ -128,6 +139,9 @@ func (a *App) Handler() http.Handler { return a.server.Handler() }
 
 // Metrics serves what Prometheus scrapes.
 func (a *App) Metrics() http.Handler { return a.metrics.Handler() }
+
+// Vault is where the mounted modules keep their secrets.
+func (a *App) Vault() *vault.Vault { return a.vault }
 
 // DB is the pool of the requests.
 func (a *App) DB() *db.DB { return a.api }
@@ -164,6 +178,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.bus.Run(failed) })
 	g.Go(func() error { return a.jobs.Run(failed) })
 	g.Go(func() error { return a.timers.Run(failed) })
+	g.Go(func() error { return a.keys.Run(failed, a.busDB, a.opt.Log) })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !httpx.IsClosed(err) {
 			return fmt.Errorf("serve: %w", err)

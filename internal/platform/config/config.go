@@ -37,6 +37,7 @@ type Config struct {
 	Catalog   Catalog   `key:"catalog"`
 	Service   Service   `key:"service"`
 	Bootstrap Bootstrap `key:"bootstrap"`
+	Secrets   Secrets   `key:"secrets"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
 }
@@ -49,6 +50,8 @@ type Data struct {
 // HTTP is the public listener.
 type HTTP struct {
 	Addr string `key:"addr" default:"127.0.0.1:8080" is:"address" env:"FUSION_ADDR" paas:"PORT=0.0.0.0:*" flag:"addr" doc:"Address the shop listens on"`
+	// Whoever is trusted says for everybody else where they come from: none by default.
+	TrustedProxies []string `key:"trusted_proxies" default:"" is:"network" empty:"none" doc:"Proxies before the shop, whose X-Forwarded-For or Forwarded is believed, as addresses or networks"`
 }
 
 // Ops is the listener of metrics, which customers never reach.
@@ -105,6 +108,12 @@ type Service struct {
 // Bootstrap is for machines that use a shop before anybody made a key.
 type Bootstrap struct {
 	Key Secret `key:"key" default:"" empty:"no such key" doc:"An owner API key of the default tenant, good while the program runs with it"`
+}
+
+// Secrets are the keys that seal what the shop must be able to read back.
+type Secrets struct {
+	Key          Secret `key:"key" default:"" is:"master_key" empty:"one that the first start makes, in data.dir" doc:"Master key that seals secrets in the database; the same in all programs of a shop, and kept apart from its backups"`
+	PreviousKeys Secret `key:"previous_keys" default:"" is:"master_keys" empty:"none" doc:"Earlier master keys, which still open what they sealed until fusion secrets rotate is through"`
 }
 
 // Log is what the program writes about itself.

@@ -238,7 +238,7 @@ var _ = Describe("the configuration", func() {
 			Entry("the section left out", world{files: files{"/shop/fusion.yaml": "addr: :80"}}, "unknown key addr in file ./fusion.yaml: did you mean http.addr?"),
 			Entry("no near one, but a known section", world{files: files{"/shop/fusion.yaml": "log: {destination: x}"}}, "unknown key log.destination in file ./fusion.yaml: log takes log.level, log.format"),
 			Entry("nothing near", world{files: files{"/shop/fusion.yaml": "wallpaper: blue"}}, "unknown key wallpaper in file ./fusion.yaml"),
-			Entry("a number as a key", world{files: files{"/shop/fusion.yaml": "http: {80: x}"}}, "unknown key http.80 in file ./fusion.yaml: http takes http.addr"),
+			Entry("a number as a key", world{files: files{"/shop/fusion.yaml": "ops: {80: x}"}}, "unknown key ops.80 in file ./fusion.yaml: ops takes ops.addr"),
 			Entry("a slip in a variable", world{env: []string{"FUSION_HTTP_ADR=:80"}}, "unknown environment variable FUSION_HTTP_ADR: did you mean FUSION_HTTP_ADDR?"),
 			Entry("a variable without its section", world{env: []string{"FUSION_AUTO_MIGRATE=no"}}, "unknown environment variable FUSION_AUTO_MIGRATE: did you mean FUSION_DATABASE_AUTO_MIGRATE?"),
 			Entry("a slip in a secret file", world{env: []string{"FUSION_DATABSE_URL_FILE=/x"}}, "unknown environment variable FUSION_DATABSE_URL_FILE: did you mean FUSION_DATABASE_URL_FILE?"),

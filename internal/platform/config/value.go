@@ -1,8 +1,10 @@
 package config
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -27,9 +29,12 @@ var rules = map[string]rule{
 	"dsn": {
 		"a PostgreSQL URL such as postgres://user:password@host/database (special characters percent-encoded) or pairs such as host=… user=…", isDSN,
 	},
-	"module": {"module names, such as catalog,orders", moduleName.MatchString},
-	"url":    {"an http or https URL such as http://catalog:8080", isURL},
-	"path":   {"a path", func(s string) bool { return strings.TrimSpace(s) != "" }},
+	"module":      {"module names, such as catalog,orders", moduleName.MatchString},
+	"master_key":  {"32 bytes in base64, such as from: openssl rand -base64 32", isMasterKey},
+	"master_keys": {"32 bytes in base64 each, with commas between", isMasterKeys},
+	"network":     {"addresses or networks, such as 10.0.0.0/8 or fd00::1", isNetwork},
+	"url":         {"an http or https URL such as http://catalog:8080", isURL},
+	"path":        {"a path", func(s string) bool { return strings.TrimSpace(s) != "" }},
 }
 
 // choices are the words of the tag "oneof"; none means any text.
@@ -250,6 +255,35 @@ func isURL(s string) bool {
 		return false
 	}
 	return u.Hostname() != ""
+}
+
+func isNetwork(s string) bool {
+	_, err := Network(s)
+	return err == nil
+}
+
+// Network reads what the rule "network" accepts: an address is a network of its own.
+func Network(s string) (netip.Prefix, error) {
+	if ip, err := netip.ParseAddr(s); err == nil {
+		return ip.Unmap().Prefix(ip.Unmap().BitLen())
+	}
+	n, err := netip.ParsePrefix(s)
+	return n.Masked(), err
+}
+
+func isMasterKey(s string) bool {
+	const size = 32 // of AES-256
+	raw, err := base64.StdEncoding.DecodeString(s)
+	return err == nil && len(raw) == size
+}
+
+func isMasterKeys(s string) bool {
+	for key := range strings.SplitSeq(s, ",") {
+		if !isMasterKey(strings.TrimSpace(key)) {
+			return false
+		}
+	}
+	return true
 }
 
 // display shows a decoded value without its secrets.

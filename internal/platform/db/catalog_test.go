@@ -26,6 +26,8 @@ var (
 		"platform.job":          "periodic work is done once for all",
 		"platform.relay":        "who hands a topic to the carrier does so for all",
 		"platform.deployment":   "a database is one for all",
+		"platform.signing_key":  "the set of keys that checks tokens is one for all",
+		"platform.vault_key":    "the master keys are the installation's",
 		"migrations.*":          "the version of a schema is the same for all",
 	}
 	// acrossMerchants are indexes and keys that do not begin with the merchant.
@@ -36,7 +38,8 @@ var (
 		"platform.delivery_failing":  "as delivery_pkey",
 		"platform.idempotency_age":   "old answers are forgotten by age",
 		"platform.timer_due":         "what is due is looked for across merchants",
-		"platform.subscription_pkey": "no merchant's", "platform.subscription_by_topic": "no merchant's", "platform.job_pkey": "no merchant's", "platform.relay_pkey": "no merchant's", "platform.deployment_pkey": "no merchant's",
+		"platform.mail_due":          "as timer_due",
+		"platform.subscription_pkey": "no merchant's", "platform.subscription_by_topic": "no merchant's", "platform.job_pkey": "no merchant's", "platform.relay_pkey": "no merchant's", "platform.deployment_pkey": "no merchant's", "platform.vault_key_pkey": "no merchant's", "platform.signing_key_pkey": "no merchant's",
 		"migrations.*": "no merchant's",
 	}
 	// asOwner are functions that run with the rights of the owner of the tables.

@@ -83,23 +83,20 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 	}
 	if r.Method == http.MethodPost {
 		success.Headers["Idempotency-Replayed"] = &huma.Param{Description: "true when this is the answer to an earlier request", Schema: text}
-		one, many, effect := 1, 255, "Repeating a request with the same key and body within 24 hours repeats its answer, not its effect"
-		if r.Secret {
-			effect = "Without effect: the answer holds secrets, and is not kept"
-		}
+		one, many := 1, 255
 		op.Parameters = append(op.Parameters, &huma.Param{
-			Name: "Idempotency-Key", In: "header", Description: effect,
-			Schema: &huma.Schema{Type: "string", MinLength: &one, MaxLength: &many},
+			Name: "Idempotency-Key", In: "header",
+			Description: "Repeating a request with the same key and body within 24 hours repeats its answer, not its effect",
+			Schema:      &huma.Schema{Type: "string", MinLength: &one, MaxLength: &many},
 		})
 	}
-	switch r.Permission {
-	case Public:
-	case Known:
+	if r.Permission != Public {
+		permission := "`" + r.Permission + "`"
+		if r.Permission == Known {
+			permission = "none; any credential will do"
+		}
 		op.Security = []map[string][]string{{"key": {}}}
-		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: none. Any credential will do")
-	default:
-		op.Security = []map[string][]string{{"key": {}}}
-		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: `" + r.Permission + "`")
+		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: " + permission)
 	}
 	problem := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[*Problem](), true, "Problem")
 	refusals := map[int][]*fault.Error{}
@@ -115,7 +112,7 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 
 // implied are the refusals that follow from the shape of a route.
 func implied(r Route, in reflect.Type) []*fault.Error {
-	list := []*fault.Error{errParameter, errQuery, errBadCredential, fault.ErrInternal, errUnavailable}
+	list := []*fault.Error{errParameter, errQuery, errBadCredential, ErrAddress, fault.ErrInternal, errUnavailable}
 	if r.Permission != Public {
 		list = append(list, errNoCredential)
 	}
@@ -137,10 +134,10 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 		list = append(list, errStale)
 	}
 	if r.Method == http.MethodPost {
-		list = append(list, errKeyLength)
+		list = append(list, errKeyLength, errKeyReused, errInFlight)
 	}
-	if r.Method == http.MethodPost && !r.Secret {
-		list = append(list, errKeyReused, errInFlight)
+	if r.Once {
+		list = append(list, errShownOnce)
 	}
 	return list
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
@@ -46,6 +48,13 @@ type Options struct {
 	Observe func(method, route string, status int, took time.Duration)
 	// Ready names the dependencies with their states.
 	Ready func(ctx context.Context) []Dependency
+	Gateway
+}
+
+// Gateway is how the server deals with the network around it.
+type Gateway struct {
+	// TrustedProxies are the networks of the proxies before the program.
+	TrustedProxies []netip.Prefix
 }
 
 // Server is the one router of the program.
@@ -135,8 +144,7 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started, r := time.Now(), c.Request() //nolint:forbidigo // measures, decides nothing
-		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), began: started, gone: r.Context().Done()}
-		cl.caller, cl.sent, cl.secure = callerOf(r), r, r.TLS != nil
+		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), remote: proxies(s.opt.TrustedProxies).client(r), sent: r.Cookies(), query: r.URL.RawQuery, began: started, gone: r.Context().Done()}
 		if !requestID.MatchString(cl.requestID) {
 			cl.requestID = clock.NewID().String()
 		}
@@ -145,6 +153,7 @@ func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 		ctx = context.WithValue(ctx, callKey{}, cl)
 		ctx = db.WithCost(ctx, &cl.cost)
 		ctx = event.WithOrigin(ctx, event.Origin{CorrelationID: cl.requestID, Traceparent: traceparent(r.Header.Get("traceparent"))})
+		ctx = audit.WithOrigin(ctx, audit.Origin{IP: cl.remote.IP, UserAgent: cl.remote.UserAgent, RequestID: cl.requestID})
 		ctx = telemetry.With(ctx, slog.String("request_id", cl.requestID))
 		c.SetRequest(r.WithContext(ctx))
 		h := c.Response().Header()
@@ -273,6 +282,7 @@ func (s *Server) body(next echo.HandlerFunc) echo.HandlerFunc {
 		cl := callOf(r.Context())
 		keys := r.Header.Values("Idempotency-Key")
 		if r.Method != http.MethodPost || len(keys) == 0 {
+			cl.key = "" // it means nothing here
 			return next(c)
 		}
 		if len(keys) > 1 || len(cl.key) == 0 || len(cl.key) > 255 || strings.ContainsFunc(cl.key, func(r rune) bool { return r < ' ' || r > '~' }) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,6 +20,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
 // NewTenant makes a merchant in a database.
@@ -49,6 +51,11 @@ func Key(d *db.DB, tenant uuid.UUID, permissions ...string) string {
 	return secret
 }
 
+var masterKey = sync.OnceValue(vault.GenerateKey)
+
+// Vault opens what other vaults of this test process have sealed.
+func Vault() *vault.Vault { return vault.New(masterKey()) }
+
 // Log writes to the output of the running spec.
 func Log() *slog.Logger {
 	return slog.New(slog.NewTextHandler(ginkgo.GinkgoWriter, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -69,6 +76,9 @@ func Start(d Database, o app.Options, modules func(app.Kit) []app.Module) *Shop 
 	ginkgo.GinkgoHelper()
 	o.DatabaseURL, o.Log, o.Version = d.App, Log(), "spec"
 	o.APIConnections, o.BusConnections, o.Drain = 16, 6, Patience
+	if o.Vault == nil {
+		o.Vault = Vault()
+	}
 	a, err := app.New(o, modules)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
