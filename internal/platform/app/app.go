@@ -21,6 +21,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
+	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
@@ -31,6 +32,7 @@ type Kit struct {
 	Timers *timer.Timers
 	Clock  clock.Clock
 	Vault  *vault.Vault
+	Tokens *token.Tokens
 }
 
 // Mount is where a module plugs in its routes, reactions and jobs. It is called once.
@@ -58,6 +60,7 @@ type Options struct {
 	ServiceKey     string // of the shop's other deployments
 	Version        string
 	Vault          *vault.Vault  // nil: nothing can be sealed
+	Tokens         token.Options // their DB, Vault and Clock are the program's
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
@@ -117,15 +120,27 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	for _, j := range housekeeping() {
 		a.jobs.Add(j)
 	}
+	tokens := a.tokens()
 	eventRoutes(mount.API, api, events)
 	keyRoutes(mount.API, api)
-	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault}) {
+	keySetRoute(mount.API, tokens)
+	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault, Tokens: tokens}) {
 		m.Mount(mount)
 	}
 	if err := a.server.API().Err(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
+}
+
+// tokens are signed with keys that the vault seals, and that follow each other.
+func (a *App) tokens() *token.Tokens {
+	o := a.opt.Tokens
+	o.DB, o.Vault, o.Clock = a.api, a.vault, a.opt.Clock
+	tokens := token.New(o)
+	a.vault.Keep(vault.Sealed{Table: "platform.signing_key", Column: "private_key", Purpose: token.Purpose, Installation: true})
+	a.jobs.Add(jobs.Job{Name: "platform.signing-keys", Every: time.Hour, Run: tokens.Maintain})
+	return tokens
 }
 
 // API describes the routes of the mounted modules.

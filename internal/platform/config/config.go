@@ -38,6 +38,7 @@ type Config struct {
 	Service   Service   `key:"service"`
 	Bootstrap Bootstrap `key:"bootstrap"`
 	Secrets   Secrets   `key:"secrets"`
+	Auth      Auth      `key:"auth"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
 }
@@ -114,6 +115,14 @@ type Bootstrap struct {
 type Secrets struct {
 	Key          Secret `key:"key" default:"" is:"master_key" empty:"one that the first start makes, in data.dir" doc:"Master key that seals secrets in the database; the same in all programs of a shop, and kept apart from its backups"`
 	PreviousKeys Secret `key:"previous_keys" default:"" is:"master_keys" empty:"none" doc:"Earlier master keys, which still open what they sealed until fusion secrets rotate is through"`
+}
+
+// Auth is about the access tokens of people who have signed in.
+type Auth struct {
+	Issuer      string        `key:"issuer" default:"fusion" doc:"Name that access tokens bear as their issuer, such as the URL of the shop"`
+	Algorithm   string        `key:"algorithm" default:"RS256" oneof:"RS256|EdDSA" doc:"How access tokens are signed; after a change the next key is of the new kind"`
+	AccessTTL   time.Duration `key:"access_ttl" default:"15m" min:"1m" max:"1h" doc:"How long an access token is good"`
+	KeyRotation time.Duration `key:"key_rotation" default:"2160h" min:"24h" max:"8760h" doc:"Age at which a signing key is followed by the next one"`
 }
 
 // Log is what the program writes about itself.

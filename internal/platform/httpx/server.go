@@ -312,6 +312,7 @@ func (s *Server) panicked(c echo.Context, err error, stack []byte) error {
 // write sends an answer; a client that has this version already gets none.
 func (a *answer) write(c echo.Context) {
 	h := c.Response().Header()
+	h.Set("Cache-Control", "no-store")
 	for name, value := range a.header {
 		h.Set(name, value)
 	}
@@ -322,7 +323,6 @@ func (a *answer) write(c echo.Context) {
 		h.Set("Idempotency-Replayed", "true")
 	}
 	status := a.status
-	h.Set("Cache-Control", "no-store")
 	if tag := a.header["ETag"]; tag != "" && c.Request().Method == http.MethodGet {
 		h.Set("Cache-Control", "no-cache")
 		h.Set("Vary", "Authorization")

@@ -20,6 +20,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
@@ -76,6 +77,9 @@ func Start(d Database, o app.Options, modules func(app.Kit) []app.Module) *Shop 
 	ginkgo.GinkgoHelper()
 	o.DatabaseURL, o.Log, o.Version = d.App, Log(), "spec"
 	o.APIConnections, o.BusConnections, o.Drain = 16, 6, Patience
+	if o.Tokens.Algorithm == "" {
+		o.Tokens.Algorithm = token.EdDSA // an RSA key takes a good part of a second
+	}
 	if o.Vault == nil {
 		o.Vault = Vault()
 	}
