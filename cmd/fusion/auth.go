@@ -10,12 +10,13 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/password"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
 func (p *program) authCommand() *cli.Command {
-	rotate := leaf("rotate-key", "Let the key that signs access tokens be followed by a new one", "", p.rotateKey, []cli.Flag{
+	rotate := leaf("rotate-key", "Let the key that signs access tokens be followed by a new one", "", p.rotateSigningKey, []cli.Flag{
 		&cli.BoolFlag{Name: "drop", Usage: "The present keys are in wrong hands: nothing that they have signed is good any more"},
 	}, jsonFlag(), settings("data", "database.url", "database.migrate_url", "secrets", "auth"))
 	rotate.Description = "The new key is published now and signs a few minutes later, when nobody keeps a key set without it.\n" +
@@ -24,7 +25,7 @@ func (p *program) authCommand() *cli.Command {
 	return group("auth", "Look after the keys that sign access tokens", rotate)
 }
 
-func (p *program) rotateKey(ctx context.Context, cmd *cli.Command) error {
+func (p *program) rotateSigningKey(ctx context.Context, cmd *cli.Command) error {
 	loaded, err := p.load(cmd)
 	if err != nil {
 		return err
@@ -47,6 +48,10 @@ func follow(ctx context.Context, tokens *token.Tokens, drop bool) (kid string, f
 		return tokens.Replace(ctx)
 	}
 	return tokens.Rotate(ctx)
+}
+
+func passwordSettings(a config.Auth) password.Settings {
+	return password.Settings{Passes: uint32(a.PasswordPasses), MemoryKiB: uint32(a.PasswordMemory), Threads: 1} //nolint:gosec // bounded by the configuration
 }
 
 func tokenOptions(a config.Auth) token.Options {

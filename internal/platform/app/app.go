@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
+	"github.com/fusioncommerce/fusion/internal/platform/password"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
@@ -33,6 +35,8 @@ type Kit struct {
 	Clock  clock.Clock
 	Vault  *vault.Vault
 	Tokens *token.Tokens
+	// Passwords are hashed here, so that there is one bound to how many at a time.
+	Passwords *password.Hasher
 }
 
 // Mount is where a module plugs in its routes, reactions and jobs. It is called once.
@@ -61,6 +65,7 @@ type Options struct {
 	Version        string
 	Vault          *vault.Vault  // nil: nothing can be sealed
 	Tokens         token.Options // their DB, Vault and Clock are the program's
+	Passwords      password.Settings
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
@@ -124,7 +129,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	eventRoutes(mount.API, api, events)
 	keyRoutes(mount.API, api)
 	keySetRoute(mount.API, tokens)
-	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault, Tokens: tokens}) {
+	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault, Tokens: tokens, Passwords: password.New(cmp.Or(o.Passwords, password.Default))}) {
 		m.Mount(mount)
 	}
 	if err := a.server.API().Err(); err != nil {
