@@ -65,7 +65,7 @@ func (store) reserve(ctx context.Context, tx *db.Tx, s subject) (r reservation, 
 				last_at = excluded.last_at
 			returning locked_until, last_at
 		)
-		select coalesce(least(ceil(extract(epoch from locked_until - last_at)), $3), 0)::int wait,
+		select case when locked_until is null then 0 else least(ceil(extract(epoch from locked_until - last_at)), $3) end::int wait,
 		       coalesce(locked_until = last_at + $3 * interval '1 second', false) locked
 		from reserved`, []byte(s), maxFails, int64(lockTime.Seconds()))
 	if err != nil {
