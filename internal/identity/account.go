@@ -70,7 +70,7 @@ const maxEmail = 254
 func flawsOfEmail(pointer, email string) []fault.Field {
 	trimmed := strings.TrimSpace(email)
 	a, err := mail.ParseAddress(trimmed)
-	if err != nil || a.Address != trimmed || a.Name != "" || len(trimmed) > maxEmail {
+	if err != nil || a.Address != trimmed || a.Name != "" || len(trimmed) > maxEmail || strings.ContainsAny(trimmed, " <>") {
 		return []fault.Field{{Pointer: pointer, Code: "email", Detail: "must be an e-mail address"}}
 	}
 	return nil

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/fusioncommerce/fusion/internal/platform/app"
-	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
@@ -31,7 +30,7 @@ type Module struct{ svc *service }
 // New makes the accounts.
 func New(k app.Kit) *Module {
 	return &Module{&service{
-		db: k.DB, events: k.Events, mail: func(context.Context, *db.Tx, string, string, map[string]string) error { return nil }, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
+		db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
 		auth: newAuthenticator(k.DB, k.Tokens, k.Clock),
 	}}
 }

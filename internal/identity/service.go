@@ -10,6 +10,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
 )
 
 // passwords hashes and compares, a few at a time.
@@ -24,12 +25,15 @@ type seals interface {
 	Open(tenant uuid.UUID, purpose string, sealed []byte) ([]byte, error)
 }
 
-type mailer func(ctx context.Context, tx *db.Tx, to, template string, data map[string]string) error
+// postbox has letters delivered once their transaction is committed.
+type postbox interface {
+	Send(ctx context.Context, tx *db.Tx, m mail.Message) error
+}
 
 type service struct {
 	db        *db.DB
 	events    *event.Log
-	mail      mailer
+	mail      postbox
 	tokens    Tokens
 	vault     seals
 	passwords passwords
@@ -40,7 +44,7 @@ type service struct {
 
 // send has a mail delivered to an account once the transaction has come true.
 func (s *service) send(ctx context.Context, tx *db.Tx, to, template string, data map[string]string) error {
-	return s.mail(ctx, tx, to, template, data)
+	return s.mail.Send(ctx, tx, mail.Message{To: to, Template: template, Data: data})
 }
 
 // as is the context in which somebody acts for a tenant before it is known who that is.

@@ -17,6 +17,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
@@ -45,10 +46,20 @@ func (c *counting) Verify(ctx context.Context, hash, password string) (bool, boo
 	return c.passwords.Verify(ctx, hash, password)
 }
 
-// letter is a mail as it was asked for.
-type letter struct {
-	To, Template string
-	Data         map[string]string
+// postman shows the specs what is handed to the outbox.
+type postman struct {
+	postbox
+	shop *shop
+}
+
+// Send keeps the letters that come true.
+func (p *postman) Send(ctx context.Context, tx *db.Tx, m mail.Message) error {
+	tx.AfterCommit(func() {
+		p.shop.mu.Lock()
+		defer p.shop.mu.Unlock()
+		p.shop.mails = append(p.shop.mails, m)
+	})
+	return p.postbox.Send(ctx, tx, m)
 }
 
 // shop is a running program whose mail and whose work at passwords the specs see.
@@ -59,7 +70,7 @@ type shop struct {
 	super  *sql.DB
 
 	mu    sync.Mutex
-	mails []letter
+	mails []mail.Message
 }
 
 // open starts a program on a database of the suite, with a merchant of its own.
@@ -70,24 +81,14 @@ func open() *shop {
 		s.module = New(k)
 		s.work = &counting{passwords: s.module.svc.passwords}
 		s.module.svc.passwords = s.work
-		s.module.svc.mail = s.post
+		s.module.svc.mail = &postman{k.Mail, s}
 		return []app.Module{s.module}
 	})
 	return s
 }
 
-// post keeps the letters that come true.
-func (s *shop) post(_ context.Context, tx *db.Tx, to, template string, data map[string]string) error {
-	tx.AfterCommit(func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.mails = append(s.mails, letter{to, template, data})
-	})
-	return nil
-}
-
 // mail are the letters to an address, of one kind.
-func (s *shop) mail(to, template string) (list []letter) {
+func (s *shop) mail(to, template string) (list []mail.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.mails {

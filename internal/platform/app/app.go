@@ -20,6 +20,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
 	"github.com/fusioncommerce/fusion/internal/platform/password"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
@@ -35,6 +36,7 @@ type Kit struct {
 	Clock  clock.Clock
 	Vault  *vault.Vault
 	Tokens *token.Tokens
+	Mail   *mail.Outbox
 	// Passwords are hashed here, so that there is one bound to how many at a time.
 	Passwords *password.Hasher
 }
@@ -66,6 +68,7 @@ type Options struct {
 	Vault          *vault.Vault  // nil: nothing can be sealed
 	Tokens         token.Options // their DB, Vault and Clock are the program's
 	Passwords      password.Settings
+	Mail           mail.Options
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
@@ -86,6 +89,7 @@ type App struct {
 	jobs    *jobs.Runner
 	timers  *timer.Timers
 	vault   *vault.Vault
+	mail    *mail.Outbox
 	keys    *apikey.Verifier
 	metrics *telemetry.Metrics
 }
@@ -115,6 +119,9 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	a.jobs = jobs.NewRunner(busDB, o.Log)
 	a.timers = timer.New(busDB, o.Log)
+	if a.mail, err = mail.New(busDB, o.Vault, o.Log, o.Mail); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
 		Observe: a.metrics.Request, Ready: a.ready, Gateway: o.Gateway,
@@ -129,7 +136,15 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	eventRoutes(mount.API, api, events)
 	keyRoutes(mount.API, api)
 	keySetRoute(mount.API, tokens)
-	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault, Tokens: tokens, Passwords: password.New(cmp.Or(o.Passwords, password.Default))}) {
+	kit := Kit{
+		DB: api, Events: events, Timers: a.timers, Clock: o.Clock,
+		Vault:  o.Vault,
+		Tokens: tokens,
+		Mail:   a.mail,
+
+		Passwords: password.New(cmp.Or(o.Passwords, password.Default)),
+	}
+	for _, m := range modules(kit) {
 		m.Mount(mount)
 	}
 	if err := a.server.API().Err(); err != nil {
@@ -198,6 +213,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.bus.Run(failed) })
 	g.Go(func() error { return a.jobs.Run(failed) })
 	g.Go(func() error { return a.timers.Run(failed) })
+	g.Go(func() error { return a.mail.Run(failed) })
 	g.Go(func() error { return a.keys.Run(failed, a.busDB, a.opt.Log) })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !httpx.IsClosed(err) {

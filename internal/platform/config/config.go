@@ -39,6 +39,7 @@ type Config struct {
 	Bootstrap Bootstrap `key:"bootstrap"`
 	Secrets   Secrets   `key:"secrets"`
 	Auth      Auth      `key:"auth"`
+	Mail      Mail      `key:"mail"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
 }
@@ -126,6 +127,15 @@ type Auth struct {
 	// What a hash costs is written into it: those of before are raised at the next login.
 	PasswordMemory int `key:"password_memory" default:"19456" min:"19456" max:"1048576" doc:"KiB that the hash of a password takes; two are made at a time"`
 	PasswordPasses int `key:"password_passes" default:"2" min:"2" max:"10" doc:"Passes over that memory"`
+}
+
+// Mail is how letters leave: verification, resets, invitations.
+type Mail struct {
+	SMTPURL  Secret `key:"smtp_url" default:"" is:"smtp" empty:"letters become files in mail.dir" doc:"Mail server that takes letters for everybody; smtp wants STARTTLS unless it is on this machine or ?starttls=off says otherwise"`
+	CAFile   string `key:"ca_file" default:"" is:"path" empty:"those of the system" doc:"Authorities that sign the mail server's certificate, in PEM form"`
+	Dir      string `key:"dir" default:"" is:"path" empty:"mail in data.dir" doc:"Folder of the letters while there is no mail server"`
+	From     string `key:"from" default:"" is:"sender" empty:"shop@localhost, which goes no further than mail.dir" doc:"Sender of letters; without a name, the shop's stands before it"`
+	LinkBase string `key:"link_base" default:"" is:"url" empty:"the address that this program listens on" doc:"Where links in letters lead: the storefront or the administration"`
 }
 
 // Log is what the program writes about itself.

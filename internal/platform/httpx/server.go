@@ -242,6 +242,9 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		ctx, header := c.Request().Context(), c.Request().Header.Get("Authorization")
 		id := identity.Identity{Tenant: identity.DefaultTenant, Actor: identity.Anonymous}
+		if len(c.Request().Header.Values("Authorization")) > 1 {
+			return errBadCredential // which of them a proxy has looked at, nobody knows
+		}
 		if header != "" {
 			scheme, token, _ := strings.Cut(header, " ")
 			if !strings.EqualFold(scheme, "Bearer") {

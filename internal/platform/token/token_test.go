@@ -35,17 +35,18 @@ func (w *watch) turn(d time.Duration) { w.at.Add(int64(d)) }
 
 // installation is a database with replicas of a program on it.
 type installation struct {
-	pool    *db.DB
-	super   *sql.DB
-	vault   *vault.Vault
-	wrist   *watch
-	options token.Options
+	database testkit.Database
+	pool     *db.DB
+	super    *sql.DB
+	vault    *vault.Vault
+	wrist    *watch
+	options  token.Options
 }
 
 func install() *installation {
 	GinkgoHelper()
 	d := testkit.NewDatabase()
-	i := &installation{super: testkit.SQL(d.Super), vault: testkit.Vault(), wrist: newWatch()}
+	i := &installation{database: d, super: testkit.SQL(d.Super), vault: testkit.Vault(), wrist: newWatch()}
 	pool, err := db.Open(db.Options{DSN: d.App, Connections: 20, Clock: i.wrist.now})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(pool.Close)
@@ -214,6 +215,7 @@ var _ = Describe("the keys that sign", func() {
 
 	It("cannot be planted by who can write to the database, nor exchanged", func() {
 		ours, theirs := install(), install()
+		theirs.options.Vault = vault.New(vault.GenerateKey())
 		forged := issue(theirs.replica(), somebody())
 		issue(ours.replica(), somebody())
 		var kid, algorithm string
