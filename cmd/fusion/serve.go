@@ -173,7 +173,7 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 		DatabaseURL: dsn, Pooled: cfg.Database.Pooled, APIConnections: cfg.Database.APIConnections, BusConnections: cfg.Database.BusConnections,
 		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version,
 		Tokens: tokenOptions(cfg.Auth), Passwords: passwordSettings(cfg.Auth), Mail: mailOptions(cfg),
-		Delay:  cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
+		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
 	}
 }
 
