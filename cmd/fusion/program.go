@@ -57,7 +57,7 @@ func (p *program) commands() *cli.Command {
 		},
 		Commands: []*cli.Command{
 			p.devCommand(), p.serveCommand(), p.migrateCommand(), p.seedCommand(), p.keysCommand(), p.secretsCommand(), p.eventsCommand(),
-			p.backupCommand(), p.doctorCommand(), p.healthCommand(), p.configCommand(), p.openAPICommand(), p.versionCommand(),
+			p.backupCommand(), p.doctorCommand(), p.healthCommand(), p.configCommand(), p.openAPICommand(), p.permissionsCommand(), p.versionCommand(),
 		},
 	}
 	return root

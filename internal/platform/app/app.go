@@ -119,6 +119,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	eventRoutes(mount.API, api, events)
 	keyRoutes(mount.API, api)
+	permissionRoutes(mount.API)
 	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault}) {
 		m.Mount(mount)
 	}

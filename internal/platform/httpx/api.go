@@ -68,6 +68,7 @@ type API struct {
 type declared struct {
 	errs        []error
 	permissions map[string]bool
+	routes      []Route
 }
 
 // Group puts the routes declared on it under one heading of the documentation.
@@ -142,6 +143,7 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 	case r.Permission != Public:
 		a.Permit(r.Permission)
 	}
+	a.state.routes = append(a.state.routes, *r)
 	for _, t := range []reflect.Type{in, shown(out)} {
 		if err := overlooked(t); err != nil {
 			a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %w", r.Method, r.Path, err))
@@ -207,24 +209,6 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 	default:
 	}
 	return newProblem(ctx, f)
-}
-
-// authorise compares the route's permission with what the caller holds, before
-// anything of the request is read.
-func (a *API) authorise(r Route) func(huma.Context, func(huma.Context)) {
-	return func(hc huma.Context, next func(huma.Context)) {
-		id, err := identity.From(hc.Context())
-		switch {
-		case err != nil:
-			humaecho.Unwrap(hc).Error(err)
-		case r.Permission == Public || id.Can(r.Permission) || r.Own && id.Customer != "":
-			next(hc)
-		case id.IsAnonymous():
-			humaecho.Unwrap(hc).Error(errNoCredential)
-		default:
-			humaecho.Unwrap(hc).Error(errForbidden.Saying("This needs the permission %s.", r.Permission).With("requiredPermission", r.Permission))
-		}
-	}
 }
 
 var (

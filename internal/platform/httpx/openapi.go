@@ -92,7 +92,11 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 	}
 	if r.Permission != Public {
 		op.Security = []map[string][]string{{"key": {}}}
-		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: `" + r.Permission + "`")
+		asks := "Permission: `" + r.Permission + "`"
+		if r.Own {
+			asks += "; customers need none for what is their own"
+		}
+		op.Description = strings.TrimSpace(op.Description + "\n\n" + asks)
 	}
 	problem := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[*Problem](), true, "Problem")
 	refusals := map[int][]*fault.Error{}
