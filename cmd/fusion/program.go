@@ -56,8 +56,16 @@ func (p *program) commands() *cli.Command {
 			return cli.ShowRootCommandHelp(cmd)
 		},
 		Commands: []*cli.Command{
-			p.devCommand(), p.serveCommand(), p.migrateCommand(), p.seedCommand(), p.keysCommand(), p.secretsCommand(), p.eventsCommand(),
-			p.backupCommand(), p.doctorCommand(), p.healthCommand(), p.configCommand(), p.openAPICommand(), p.permissionsCommand(), p.versionCommand(),
+			p.devCommand(), p.serveCommand(), p.migrateCommand(), p.seedCommand(),
+			p.keysCommand(),
+			p.authCommand(),
+			p.secretsCommand(),
+			p.mailCommand(),
+			p.eventsCommand(),
+			p.auditCommand(),
+			p.backupCommand(), p.doctorCommand(), p.healthCommand(), p.configCommand(), p.openAPICommand(),
+			p.permissionsCommand(),
+			p.versionCommand(),
 		},
 	}
 	return root

@@ -70,7 +70,7 @@ func (m *Module) Mount(on app.Mount) {
 		Refusals: []*fault.Error{errNotActive, errAlreadyJoined, errFull},
 	}, m.svc.handleJoin)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/campaigns/{id}/participants", ID: "listParticipants", Summary: "List who joined a campaign", Permission: permissionRead, Own: true,
+		Method: http.MethodGet, Path: "/v1/campaigns/{id}/participants", ID: "listParticipants", Summary: "List who joined a campaign", Permission: permissionRead, Own: true, Personal: true,
 		Description: "In the order in which they joined. Customers see themselves only.",
 	}, m.svc.handleParticipants)
 

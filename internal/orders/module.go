@@ -50,14 +50,14 @@ func (m *Module) Mount(on app.Mount) {
 		Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange, errPriceChanged, httpx.ErrNotFound},
 	}, m.svc.handlePlace)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/orders", ID: "listOrders", Summary: "List orders", Permission: permissionRead, Own: true,
+		Method: http.MethodGet, Path: "/v1/orders", ID: "listOrders", Summary: "List orders", Permission: permissionRead, Own: true, Personal: true,
 	}, m.svc.handleList)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/me/orders", ID: "listMyOrders", Summary: "List one's own orders", Permission: permissionRead, Own: true,
 		Description: "Of who has signed in as a customer; nobody else has any.",
 	}, m.svc.handleListMine)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "getOrder", Summary: "Read an order", Permission: permissionRead, Own: true,
+		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "getOrder", Summary: "Read an order", Permission: permissionRead, Own: true, Personal: true,
 	}, m.svc.handleGet)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/orders/{id}/timeline", ID: "getOrderTimeline", Summary: "Read what happened to an order", Permission: permissionRead, Own: true,
