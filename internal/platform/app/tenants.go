@@ -29,10 +29,18 @@ const (
 type tenants struct {
 	db  *db.DB
 	svc *tenant.Service
+	// exports take turns: each holds a connection as long as somebody reads.
+	exports chan struct{}
 }
 
+const (
+	archive = "application/gzip"
+	// mostExports run at the same moment.
+	mostExports = 2
+)
+
 func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
-	t := &tenants{d, svc}
+	t := &tenants{d, svc, make(chan struct{}, mostExports)}
 	group := api.Group("Tenants")
 	httpx.Handle(group, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/tenants", ID: "createTenant", Summary: "Create a tenant", Permission: permissionTenantsWrite, Operator: true, Once: true, Status: http.StatusCreated,
@@ -66,10 +74,10 @@ func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
 		Description: "Closes the shop at once. Everything that is kept of it is removed after the grace period (`tenants.delete_grace`): `purgeAfter` says when.",
 		Refusals:    []*fault.Error{tenant.ErrTransition, tenant.ErrOperator},
 	}, t.delete)
-	httpx.Download(group, httpx.Route{
+	httpx.File(group, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/tenants/{id}/export", ID: "exportTenant", Summary: "Export a tenant", Permission: permissionTenantsWrite, Operator: true,
 		Description: "Everything that is kept of the tenant, as it is at one moment: a tar.gz with a line of JSON for each row of each table. Hashes and sealed secrets are left out.",
-	}, "application/gzip", t.export)
+	}, []string{archive}, t.export)
 
 	own := api.Group("Settings")
 	httpx.Handle(own, httpx.Route{
@@ -402,10 +410,10 @@ func (t *tenants) step(ctx context.Context, text string, do func(*db.Tx, uuid.UU
 	})
 }
 
-func (t *tenants) export(ctx context.Context, in *tenantByID) (httpx.File, error) {
+func (t *tenants) export(ctx context.Context, in *tenantByID) (httpx.Download, error) {
 	id, err := httpx.ID(in.ID)
 	if err != nil {
-		return httpx.File{}, err
+		return httpx.Download{}, err
 	}
 	var found tenant.Tenant
 	if err := t.db.InTx(ctx, func(tx *db.Tx) error {
@@ -414,11 +422,18 @@ func (t *tenants) export(ctx context.Context, in *tenantByID) (httpx.File, error
 		}
 		return audit.Record(ctx, tx, audit.Entry{Action: "exportTenant", Entity: "tenant", EntityID: id.String(), Status: http.StatusOK})
 	}); err != nil {
-		return httpx.File{}, err
+		return httpx.Download{}, err
 	}
-	return httpx.File{
-		Name: found.Slug + ".tar.gz",
+	return httpx.Download{
+		Media: archive,
+		Name:  found.Slug + ".tar.gz",
 		Write: func(ctx context.Context, to io.Writer) error {
+			select {
+			case t.exports <- struct{}{}:
+				defer func() { <-t.exports }()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 			operator, err := identity.From(ctx)
 			if err != nil {
 				return err

@@ -17,10 +17,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
@@ -159,6 +161,9 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s declares no permission", r.Method, r.Path))
 	case r.Permission != Public:
 		a.Permit(r.Permission)
+	}
+	if r.Once && !audit.Hides(out) {
+		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %s holds a secret and does not say where", r.Method, r.Path, out))
 	}
 	for _, t := range []reflect.Type{in, shown(out)} {
 		if err := overlooked(t); err != nil {
@@ -333,6 +338,9 @@ type Tagged interface{ ETag() string }
 // Located results say where the thing that was made can be read.
 type Located interface{ Location() string }
 
+// Cacheable results are the same for everybody and may be kept by anybody, for a while.
+type Cacheable interface{ CacheFor() time.Duration }
+
 // Rendered is a result whose JSON is already made, as a cache keeps it.
 type Rendered struct {
 	JSON []byte
@@ -368,6 +376,9 @@ func render(status int, out any) (*answer, error) {
 	}
 	if l, ok := out.(Located); ok {
 		ans.header["Location"] = l.Location()
+	}
+	if c, ok := out.(Cacheable); ok {
+		ans.header["Cache-Control"] = "public, max-age=" + strconv.Itoa(int(c.CacheFor().Seconds()))
 	}
 	switch v := out.(type) {
 	case None:
