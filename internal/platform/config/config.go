@@ -39,6 +39,7 @@ type Config struct {
 	Bootstrap Bootstrap `key:"bootstrap"`
 	Secrets   Secrets   `key:"secrets"`
 	Auth      Auth      `key:"auth"`
+	Outbound  Outbound  `key:"outbound"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
 }
@@ -123,6 +124,11 @@ type Auth struct {
 	Algorithm   string        `key:"algorithm" default:"RS256" oneof:"RS256|EdDSA" doc:"How access tokens are signed; after a change the next key is of the new kind"`
 	AccessTTL   time.Duration `key:"access_ttl" default:"15m" min:"1m" max:"1h" doc:"How long an access token is good"`
 	KeyRotation time.Duration `key:"key_rotation" default:"2160h" min:"24h" max:"8760h" doc:"Age at which a signing key is followed by the next one"`
+}
+
+// Outbound is about requests to addresses that people of a shop choose.
+type Outbound struct {
+	Inside []string `key:"inside" default:"" is:"network" empty:"none" doc:"Networks that such requests may reach although they are not public, such as 127.0.0.0/8 where one develops"`
 }
 
 // Log is what the program writes about itself.
