@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/kafka"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
 	"github.com/fusioncommerce/fusion/internal/platform/outbound"
 )
 
@@ -170,9 +173,30 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 	return app.Options{
 		DatabaseURL: dsn, Pooled: cfg.Database.Pooled, APIConnections: cfg.Database.APIConnections, BusConnections: cfg.Database.BusConnections,
 		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version,
-		Tokens: tokenOptions(cfg.Auth), Outbound: outbound.Options{Inside: networks(cfg.Outbound.Inside)},
-		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
+		Tokens:   tokenOptions(cfg.Auth),
+		Outbound: outbound.Options{Inside: networks(cfg.Outbound.Inside)},
+		Mail:     mailOptions(cfg),
+		Audit:    auditOf(cfg),
+		Delay:    cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
 	}
+}
+
+func mailOptions(cfg config.Config) mail.Options {
+	return mail.Options{
+		SMTPURL: cfg.Mail.SMTPURL.Reveal(), CAFile: cfg.Mail.CAFile, From: cfg.Mail.From,
+		Dir:      cmp.Or(cfg.Mail.Dir, filepath.Join(cfg.Data.Dir, "mail")),
+		LinkBase: cmp.Or(cfg.Mail.LinkBase, urlOf(cfg.HTTP.Addr)),
+	}
+}
+
+// auditOf keeps the heads of the audit log beside a private cluster: who gets at its tables
+// has not the file as well.
+func auditOf(cfg config.Config) app.Audit {
+	a := app.Audit{Retention: cfg.Audit.Retention}
+	if cfg.Database.URL.IsZero() {
+		a.HeadsFile = filepath.Join(cfg.Data.Dir, "audit-heads.log")
+	}
+	return a
 }
 
 var errUnclean = errors.New("the stop was not clean")

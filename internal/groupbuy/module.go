@@ -65,7 +65,7 @@ func (m *Module) Mount(on app.Mount) {
 		Refusals: []*fault.Error{errNotActive, errAlreadyJoined, errFull},
 	}, m.svc.handleJoin)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/campaigns/{id}/participants", ID: "listParticipants", Summary: "List who joined a campaign", Permission: read,
+		Method: http.MethodGet, Path: "/v1/campaigns/{id}/participants", ID: "listParticipants", Summary: "List who joined a campaign", Permission: read, Personal: true,
 		Description: "In the order in which they joined.",
 	}, m.svc.handleParticipants)
 

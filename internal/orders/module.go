@@ -46,10 +46,10 @@ func (m *Module) Mount(on app.Mount) {
 		Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange, errPriceChanged},
 	}, m.svc.handlePlace)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/orders", ID: "listOrders", Summary: "List orders", Permission: read,
+		Method: http.MethodGet, Path: "/v1/orders", ID: "listOrders", Summary: "List orders", Permission: read, Personal: true,
 	}, m.svc.handleList)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "getOrder", Summary: "Read an order", Permission: read,
+		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "getOrder", Summary: "Read an order", Permission: read, Personal: true,
 	}, m.svc.handleGet)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/orders/{id}/timeline", ID: "getOrderTimeline", Summary: "Read what happened to an order", Permission: read,

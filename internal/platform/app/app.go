@@ -14,11 +14,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
 	"github.com/fusioncommerce/fusion/internal/platform/outbound"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
@@ -36,6 +38,7 @@ type Kit struct {
 	Tokens *token.Tokens
 	// Outbound makes requests to addresses that people of a shop choose.
 	Outbound *outbound.Guard
+	Mail     *mail.Outbox
 }
 
 // Mount is where a module plugs in its routes, reactions and jobs. It is called once.
@@ -65,14 +68,22 @@ type Options struct {
 	Vault          *vault.Vault  // nil: nothing can be sealed
 	Tokens         token.Options // their DB, Vault and Clock are the program's
 	Outbound       outbound.Options
+	Mail           mail.Options
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
 	Clock          clock.Clock
 	Log            *slog.Logger
 	Gateway        httpx.Gateway
+	Audit          Audit
 	// CheckEvent refuses events that do not follow their schema. Specs set it.
 	CheckEvent func(eventType string, version int, data []byte) error
+}
+
+// Audit says how long the audit log is kept, and where its heads are.
+type Audit struct {
+	Retention time.Duration // for ever when it is zero
+	HeadsFile string        // heads are appended to it; they are logged in any case
 }
 
 // App is the program with its modules mounted.
@@ -85,7 +96,9 @@ type App struct {
 	jobs    *jobs.Runner
 	timers  *timer.Timers
 	vault   *vault.Vault
+	mail    *mail.Outbox
 	keys    *apikey.Verifier
+	sealer  *audit.Sealer
 	metrics *telemetry.Metrics
 }
 
@@ -114,21 +127,33 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	a.jobs = jobs.NewRunner(busDB, o.Log)
 	a.timers = timer.New(busDB, o.Log)
+	if a.mail, err = mail.New(busDB, o.Vault, o.Log, o.Mail); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
 		Observe: a.metrics.Request, Ready: a.ready, Gateway: o.Gateway,
 	})
 	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
 	a.server.Accept(a.keys)
+	a.sealer = audit.NewSealer(busDB, o.Log)
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs, Accept: a.server.Accept}
-	for _, j := range housekeeping() {
+	for _, j := range append(housekeeping(), auditJobs(o)...) {
 		a.jobs.Add(j)
 	}
 	tokens := a.tokens()
 	eventRoutes(mount.API, api, events)
 	keyRoutes(mount.API, api)
 	keySetRoute(mount.API, tokens)
-	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault, Tokens: tokens, Outbound: outbound.New(o.Outbound)}) {
+	auditRoutes(mount.API, api)
+	kit := Kit{
+		DB: api, Events: events, Timers: a.timers, Clock: o.Clock,
+		Vault:    o.Vault,
+		Tokens:   tokens,
+		Mail:     a.mail,
+		Outbound: outbound.New(o.Outbound),
+	}
+	for _, m := range modules(kit) {
 		m.Mount(mount)
 	}
 	if err := a.server.API().Err(); err != nil {
@@ -197,6 +222,8 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.bus.Run(failed) })
 	g.Go(func() error { return a.jobs.Run(failed) })
 	g.Go(func() error { return a.timers.Run(failed) })
+	g.Go(func() error { return a.mail.Run(failed) })
+	g.Go(func() error { return a.sealer.Run(failed) })
 	g.Go(func() error { return a.keys.Run(failed, a.busDB, a.opt.Log) })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !httpx.IsClosed(err) {

@@ -37,9 +37,11 @@ type Config struct {
 	Catalog   Catalog   `key:"catalog"`
 	Service   Service   `key:"service"`
 	Bootstrap Bootstrap `key:"bootstrap"`
+	Audit     Audit     `key:"audit"`
 	Secrets   Secrets   `key:"secrets"`
 	Auth      Auth      `key:"auth"`
 	Outbound  Outbound  `key:"outbound"`
+	Mail      Mail      `key:"mail"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
 }
@@ -129,6 +131,20 @@ type Auth struct {
 // Outbound is about requests to addresses that people of a shop choose.
 type Outbound struct {
 	Inside []string `key:"inside" default:"" is:"network" empty:"none" doc:"Networks that such requests may reach although they are not public, such as 127.0.0.0/8 where one develops"`
+}
+
+// Mail is how letters leave: verification, resets, invitations.
+type Mail struct {
+	SMTPURL  Secret `key:"smtp_url" default:"" is:"smtp" empty:"letters become files in mail.dir" doc:"Mail server that takes letters for everybody; smtp wants STARTTLS unless it is on this machine or ?starttls=off says otherwise"`
+	CAFile   string `key:"ca_file" default:"" is:"path" empty:"those of the system" doc:"Authorities that sign the mail server's certificate, in PEM form"`
+	Dir      string `key:"dir" default:"" is:"path" empty:"mail in data.dir" doc:"Folder of the letters while there is no mail server"`
+	From     string `key:"from" default:"" is:"sender" empty:"shop@localhost, which goes no further than mail.dir" doc:"Sender of letters; without a name, the shop's stands before it"`
+	LinkBase string `key:"link_base" default:"" is:"url" empty:"the address that this program listens on" doc:"Where links in letters lead: the storefront or the administration"`
+}
+
+// Audit is the log of who changed what.
+type Audit struct {
+	Retention time.Duration `key:"retention" default:"8784h" min:"720h" max:"876000h" doc:"How long the audit log is kept, in whole months that are dropped when all of them is older; 8784h is a leap year"`
 }
 
 // Log is what the program writes about itself.

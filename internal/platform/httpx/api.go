@@ -22,6 +22,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
@@ -142,6 +143,9 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s declares no permission", r.Method, r.Path))
 	case r.Permission != Public:
 		a.Permit(r.Permission)
+	}
+	if r.Once && !audit.Hides(out) {
+		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %s holds a secret and does not say where", r.Method, r.Path, out))
 	}
 	for _, t := range []reflect.Type{in, shown(out)} {
 		if err := overlooked(t); err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
@@ -82,6 +83,9 @@ func Start(d Database, o app.Options, modules func(app.Kit) []app.Module) *Shop 
 	}
 	if o.Vault == nil {
 		o.Vault = Vault()
+	}
+	if o.Mail == (mail.Options{}) {
+		o.Mail = mail.Options{Dir: mailFolder(), From: "shop@example.com", LinkBase: "https://shop.example.com"}
 	}
 	a, err := app.New(o, modules)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
