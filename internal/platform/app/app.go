@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
 	"github.com/fusioncommerce/fusion/internal/platform/outbound"
+	"github.com/fusioncommerce/fusion/internal/platform/password"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
@@ -39,6 +41,8 @@ type Kit struct {
 	// Outbound makes requests to addresses that people of a shop choose.
 	Outbound *outbound.Guard
 	Mail     *mail.Outbox
+	// Passwords are hashed here, so that there is one bound to how many at a time.
+	Passwords *password.Hasher
 }
 
 // Mount is where a module plugs in its routes, reactions and jobs. It is called once.
@@ -68,6 +72,7 @@ type Options struct {
 	Vault          *vault.Vault  // nil: nothing can be sealed
 	Tokens         token.Options // their DB, Vault and Clock are the program's
 	Outbound       outbound.Options
+	Passwords      password.Settings
 	Mail           mail.Options
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
@@ -148,10 +153,11 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	auditRoutes(mount.API, api)
 	kit := Kit{
 		DB: api, Events: events, Timers: a.timers, Clock: o.Clock,
-		Vault:    o.Vault,
-		Tokens:   tokens,
-		Mail:     a.mail,
-		Outbound: outbound.New(o.Outbound),
+		Vault:     o.Vault,
+		Tokens:    tokens,
+		Mail:      a.mail,
+		Outbound:  outbound.New(o.Outbound),
+		Passwords: password.New(cmp.Or(o.Passwords, password.Default)),
 	}
 	for _, m := range modules(kit) {
 		m.Mount(mount)

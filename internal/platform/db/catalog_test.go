@@ -390,7 +390,7 @@ func fill(super *sql.DB, table string, tenant uuid.UUID) {
 
 // told are the values of columns that must go with others.
 var told = map[string]string{
-	"groupbuy.campaign.price_minor": "0", "groupbuy.campaign.end_time": "now() + interval '1 hour'",
+	"groupbuy.campaign.price_minor": "0", "identity.account.customer_id": "null", "groupbuy.campaign.end_time": "now() + interval '1 hour'",
 }
 
 // sample is some value of a type that the usual checks accept. Texts differ by merchant.
