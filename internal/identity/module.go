@@ -12,11 +12,14 @@ import (
 )
 
 // Module is the accounts and their sessions.
-type Module struct{ svc *service }
+type Module struct {
+	svc       *service
+	customers *customers
+}
 
 // New makes the accounts.
 func New(k app.Kit) *Module {
-	return &Module{&service{db: k.DB, events: k.Events}}
+	return &Module{svc: &service{db: k.DB, events: k.Events}, customers: &customers{db: k.DB}}
 }
 
 // Name of the module, its schema and its migrations.
@@ -24,7 +27,8 @@ func (*Module) Name() string { return "identity" }
 
 // Mount declares routes and lets in who has signed in.
 func (m *Module) Mount(on app.Mount) {
-	_ = on
+	m.customers.mountCustomers(on.API.Group("Customers"))
+	m.customers.mountAddresses(on.API.Group("Me"))
 }
 
 type service struct {
