@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
@@ -21,7 +22,9 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
+	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
@@ -32,6 +35,7 @@ type Kit struct {
 	Timers *timer.Timers
 	Clock  clock.Clock
 	Vault  *vault.Vault
+	Tokens *token.Tokens
 	Mail   *mail.Outbox
 }
 
@@ -59,16 +63,26 @@ type Options struct {
 	BootstrapKey   string
 	ServiceKey     string // of the shop's other deployments
 	Version        string
-	Vault          *vault.Vault // nil: nothing can be sealed
+	Vault          *vault.Vault  // nil: nothing can be sealed
+	Tokens         token.Options // their DB, Vault and Clock are the program's
 	Mail           mail.Options
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
 	Clock          clock.Clock
+	StrictHosts    bool          // refuse hosts that no tenant has
+	DeleteGrace    time.Duration // in which a deleted tenant can be taken back
 	Log            *slog.Logger
 	Gateway        httpx.Gateway
+	Audit          Audit
 	// CheckEvent refuses events that do not follow their schema. Specs set it.
 	CheckEvent func(eventType string, version int, data []byte) error
+}
+
+// Audit says how long the audit log is kept, and where its heads are.
+type Audit struct {
+	Retention time.Duration // for ever when it is zero
+	HeadsFile string        // heads are appended to it; they are logged in any case
 }
 
 // App is the program with its modules mounted.
@@ -83,6 +97,7 @@ type App struct {
 	vault   *vault.Vault
 	mail    *mail.Outbox
 	keys    *apikey.Verifier
+	sealer  *audit.Sealer
 	metrics *telemetry.Metrics
 }
 
@@ -116,23 +131,48 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
+		Tenants: tenant.NewDirectory(api, o.Clock, o.StrictHosts),
 		Observe: a.metrics.Request, Ready: a.ready, Gateway: o.Gateway,
 	})
 	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
 	a.server.Accept(a.keys)
+	a.sealer = audit.NewSealer(busDB, o.Log)
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs, Accept: a.server.Accept}
-	for _, j := range housekeeping() {
+	for _, j := range append(housekeeping(), auditJobs(o)...) {
 		a.jobs.Add(j)
 	}
+	tokens := a.tokens()
 	eventRoutes(mount.API, api, events)
+	tenantRoutes(mount.API, api, tenant.New(api, events, o.DeleteGrace))
+	if o.Carrier != nil {
+		tenant.Follow(a.bus)
+	}
 	keyRoutes(mount.API, api)
-	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault, Mail: a.mail}) {
+	keySetRoute(mount.API, tokens)
+	auditRoutes(mount.API, api)
+	kit := Kit{
+		DB: api, Events: events, Timers: a.timers, Clock: o.Clock,
+		Vault:  o.Vault,
+		Tokens: tokens,
+		Mail:   a.mail,
+	}
+	for _, m := range modules(kit) {
 		m.Mount(mount)
 	}
 	if err := a.server.API().Err(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
+}
+
+// tokens are signed with keys that the vault seals, and that follow each other.
+func (a *App) tokens() *token.Tokens {
+	o := a.opt.Tokens
+	o.DB, o.Vault, o.Clock = a.api, a.vault, a.opt.Clock
+	tokens := token.New(o)
+	a.vault.Keep(vault.Sealed{Table: "platform.signing_key", Column: "private_key", Purpose: token.Purpose, Installation: true})
+	a.jobs.Add(jobs.Job{Name: "platform.signing-keys", Every: time.Hour, Run: tokens.Maintain})
+	return tokens
 }
 
 // API describes the routes of the mounted modules.
@@ -186,6 +226,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.jobs.Run(failed) })
 	g.Go(func() error { return a.timers.Run(failed) })
 	g.Go(func() error { return a.mail.Run(failed) })
+	g.Go(func() error { return a.sealer.Run(failed) })
 	g.Go(func() error { return a.keys.Run(failed, a.busDB, a.opt.Log) })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !httpx.IsClosed(err) {

@@ -77,6 +77,9 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 	if out.Implements(reflect.TypeFor[Located]()) {
 		success.Headers["Location"] = &huma.Param{Description: "Where it can be read", Schema: text}
 	}
+	if out.Implements(reflect.TypeFor[Cacheable]()) {
+		success.Headers["Cache-Control"] = &huma.Param{Description: "How long it may be kept", Schema: text}
+	}
 	op.Responses = map[string]*huma.Response{strconv.Itoa(r.Status): success}
 	if r.Method == http.MethodGet && success.Headers["ETag"] != nil {
 		op.Responses["304"] = &huma.Response{Description: "The version named by If-None-Match is still the current one"}
@@ -93,6 +96,9 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 	if r.Permission != Public {
 		op.Security = []map[string][]string{{"key": {}}}
 		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: `" + r.Permission + "`")
+	}
+	if r.Operator {
+		op.Description += ", of the operator: the default tenant"
 	}
 	problem := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[*Problem](), true, "Problem")
 	refusals := map[int][]*fault.Error{}
@@ -112,7 +118,7 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 	if r.Permission != Public {
 		list = append(list, errNoCredential, errForbidden)
 	}
-	if strings.Contains(r.Path, "{") {
+	if strings.Contains(r.Path, "{") || r.Operator {
 		list = append(list, ErrNotFound)
 	}
 	if _, ok := in.FieldByName("Body"); ok {

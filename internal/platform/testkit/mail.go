@@ -33,11 +33,11 @@ type Letter struct {
 	Header                  netmail.Header
 }
 
-var token = regexp.MustCompile(`enter this code: (\S+)`)
+var code = regexp.MustCompile(`enter this code: (\S+)`)
 
 // Token that the letter brings; empty when it brings none.
 func (l Letter) Token() string {
-	if m := token.FindStringSubmatch(l.Text); m != nil {
+	if m := code.FindStringSubmatch(l.Text); m != nil {
 		return m[1]
 	}
 	return ""

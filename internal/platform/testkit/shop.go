@@ -21,6 +21,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
@@ -39,6 +40,13 @@ func As(tenant uuid.UUID, permissions ...string) context.Context {
 		permissions = []string{identity.Everything}
 	}
 	return identity.With(context.Background(), identity.Identity{Tenant: tenant, Actor: "key:spec", Permissions: permissions})
+}
+
+// AsCustomer is a context in which a customer of a merchant acts.
+func AsCustomer(tenant uuid.UUID, customer string) context.Context {
+	return identity.With(context.Background(), identity.Identity{
+		Tenant: tenant, Actor: "user:" + customer, Customer: customer, Permissions: identity.Storefront(),
+	})
 }
 
 // Key makes an API key of a merchant.
@@ -77,6 +85,9 @@ func Start(d Database, o app.Options, modules func(app.Kit) []app.Module) *Shop 
 	ginkgo.GinkgoHelper()
 	o.DatabaseURL, o.Log, o.Version = d.App, Log(), "spec"
 	o.APIConnections, o.BusConnections, o.Drain = 16, 6, Patience
+	if o.Tokens.Algorithm == "" {
+		o.Tokens.Algorithm = token.EdDSA // an RSA key takes a good part of a second
+	}
 	if o.Vault == nil {
 		o.Vault = Vault()
 	}
@@ -172,6 +183,12 @@ func (s *Shop) Call(method, path string, body any, headers ...Header) Response {
 			r.Header.Del(h.Name)
 		}
 	}
+	return s.Do(r)
+}
+
+// Do makes a request as it is.
+func (s *Shop) Do(r *http.Request) Response {
+	ginkgo.GinkgoHelper()
 	resp, err := client.Do(r)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	defer func() { _ = resp.Body.Close() }()
