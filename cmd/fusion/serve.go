@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/kafka"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
 )
 
 func (p *program) serveCommand() *cli.Command {
@@ -170,7 +172,18 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 	return app.Options{
 		DatabaseURL: dsn, Pooled: cfg.Database.Pooled, APIConnections: cfg.Database.APIConnections, BusConnections: cfg.Database.BusConnections,
 		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version,
-		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg), Audit: auditOf(cfg),
+		Tokens: tokenOptions(cfg.Auth),
+		Mail:   mailOptions(cfg),
+		Audit:  auditOf(cfg),
+		Delay:  cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
+	}
+}
+
+func mailOptions(cfg config.Config) mail.Options {
+	return mail.Options{
+		SMTPURL: cfg.Mail.SMTPURL.Reveal(), CAFile: cfg.Mail.CAFile, From: cfg.Mail.From,
+		Dir:      cmp.Or(cfg.Mail.Dir, filepath.Join(cfg.Data.Dir, "mail")),
+		LinkBase: cmp.Or(cfg.Mail.LinkBase, urlOf(cfg.HTTP.Addr)),
 	}
 }
 

@@ -20,8 +20,10 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
+	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
@@ -32,6 +34,8 @@ type Kit struct {
 	Timers *timer.Timers
 	Clock  clock.Clock
 	Vault  *vault.Vault
+	Tokens *token.Tokens
+	Mail   *mail.Outbox
 }
 
 // Mount is where a module plugs in its routes, reactions and jobs. It is called once.
@@ -59,6 +63,8 @@ type Options struct {
 	ServiceKey     string // of the shop's other deployments
 	Version        string
 	Vault          *vault.Vault  // nil: nothing can be sealed
+	Tokens         token.Options // their DB, Vault and Clock are the program's
+	Mail           mail.Options
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
@@ -86,6 +92,7 @@ type App struct {
 	jobs    *jobs.Runner
 	timers  *timer.Timers
 	vault   *vault.Vault
+	mail    *mail.Outbox
 	keys    *apikey.Verifier
 	sealer  *audit.Sealer
 	metrics *telemetry.Metrics
@@ -116,6 +123,9 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	a.jobs = jobs.NewRunner(busDB, o.Log)
 	a.timers = timer.New(busDB, o.Log)
+	if a.mail, err = mail.New(busDB, o.Vault, o.Log, o.Mail); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
 		Observe: a.metrics.Request, Ready: a.ready, Gateway: o.Gateway,
@@ -127,16 +137,34 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	for _, j := range append(housekeeping(), auditJobs(o)...) {
 		a.jobs.Add(j)
 	}
+	tokens := a.tokens()
 	eventRoutes(mount.API, api, events)
 	keyRoutes(mount.API, api)
 	auditRoutes(mount.API, api)
-	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Vault: o.Vault}) {
+	keySetRoute(mount.API, tokens)
+	kit := Kit{
+		DB: api, Events: events, Timers: a.timers, Clock: o.Clock,
+		Vault:  o.Vault,
+		Tokens: tokens,
+		Mail:   a.mail,
+	}
+	for _, m := range modules(kit) {
 		m.Mount(mount)
 	}
 	if err := a.server.API().Err(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
+}
+
+// tokens are signed with keys that the vault seals, and that follow each other.
+func (a *App) tokens() *token.Tokens {
+	o := a.opt.Tokens
+	o.DB, o.Vault, o.Clock = a.api, a.vault, a.opt.Clock
+	tokens := token.New(o)
+	a.vault.Keep(vault.Sealed{Table: "platform.signing_key", Column: "private_key", Purpose: token.Purpose, Installation: true})
+	a.jobs.Add(jobs.Job{Name: "platform.signing-keys", Every: time.Hour, Run: tokens.Maintain})
+	return tokens
 }
 
 // API describes the routes of the mounted modules.
@@ -190,6 +218,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.jobs.Run(failed) })
 	g.Go(func() error { return a.timers.Run(failed) })
 	g.Go(func() error { return a.sealer.Run(failed) })
+	g.Go(func() error { return a.mail.Run(failed) })
 	g.Go(func() error { return a.keys.Run(failed, a.busDB, a.opt.Log) })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !httpx.IsClosed(err) {

@@ -18,6 +18,7 @@ func needs(l Loaded) (problems []Problem) {
 	need(kafka && c.Kafka.SASL != "none" && c.Kafka.User == "", "kafka.user", "kafka.sasl", "set FUSION_KAFKA_USER and FUSION_KAFKA_PASSWORD")
 	need(c.Kafka.CertFile != "" && c.Kafka.KeyFile == "", "kafka.key_file", "kafka.cert_file", "a certificate is shown with its key")
 	need(c.Kafka.KeyFile != "" && c.Kafka.CertFile == "", "kafka.cert_file", "kafka.key_file", "a key goes with its certificate")
+	need(!c.Mail.SMTPURL.IsZero() && c.Mail.From == "", "mail.from", "mail.smtp_url", "set FUSION_MAIL_FROM to the sender of the shop's letters, such as shop@example.com")
 	need(c.Catalog.URL != "" && c.Service.Key.IsZero(), "service.key", "catalog.url", "set FUSION_SERVICE_KEY to the same secret in both deployments")
 	// Who names a folder means the shop in it, and must not get another one that the
 	// environment names.

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"reflect"
@@ -32,6 +33,8 @@ var rules = map[string]rule{
 	"module":      {"module names, such as catalog,orders", moduleName.MatchString},
 	"master_key":  {"32 bytes in base64, such as from: openssl rand -base64 32", isMasterKey},
 	"master_keys": {"32 bytes in base64 each, with commas between", isMasterKeys},
+	"smtp":        {"smtp://user:password@host:587 or smtps://user:password@host (special characters percent-encoded)", isSMTP},
+	"sender":      {"an e-mail address such as shop@example.com or Shop <shop@example.com>", isSender},
 	"network":     {"addresses or networks, such as 10.0.0.0/8 or fd00::1", isNetwork},
 	"url":         {"an http or https URL such as http://catalog:8080", isURL},
 	"path":        {"a path", func(s string) bool { return strings.TrimSpace(s) != "" }},
@@ -284,6 +287,24 @@ func isMasterKeys(s string) bool {
 		}
 	}
 	return true
+}
+
+// isSMTP wants a mail server: a host, perhaps a port and who signs in there.
+func isSMTP(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.Fragment != "" {
+		return false
+	}
+	if u.RawQuery != "" && u.RawQuery != "starttls=off" {
+		return false
+	}
+	port := u.Port()
+	return port == "" || isAddress(net.JoinHostPort(u.Hostname(), port))
+}
+
+func isSender(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && strings.Contains(a.Address, "@") && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // display shows a decoded value without its secrets.

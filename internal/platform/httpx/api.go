@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
@@ -319,6 +320,9 @@ type Tagged interface{ ETag() string }
 // Located results say where the thing that was made can be read.
 type Located interface{ Location() string }
 
+// Cacheable results are the same for everybody and may be kept by anybody, for a while.
+type Cacheable interface{ CacheFor() time.Duration }
+
 // Rendered is a result whose JSON is already made, as a cache keeps it.
 type Rendered struct {
 	JSON []byte
@@ -354,6 +358,9 @@ func render(status int, out any) (*answer, error) {
 	}
 	if l, ok := out.(Located); ok {
 		ans.header["Location"] = l.Location()
+	}
+	if c, ok := out.(Cacheable); ok {
+		ans.header["Cache-Control"] = "public, max-age=" + strconv.Itoa(int(c.CacheFor().Seconds()))
 	}
 	switch v := out.(type) {
 	case None:

@@ -77,6 +77,9 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 	if out.Implements(reflect.TypeFor[Located]()) {
 		success.Headers["Location"] = &huma.Param{Description: "Where it can be read", Schema: text}
 	}
+	if out.Implements(reflect.TypeFor[Cacheable]()) {
+		success.Headers["Cache-Control"] = &huma.Param{Description: "How long it may be kept", Schema: text}
+	}
 	op.Responses = map[string]*huma.Response{strconv.Itoa(r.Status): success}
 	if r.Method == http.MethodGet && success.Headers["ETag"] != nil {
 		op.Responses["304"] = &huma.Response{Description: "The version named by If-None-Match is still the current one"}

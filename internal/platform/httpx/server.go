@@ -240,6 +240,9 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		ctx, header := c.Request().Context(), c.Request().Header.Get("Authorization")
 		id := identity.Identity{Tenant: identity.DefaultTenant, Actor: identity.Anonymous}
+		if len(c.Request().Header.Values("Authorization")) > 1 {
+			return errBadCredential // which of them a proxy has looked at, nobody knows
+		}
 		if header != "" {
 			scheme, token, _ := strings.Cut(header, " ")
 			if !strings.EqualFold(scheme, "Bearer") {
@@ -307,6 +310,7 @@ func (s *Server) panicked(c echo.Context, err error, stack []byte) error {
 // write sends an answer; a client that has this version already gets none.
 func (a *answer) write(c echo.Context) {
 	h := c.Response().Header()
+	h.Set("Cache-Control", "no-store")
 	for name, value := range a.header {
 		h.Set(name, value)
 	}
@@ -314,7 +318,6 @@ func (a *answer) write(c echo.Context) {
 		h.Set("Idempotency-Replayed", "true")
 	}
 	status := a.status
-	h.Set("Cache-Control", "no-store")
 	if tag := a.header["ETag"]; tag != "" && c.Request().Method == http.MethodGet {
 		h.Set("Cache-Control", "no-cache")
 		h.Set("Vary", "Authorization")

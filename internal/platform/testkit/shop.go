@@ -20,6 +20,8 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
@@ -76,8 +78,14 @@ func Start(d Database, o app.Options, modules func(app.Kit) []app.Module) *Shop 
 	ginkgo.GinkgoHelper()
 	o.DatabaseURL, o.Log, o.Version = d.App, Log(), "spec"
 	o.APIConnections, o.BusConnections, o.Drain = 16, 6, Patience
+	if o.Tokens.Algorithm == "" {
+		o.Tokens.Algorithm = token.EdDSA // an RSA key takes a good part of a second
+	}
 	if o.Vault == nil {
 		o.Vault = Vault()
+	}
+	if o.Mail == (mail.Options{}) {
+		o.Mail = mail.Options{Dir: mailFolder(), From: "shop@example.com", LinkBase: "https://shop.example.com"}
 	}
 	a, err := app.New(o, modules)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
@@ -168,6 +176,12 @@ func (s *Shop) Call(method, path string, body any, headers ...Header) Response {
 			r.Header.Del(h.Name)
 		}
 	}
+	return s.Do(r)
+}
+
+// Do makes a request as it is.
+func (s *Shop) Do(r *http.Request) Response {
+	ginkgo.GinkgoHelper()
 	resp, err := client.Do(r)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	defer func() { _ = resp.Body.Close() }()

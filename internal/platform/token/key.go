@@ -120,6 +120,9 @@ type JWKS struct {
 	Keys []JWK `json:"keys"`
 }
 
+// CacheFor is how long anybody may keep the set.
+func (JWKS) CacheFor() time.Duration { return CacheFor }
+
 // JWK is the public half of a key as others read it (RFC 7517, 7518 and 8037).
 type JWK struct {
 	KeyID     string `json:"kid" doc:"Name of the key, which tokens bear in their header"`

@@ -44,18 +44,19 @@ func (t *Tokens) Rotate(ctx context.Context) (kid string, from time.Time, err er
 
 // Replace makes a key that signs at once and drops all others with what they signed, as
 // when somebody else has got hold of one. Running programs follow within freshness.
-func (t *Tokens) Replace(ctx context.Context) (kid string, err error) {
+func (t *Tokens) Replace(ctx context.Context) (kid string, from time.Time, err error) {
 	made, err := t.generate()
 	if err != nil {
-		return "", err
+		return "", time.Time{}, err
 	}
 	err = t.change(ctx, func(tx *db.Tx, _ []row) error {
+		from = tx.Now
 		if _, err := tx.Exec(ctx, `delete from platform.signing_key`); err != nil {
 			return fmt.Errorf("drop signing keys: %w", err)
 		}
-		return insert(ctx, tx, made, tx.Now)
+		return insert(ctx, tx, made, from)
 	})
-	return made.ID, err
+	return made.ID, from, err
 }
 
 // Maintain is periodic work: it lets the key be followed by another one when it is old, or

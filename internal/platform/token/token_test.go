@@ -2,9 +2,6 @@ package token_test
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/rand"
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
@@ -21,6 +18,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
 // watch is a clock that stands still until somebody turns it.
@@ -35,44 +33,20 @@ func newWatch() *watch {
 func (w *watch) now() time.Time       { return time.Unix(0, w.at.Load()).UTC() }
 func (w *watch) turn(d time.Duration) { w.at.Add(int64(d)) }
 
-// box seals under a key of its own.
-type box struct{ cipher.AEAD }
-
-func newBox() box {
-	GinkgoHelper()
-	secret := make([]byte, 32)
-	_, err := rand.Read(secret)
-	Expect(err).NotTo(HaveOccurred())
-	block, err := aes.NewCipher(secret)
-	Expect(err).NotTo(HaveOccurred())
-	sealer, err := cipher.NewGCM(block)
-	Expect(err).NotTo(HaveOccurred())
-	return box{sealer}
-}
-
-func (b box) Seal(tenant uuid.UUID, purpose string, plain []byte) ([]byte, error) {
-	nonce := make([]byte, b.NonceSize())
-	_, err := rand.Read(nonce)
-	return b.AEAD.Seal(nonce, nonce, plain, []byte(tenant.String()+purpose)), err
-}
-
-func (b box) Open(tenant uuid.UUID, purpose string, sealed []byte) ([]byte, error) {
-	return b.AEAD.Open(nil, sealed[:b.NonceSize()], sealed[b.NonceSize():], []byte(tenant.String()+purpose))
-}
-
 // installation is a database with replicas of a program on it.
 type installation struct {
-	pool    *db.DB
-	super   *sql.DB
-	vault   box
-	wrist   *watch
-	options token.Options
+	database testkit.Database
+	pool     *db.DB
+	super    *sql.DB
+	vault    *vault.Vault
+	wrist    *watch
+	options  token.Options
 }
 
 func install() *installation {
 	GinkgoHelper()
 	d := testkit.NewDatabase()
-	i := &installation{super: testkit.SQL(d.Super), vault: newBox(), wrist: newWatch()}
+	i := &installation{database: d, super: testkit.SQL(d.Super), vault: testkit.Vault(), wrist: newWatch()}
 	pool, err := db.Open(db.Options{DSN: d.App, Connections: 20, Clock: i.wrist.now})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(pool.Close)
@@ -232,7 +206,7 @@ var _ = Describe("the keys that sign", func() {
 	It("are stored so that the database alone can sign nothing", func() {
 		i := install()
 		raw := issue(i.replica(), somebody())
-		stranger := i.replica(func(o *token.Options) { o.Vault = newBox() })
+		stranger := i.replica(func(o *token.Options) { o.Vault = vault.New(vault.GenerateKey()) })
 		Expect(stranger.Issue(ctx, somebody())).Error().To(HaveOccurred())
 		_, err := stranger.Verify(ctx, raw)
 		Expect(err).To(HaveOccurred())
@@ -241,6 +215,7 @@ var _ = Describe("the keys that sign", func() {
 
 	It("cannot be planted by who can write to the database, nor exchanged", func() {
 		ours, theirs := install(), install()
+		theirs.options.Vault = vault.New(vault.GenerateKey())
 		forged := issue(theirs.replica(), somebody())
 		issue(ours.replica(), somebody())
 		var kid, algorithm string
@@ -325,7 +300,7 @@ var _ = Describe("the keys that sign", func() {
 		here, there := i.replica(), i.replica()
 		raw := issue(here, somebody())
 		Expect(there.Verify(ctx, raw)).Error().NotTo(HaveOccurred())
-		kid, err := here.Replace(ctx)
+		kid, _, err := here.Replace(ctx)
 		Expect(err).NotTo(HaveOccurred())
 		i.wrist.turn(token.Freshness)
 		for _, tokens := range []*token.Tokens{here, there} {
@@ -338,7 +313,7 @@ var _ = Describe("the keys that sign", func() {
 	It("can be replaced also where they cannot be opened any more", func() {
 		i := install()
 		issue(i.replica(), somebody())
-		other := i.replica(func(o *token.Options) { o.Vault = newBox() })
+		other := i.replica(func(o *token.Options) { o.Vault = vault.New(vault.GenerateKey()) })
 		Expect(other.Issue(ctx, somebody())).Error().To(HaveOccurred())
 		Expect(other.Replace(ctx)).Error().NotTo(HaveOccurred())
 		Expect(other.Verify(ctx, issue(other, somebody()))).Error().NotTo(HaveOccurred())
@@ -348,7 +323,7 @@ var _ = Describe("the keys that sign", func() {
 		i := install()
 		here, there := i.replica(), i.replica()
 		Expect(there.Verify(ctx, issue(here, somebody()))).Error().NotTo(HaveOccurred())
-		_, err := here.Replace(ctx)
+		_, _, err := here.Replace(ctx)
 		Expect(err).NotTo(HaveOccurred())
 		raw := issue(i.replica(), somebody())
 		Expect(there.Verify(ctx, raw)).Error().NotTo(HaveOccurred(), "no time has passed since it looked")
