@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -374,6 +375,19 @@ func (s *shop) changingNothing(f func()) {
 	f()
 	Expect(s.footprint()).To(Equal(before), "a refused request left traces")
 }
+
+// doingNothing holds that a shop is afterwards what it was before, but for an entry in the
+// audit log of each time that somebody asked.
+func (s *shop) doingNothing(times int, f func()) {
+	GinkgoHelper()
+	unaudited := func() string { return auditDigest.ReplaceAllString(s.footprint(), "") }
+	before, entries := unaudited(), s.entries()
+	f()
+	Expect(unaudited()).To(Equal(before), "what changes nothing left traces")
+	Expect(s.entries()).To(Equal(entries + times))
+}
+
+var auditDigest = regexp.MustCompile(`(?m)^platform\.audit .*$`)
 
 // standing is a shop that specs share who only ever get refusals from it: every one of
 // them holds that nothing in it changed.
