@@ -22,6 +22,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
@@ -69,6 +70,8 @@ type Options struct {
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
 	Clock          clock.Clock
+	StrictHosts    bool          // refuse hosts that no tenant has
+	DeleteGrace    time.Duration // in which a deleted tenant can be taken back
 	Log            *slog.Logger
 	Gateway        httpx.Gateway
 	Audit          Audit
@@ -128,6 +131,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
+		Tenants: tenant.NewDirectory(api, o.Clock, o.StrictHosts),
 		Observe: a.metrics.Request, Ready: a.ready, Gateway: o.Gateway,
 	})
 	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
@@ -139,9 +143,13 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	tokens := a.tokens()
 	eventRoutes(mount.API, api, events)
+	tenantRoutes(mount.API, api, tenant.New(api, events, o.DeleteGrace))
+	if o.Carrier != nil {
+		tenant.Follow(a.bus)
+	}
 	keyRoutes(mount.API, api)
-	auditRoutes(mount.API, api)
 	keySetRoute(mount.API, tokens)
+	auditRoutes(mount.API, api)
 	kit := Kit{
 		DB: api, Events: events, Timers: a.timers, Clock: o.Clock,
 		Vault:  o.Vault,
@@ -217,8 +225,8 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.bus.Run(failed) })
 	g.Go(func() error { return a.jobs.Run(failed) })
 	g.Go(func() error { return a.timers.Run(failed) })
-	g.Go(func() error { return a.sealer.Run(failed) })
 	g.Go(func() error { return a.mail.Run(failed) })
+	g.Go(func() error { return a.sealer.Run(failed) })
 	g.Go(func() error { return a.keys.Run(failed, a.busDB, a.opt.Log) })
 	g.Go(func() error {
 		if err := srv.Serve(ln); !httpx.IsClosed(err) {

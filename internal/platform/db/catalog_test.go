@@ -35,6 +35,7 @@ var (
 	acrossMerchants = map[string]string{
 		"platform.tenant_slug_key":   "a slug names the merchant itself",
 		"platform.api_key_hash":      "a credential is looked up before its merchant is known",
+		"platform.tenant_host_name":  "a host is looked up before its merchant is known, and is one merchant's",
 		"platform.delivery_pkey":     "a worker claims what waits for its consumer, in the order of the log",
 		"platform.delivery_failing":  "as delivery_pkey",
 		"platform.idempotency_age":   "old answers are forgotten by age",
@@ -48,6 +49,7 @@ var (
 	asOwner = map[string]string{
 		"platform.maintain_partitions": "makes partitions, which is DDL; takes no input and reads no row of a merchant",
 		"platform.retire_audit":        "drops partitions, which is DDL; takes an age of a month at least, works for all merchants alike and tells no row",
+		"platform.purge_tenant":        "removes what the program may only add to; row-level security confines it to the one merchant, and it refuses one whose time is not over",
 	}
 )
 

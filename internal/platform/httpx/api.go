@@ -42,6 +42,9 @@ type Route struct {
 	// Own lets in customers without the permission, for what is theirs: the handler confines
 	// itself to what identity.OnlyOf says.
 	Own bool
+	// Operator keeps the route to the operator of the installation: to everybody else, whatever
+	// they hold, there is nothing at its address.
+	Operator bool
 	// Once says that the answer holds a secret: it is not kept, and who repeats the request
 	// hears where the thing is that it made.
 	Once bool
@@ -125,12 +128,27 @@ func rank(tag string) int { return slices.Index([]string{"Events", "API keys", "
 func Handle[In, Out any](a *API, r Route, h func(context.Context, *In) (Out, error)) {
 	op := a.declare(&r, reflect.TypeFor[In](), reflect.TypeFor[Out]())
 	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*huma.StreamResponse, error) {
+		if err := r.open(ctx); err != nil {
+			return nil, a.problem(ctx, err)
+		}
 		ans, err := answerTo(ctx, a.db, r, in, h)
 		if err != nil {
 			return nil, a.problem(ctx, err)
 		}
 		return &huma.StreamResponse{Body: func(hc huma.Context) { ans.write(humaecho.Unwrap(hc)) }}, nil
 	})
+}
+
+// open refuses who is not to know of the route.
+func (r Route) open(ctx context.Context) error {
+	if !r.Operator {
+		return nil
+	}
+	id, err := identity.From(ctx)
+	if err == nil && !id.IsOperator() {
+		err = ErrNotFound
+	}
+	return err
 }
 
 // declare makes a documented operation of a route, and notes what is wrong with it.

@@ -97,6 +97,9 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 		op.Security = []map[string][]string{{"key": {}}}
 		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: `" + r.Permission + "`")
 	}
+	if r.Operator {
+		op.Description += ", of the operator: the default tenant"
+	}
 	if r.Unrecorded {
 		op.Extensions = map[string]any{"x-unrecorded": true}
 	}
@@ -121,7 +124,7 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 	if r.Permission != Public {
 		list = append(list, errNoCredential, errForbidden)
 	}
-	if strings.Contains(r.Path, "{") {
+	if strings.Contains(r.Path, "{") || r.Operator {
 		list = append(list, ErrNotFound)
 	}
 	if _, ok := in.FieldByName("Body"); ok {
