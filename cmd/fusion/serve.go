@@ -174,6 +174,7 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version,
 		Tokens:      tokenOptions(cfg.Auth),
 		Mail:        mailOptions(cfg),
+		Passwords:   passwordSettings(cfg.Auth),
 		Audit:       auditOf(cfg),
 		StrictHosts: cfg.Tenants.StrictHosts, DeleteGrace: cfg.Tenants.DeleteGrace,
 		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
