@@ -75,6 +75,7 @@ var _ = Describe("a request with a token", Ordered, func() {
 
 	It("is the person's", func() {
 		c := somebody()
+		c.Tenant = shop.Tenant
 		Expect(said(issue(tokens, c)).JSON()).To(Equal(object{"actor": "user:" + c.Account.String(), "tenant": c.Tenant.String()}))
 	})
 
