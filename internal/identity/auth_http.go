@@ -31,7 +31,7 @@ type registerBody struct {
 func (b *registerBody) Check() []fault.Field {
 	fields := httpx.Line("/name", b.Name)
 	if b.Email != "" {
-		fields = append(fields, flawsOfEmail("/email", b.Email)...)
+		fields = append(fields, flawsOfEmail(b.Email)...)
 	}
 	if b.Password != "" {
 		fields = append(fields, password.Flaws("/password", b.Password)...)
@@ -182,7 +182,7 @@ func (b *forgotBody) Check() []fault.Field {
 	if b.Email == "" {
 		return nil
 	}
-	return flawsOfEmail("/email", b.Email)
+	return flawsOfEmail(b.Email)
 }
 
 type forgotInput struct{ httpx.JSON[forgotBody] }

@@ -63,7 +63,7 @@ func (b *updateMeBody) Check() (fields []fault.Field) {
 		fields = httpx.Line("/name", *b.Name)
 	}
 	if b.Email != nil && *b.Email != "" {
-		fields = append(fields, flawsOfEmail("/email", *b.Email)...)
+		fields = append(fields, flawsOfEmail(*b.Email)...)
 	}
 	return fields
 }

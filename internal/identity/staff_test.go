@@ -130,7 +130,7 @@ var _ = Describe("staff", func() {
 		}](s.Get("/v1/staff?limit=1"))
 		Expect(page.Data[0].ID).To(Equal(a))
 		Expect(s.Get("/v1/staff?limit=1&cursor=" + page.NextCursor).JSON()["data"]).To(ConsistOf(HaveKeyWithValue("id", b)))
-		Expect(s.Get("/v1/staff/"+b).JSON()).To(HaveKeyWithValue("roles", []any{"support"}))
+		Expect(s.Get("/v1/staff/" + b).JSON()).To(HaveKeyWithValue("roles", []any{"support"}))
 		Expect(s.Get("/v1/staff/" + c).Code()).To(Equal("not_found"))
 		Expect(change(s.Shop, c, object{"status": "disabled"}).Code()).To(Equal("not_found"))
 	})
