@@ -62,6 +62,7 @@ func (p *program) commands() *cli.Command {
 			p.secretsCommand(),
 			p.mailCommand(),
 			p.eventsCommand(),
+			p.auditCommand(),
 			p.backupCommand(), p.doctorCommand(), p.healthCommand(), p.configCommand(), p.openAPICommand(), p.versionCommand(),
 		},
 	}

@@ -172,7 +172,11 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 	return app.Options{
 		DatabaseURL: dsn, Pooled: cfg.Database.Pooled, APIConnections: cfg.Database.APIConnections, BusConnections: cfg.Database.BusConnections,
 		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version,
-		Tokens: tokenOptions(cfg.Auth), Passwords: passwordSettings(cfg.Auth), Mail: mailOptions(cfg),
+		Tokens:      tokenOptions(cfg.Auth),
+		Mail:        mailOptions(cfg),
+		Passwords:   passwordSettings(cfg.Auth),
+		Audit:       auditOf(cfg),
+		StrictHosts: cfg.Tenants.StrictHosts, DeleteGrace: cfg.Tenants.DeleteGrace,
 		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
 	}
 }
@@ -183,6 +187,16 @@ func mailOptions(cfg config.Config) mail.Options {
 		Dir:      cmp.Or(cfg.Mail.Dir, filepath.Join(cfg.Data.Dir, "mail")),
 		LinkBase: cmp.Or(cfg.Mail.LinkBase, urlOf(cfg.HTTP.Addr)),
 	}
+}
+
+// auditOf keeps the heads of the audit log beside a private cluster: who gets at its tables
+// has not the file as well.
+func auditOf(cfg config.Config) app.Audit {
+	a := app.Audit{Retention: cfg.Audit.Retention}
+	if cfg.Database.URL.IsZero() {
+		a.HeadsFile = filepath.Join(cfg.Data.Dir, "audit-heads.log")
+	}
+	return a
 }
 
 var errUnclean = errors.New("the stop was not clean")

@@ -30,6 +30,11 @@ var bodies = map[string]any{
 
 	"createKey": warehouse,
 	"rotateKey": object{"overlapSeconds": 60},
+
+	"createTenant":   object{"slug": "harbour", "name": "Harbour", "hosts": []string{"shop.harbour.example"}},
+	"updateTenant":   object{"name": "Harbour & Pine"},
+	"suspendTenant":  object{"reason": "unpaid"},
+	"updateSettings": object{"senderName": "Harbour"},
 }
 
 // body of an operation; nil when it takes none.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -72,7 +73,7 @@ type keyResponse struct {
 	Name              string     `json:"name"`
 	Kind              string     `json:"kind" enum:"secret,publishable"`
 	Prefix            string     `json:"prefix" doc:"How the key begins" example:"fc_sk_Qx7R"`
-	Key               string     `json:"key,omitempty" doc:"The key itself, in the answer to who makes or rotates it only"`
+	Key               string     `json:"key,omitempty" secret:"true" doc:"The key itself, in the answer to who makes or rotates it only"`
 	Permissions       []string   `json:"permissions"`
 	Origins           []string   `json:"origins"`
 	AllowedIPs        []string   `json:"allowedIps"`
@@ -231,7 +232,17 @@ func findKey(ctx context.Context, tx *db.Tx, id uuid.UUID) (apikey.Key, error) {
 }
 
 type rotateKeyBody struct {
-	OverlapSeconds int64 `json:"overlapSeconds,omitempty" minimum:"0" maximum:"2592000" default:"86400" doc:"How long the secret before is still good"`
+	OverlapSeconds *int64 `json:"overlapSeconds,omitempty" minimum:"0" maximum:"2592000" doc:"How long the secret before is still good; a day when it is absent"`
+}
+
+// dayOverlap is for who does not say how long the secret before is good.
+const dayOverlap = 24 * time.Hour
+
+func (b rotateKeyBody) overlap() time.Duration {
+	if b.OverlapSeconds == nil {
+		return dayOverlap
+	}
+	return time.Duration(*b.OverlapSeconds) * time.Second
 }
 
 type rotateKeyInput struct {
@@ -253,7 +264,8 @@ func (k keyDesk) rotate(ctx context.Context, in *rotateKeyInput) (keyResponse, e
 		if err := identity.MayGrant(ctx, key.Permissions); err != nil {
 			return keyResponse{}, err
 		}
-		key, secret, err := apikey.Rotate(ctx, tx, id, time.Duration(in.Body.OverlapSeconds)*time.Second)
+		audit.Before(ctx, presentKey(key, ""))
+		key, secret, err := apikey.Rotate(ctx, tx, id, in.Body.overlap())
 		return presentKey(key, secret), err
 	})
 }
@@ -264,10 +276,14 @@ func (k keyDesk) revoke(ctx context.Context, in *keyByID) (httpx.None, error) {
 		return httpx.None{}, err
 	}
 	return httpx.Command(ctx, k.db, func(tx *db.Tx) (httpx.None, error) {
-		err := apikey.End(ctx, tx, id)
-		if errors.Is(err, apikey.ErrUnknown) {
-			_, err = findKey(ctx, tx, id) // it may have been revoked before
+		key, err := findKey(ctx, tx, id)
+		if err != nil || key.RevokedAt != nil {
+			return httpx.None{}, err
 		}
-		return httpx.None{}, err
+		audit.Before(ctx, presentKey(key, ""))
+		if err := apikey.End(ctx, tx, id); !errors.Is(err, apikey.ErrUnknown) {
+			return httpx.None{}, err
+		}
+		return httpx.None{}, nil // somebody else was quicker
 	})
 }

@@ -49,6 +49,9 @@ func Shown(v any) (*string, error) {
 	return &text, nil
 }
 
+// Hides tells whether something of a type is not shown.
+func Hides(t reflect.Type) bool { return maskOf(t) != nil }
+
 // mask says what is hidden of a JSON value. It is nil where nothing is.
 type mask struct {
 	instead string           // of the value as a whole; empty: look inside

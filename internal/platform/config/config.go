@@ -37,6 +37,8 @@ type Config struct {
 	Catalog   Catalog   `key:"catalog"`
 	Service   Service   `key:"service"`
 	Bootstrap Bootstrap `key:"bootstrap"`
+	Audit     Audit     `key:"audit"`
+	Tenants   Tenants   `key:"tenants"`
 	Secrets   Secrets   `key:"secrets"`
 	Auth      Auth      `key:"auth"`
 	Mail      Mail      `key:"mail"`
@@ -112,6 +114,12 @@ type Bootstrap struct {
 	Key Secret `key:"key" default:"" empty:"no such key" doc:"An owner API key of the default tenant, good while the program runs with it"`
 }
 
+// Tenants is how the shops of an installation are kept apart and come to their end.
+type Tenants struct {
+	StrictHosts bool          `key:"strict_hosts" default:"false" doc:"Refuse hosts that no tenant has, instead of taking them for the default tenant's"`
+	DeleteGrace time.Duration `key:"delete_grace" default:"720h" min:"1m" max:"8760h" doc:"Time in which a deleted tenant can be taken back, before everything of it is removed"`
+}
+
 // Secrets are the keys that seal what the shop must be able to read back.
 type Secrets struct {
 	Key          Secret `key:"key" default:"" is:"master_key" empty:"one that the first start makes, in data.dir" doc:"Master key that seals secrets in the database; the same in all programs of a shop, and kept apart from its backups"`
@@ -136,6 +144,11 @@ type Mail struct {
 	Dir      string `key:"dir" default:"" is:"path" empty:"mail in data.dir" doc:"Folder of the letters while there is no mail server"`
 	From     string `key:"from" default:"" is:"sender" empty:"shop@localhost, which goes no further than mail.dir" doc:"Sender of letters; without a name, the shop's stands before it"`
 	LinkBase string `key:"link_base" default:"" is:"url" empty:"the address that this program listens on" doc:"Where links in letters lead: the storefront or the administration"`
+}
+
+// Audit is the log of who changed what.
+type Audit struct {
+	Retention time.Duration `key:"retention" default:"8784h" min:"720h" max:"876000h" doc:"How long the audit log is kept, in whole months that are dropped when all of them is older; 8784h is a leap year"`
 }
 
 // Log is what the program writes about itself.

@@ -22,6 +22,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
@@ -45,6 +46,9 @@ type Route struct {
 	// Own lets in customers without the permission, for what is theirs: the handler confines
 	// itself to what identity.OnlyOf says.
 	Own bool
+	// Operator keeps the route to the operator of the installation: to everybody else, whatever
+	// they hold, there is nothing at its address.
+	Operator bool
 	// Once says that the answer holds a secret: it is not kept, and who repeats the request
 	// hears where the thing is that it made.
 	Once bool
@@ -131,12 +135,27 @@ func rank(tag string) int { return slices.Index([]string{"Events", "API keys", "
 func Handle[In, Out any](a *API, r Route, h func(context.Context, *In) (Out, error)) {
 	op := a.declare(&r, reflect.TypeFor[In](), reflect.TypeFor[Out]())
 	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*huma.StreamResponse, error) {
+		if err := r.open(ctx); err != nil {
+			return nil, a.problem(ctx, err)
+		}
 		ans, err := answerTo(ctx, a.db, r, in, h)
 		if err != nil {
 			return nil, a.problem(ctx, err)
 		}
 		return &huma.StreamResponse{Body: func(hc huma.Context) { ans.write(humaecho.Unwrap(hc)) }}, nil
 	})
+}
+
+// open refuses who is not to know of the route.
+func (r Route) open(ctx context.Context) error {
+	if !r.Operator {
+		return nil
+	}
+	id, err := identity.From(ctx)
+	if err == nil && !id.IsOperator() {
+		err = ErrNotFound
+	}
+	return err
 }
 
 // declare makes a documented operation of a route, and notes what is wrong with it.
@@ -149,6 +168,9 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s declares no permission", r.Method, r.Path))
 	case r.Permission != Public && r.Permission != Known:
 		a.Permit(r.Permission)
+	}
+	if r.Once && !audit.Hides(out) {
+		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %s holds a secret and does not say where", r.Method, r.Path, out))
 	}
 	if r.Ended {
 		a.state.ended[r.Method+" "+r.Path] = true

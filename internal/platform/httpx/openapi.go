@@ -101,6 +101,9 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 		op.Security = []map[string][]string{{"key": {}}}
 		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: " + permission)
 	}
+	if r.Operator {
+		op.Description += ", of the operator: the default tenant"
+	}
 	problem := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[*Problem](), true, "Problem")
 	refusals := map[int][]*fault.Error{}
 	for _, f := range append(implied(r, in), r.Refusals...) {
@@ -122,7 +125,7 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 	if r.Permission != Public && r.Permission != Known {
 		list = append(list, errForbidden)
 	}
-	if strings.Contains(r.Path, "{") {
+	if strings.Contains(r.Path, "{") || r.Operator {
 		list = append(list, ErrNotFound)
 	}
 	if _, ok := in.FieldByName("Body"); ok {
