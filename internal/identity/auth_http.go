@@ -23,7 +23,7 @@ var accepted = acceptedResponse{"accepted"}
 
 type registerBody struct {
 	Email    string `json:"email" minLength:"1" maxLength:"254" example:"ana@example.com"`
-	Password string `json:"password" maxLength:"1024" doc:"8 to 128 characters"`
+	Password string `json:"password" minLength:"1" maxLength:"1024" doc:"8 to 128 characters"`
 	Name     string `json:"name,omitempty" maxLength:"200" example:"Ana Lindqvist"`
 }
 
@@ -196,7 +196,7 @@ func (s *service) handleForgot(ctx context.Context, in *forgotInput) (acceptedRe
 // redemptionBody is a token from a mail with the password that it lets somebody choose.
 type redemptionBody struct {
 	Token    string `json:"token" minLength:"1" maxLength:"200" doc:"From the mail"`
-	Password string `json:"password" maxLength:"1024" doc:"8 to 128 characters"`
+	Password string `json:"password" minLength:"1" maxLength:"1024" doc:"8 to 128 characters"`
 }
 
 // Check finds what the schema cannot say.
@@ -234,7 +234,7 @@ func (s *service) choosePassword(ctx context.Context, b redemptionBody, use func
 
 type changePasswordBody struct {
 	CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024"`
-	Password        string `json:"password" maxLength:"1024" doc:"8 to 128 characters"`
+	Password        string `json:"password" minLength:"1" maxLength:"1024" doc:"8 to 128 characters"`
 }
 
 // Check finds what the schema cannot say.
