@@ -53,7 +53,7 @@ var forms = []form{
 	{"acceptInvitation", []string{"/token", "/password"}, []string{"/token", "/password"}, nil},
 	{"updateStaff", nil, []string{"/status"}, nil},
 	{"joinCampaign", nil, []string{"/userId"}, []string{"/quantity"}},
-	{"createTenant", []string{"/slug", "/name"}, []string{"/slug", "/name", "/hosts/0", "/settings/senderName", "/settings/colours/primary"}, []string{"/quotas/products", "/quotas/ordersPerDay", "/quotas/requestsPerMinute"}},
+	{"createTenant", []string{"/slug", "/name"}, []string{"/slug", "/name", "/settings/senderName", "/settings/colours/primary"}, []string{"/quotas/products", "/quotas/ordersPerDay", "/quotas/requestsPerMinute"}},
 	{"updateTenant", nil, []string{"/name", "/settings/logoUrl"}, []string{"/quotas/products"}},
 	{"suspendTenant", []string{"/reason"}, []string{"/reason"}, nil},
 	{"updateSettings", nil, []string{"/name", "/logoUrl", "/storefrontUrl", "/senderName", "/defaultCurrency"}, nil},

@@ -153,6 +153,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		tenant.Follow(a.bus)
 	}
 	keyRoutes(mount.API, api)
+	permissionRoutes(mount.API)
 	keySetRoute(mount.API, tokens)
 	auditRoutes(mount.API, api)
 	kit := Kit{
