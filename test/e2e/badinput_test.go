@@ -34,6 +34,12 @@ var forms = []form{
 	{"createCampaign", []string{"/productId", "/minParticipants", "/maxParticipants", "/price", "/originalPrice", "/startTime", "/endTime"}, []string{"/productId", "/currency"}, []string{"/minParticipants", "/maxParticipants"}},
 	{"updateCampaign", nil, nil, []string{"/minParticipants", "/maxParticipants"}},
 	{"cancelCampaign", nil, []string{"/reason"}, nil},
+	{"createCustomer", []string{"/email"}, []string{"/email", "/name", "/phone", "/locale"}, nil},
+	{"updateCustomer", nil, []string{"/email", "/name", "/phone", "/locale"}, nil},
+	{"createCustomerNote", []string{"/text"}, []string{"/text"}, nil},
+	{"createMyAddress", []string{"/line1", "/city", "/country"}, []string{"/name", "/line1", "/city", "/region", "/postalCode", "/country", "/phone"}, nil},
+	{"updateMyAddress", nil, []string{"/name", "/line1", "/city", "/region", "/postalCode", "/country", "/phone"}, nil},
+	{"createKey", []string{"/name"}, []string{"/name", "/kind"}, []string{"/requestsPerMinute"}},
 	{"createKey", []string{"/name", "/permissions"}, []string{"/name", "/kind"}, []string{"/requestsPerMinute"}},
 	{"rotateKey", nil, nil, []string{"/overlapSeconds"}},
 	{"register", []string{"/email", "/password"}, []string{"/email", "/password", "/name"}, nil},
@@ -45,7 +51,6 @@ var forms = []form{
 	{"changePassword", []string{"/currentPassword", "/password"}, []string{"/currentPassword", "/password"}, nil},
 	{"verifyEmail", []string{"/token"}, []string{"/token"}, nil},
 	{"introspectToken", []string{"/token"}, []string{"/token"}, nil},
-	{"updateSignInSettings", nil, nil, nil},
 	{"updateMe", nil, []string{"/name", "/email"}, nil},
 	{"confirmSecondFactor", []string{"/code"}, []string{"/code"}, nil},
 	{"removeSecondFactor", []string{"/code"}, []string{"/code"}, nil},
@@ -255,8 +260,7 @@ var _ = Describe("a body", func() {
 		for _, f := range forms {
 			for _, r := range s.submit(f, strings.NewReplacer(`"sku"`, `"SKU"`, `"name"`, `"Name"`, `"customerId"`, `"customerid"`, `"reason"`, `"REASON"`, `"onHand"`, `"onhand"`, `"delta"`, `"Delta"`,
 				`"productId"`, `"productID"`, `"maxParticipants"`, `"MaxParticipants"`, `"userId"`, `"UserId"`, `"overlapSeconds"`, `"overlapseconds"`,
-				`"email"`, `"Email"`, `"token"`, `"TOKEN"`, `"password"`, `"Password"`, `"refreshToken"`, `"refreshtoken"`, `"code"`, `"Code"`, `"roles"`, `"Roles"`,
-				`"secondFactorForStaff"`, `"secondfactorforstaff"`).Replace(f.valid())) {
+				`"email"`, `"Email"`, `"token"`, `"TOKEN"`, `"password"`, `"Password"`, `"refreshToken"`, `"refreshtoken"`, `"code"`, `"Code"`, `"roles"`, `"Roles"`).Replace(f.valid())) {
 				Expect(r).To(answer(422))
 				Expect(r.problem.Errors).To(ContainElement(HaveField("Code", "unknown_field")))
 			}
