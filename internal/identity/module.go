@@ -24,7 +24,7 @@ func (*Module) Name() string { return "identity" }
 
 // Mount declares routes and lets in who has signed in.
 func (m *Module) Mount(on app.Mount) {
-	_ = on
+	mountRoles(on.API, m.svc.db)
 }
 
 type service struct {

@@ -30,6 +30,9 @@ var bodies = map[string]any{
 
 	"createKey": warehouse,
 	"rotateKey": object{"overlapSeconds": 60},
+
+	"createRole": nightShift,
+	"updateRole": object{"description": "Packs by day"},
 }
 
 // body of an operation; nil when it takes none.
@@ -44,7 +47,7 @@ func (o *operation) body() any {
 
 // to fills the path of an operation.
 func (o *operation) to(id, sku string) string {
-	return strings.NewReplacer("{id}", id, "{sku}", sku).Replace(o.Path)
+	return strings.NewReplacer("{id}", id, "{sku}", sku, "{role}", "r"+id).Replace(o.Path)
 }
 
 var _ = Describe("a caller", func() {

@@ -35,6 +35,8 @@ var forms = []form{
 	{"updateCampaign", nil, nil, []string{"/minParticipants", "/maxParticipants"}},
 	{"cancelCampaign", nil, []string{"/reason"}, nil},
 	{"createKey", []string{"/name", "/permissions"}, []string{"/name", "/kind"}, []string{"/requestsPerMinute"}},
+	{"createRole", []string{"/name", "/permissions"}, []string{"/name", "/description"}, nil},
+	{"updateRole", nil, []string{"/description"}, nil},
 	{"rotateKey", nil, nil, []string{"/overlapSeconds"}},
 	{"joinCampaign", nil, []string{"/userId"}, []string{"/quantity"}},
 }
@@ -234,7 +236,7 @@ var _ = Describe("a body", func() {
 	It("with its fields in another case is refused: nothing is guessed", func() {
 		for _, f := range forms {
 			for _, r := range s.submit(f, strings.NewReplacer(`"sku"`, `"SKU"`, `"name"`, `"Name"`, `"customerId"`, `"customerid"`, `"reason"`, `"REASON"`, `"onHand"`, `"onhand"`, `"delta"`, `"Delta"`,
-				`"productId"`, `"productID"`, `"maxParticipants"`, `"MaxParticipants"`, `"userId"`, `"UserId"`, `"overlapSeconds"`, `"overlapseconds"`).Replace(f.valid())) {
+				`"productId"`, `"productID"`, `"maxParticipants"`, `"MaxParticipants"`, `"userId"`, `"UserId"`, `"overlapSeconds"`, `"overlapseconds"`, `"description"`, `"Description"`).Replace(f.valid())) {
 				Expect(r).To(answer(422))
 				Expect(r.problem.Errors).To(ContainElement(HaveField("Code", "unknown_field")))
 			}
