@@ -33,6 +33,10 @@ var bodies = map[string]any{
 
 	"createRole": nightShift,
 	"updateRole": object{"description": "Packs by day"},
+	"createTenant":   object{"slug": "harbour", "name": "Harbour", "hosts": []string{"shop.harbour.example"}},
+	"updateTenant":   object{"name": "Harbour & Pine"},
+	"suspendTenant":  object{"reason": "unpaid"},
+	"updateSettings": object{"senderName": "Harbour"},
 }
 
 // body of an operation; nil when it takes none.

@@ -22,7 +22,7 @@ const (
 // Access of somebody to the route.
 func (r Route) Access(id identity.Identity) Access {
 	switch {
-	case r.Permission == Public || id.Can(r.Permission):
+	case r.Permission == Public || r.Permission == Known && !id.IsAnonymous() || id.Can(r.Permission):
 		return FullAccess
 	case r.Own && id.Customer != "":
 		return OwnAccess

@@ -94,12 +94,18 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 		})
 	}
 	if r.Permission != Public {
-		op.Security = []map[string][]string{{"key": {}}}
-		asks := "Permission: `" + r.Permission + "`"
-		if r.Own {
-			asks += "; customers need none for what is their own"
+		permission := "`" + r.Permission + "`"
+		if r.Permission == Known {
+			permission = "none; any credential will do"
 		}
-		op.Description = strings.TrimSpace(op.Description + "\n\n" + asks)
+		op.Security = []map[string][]string{{"key": {}}}
+		if r.Own {
+			permission += "; customers need none for what is their own"
+		}
+		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: " + permission)
+	}
+	if r.Operator {
+		op.Description += ", of the operator: the default tenant"
 	}
 	problem := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[*Problem](), true, "Problem")
 	refusals := map[int][]*fault.Error{}
@@ -117,9 +123,12 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 func implied(r Route, in reflect.Type) []*fault.Error {
 	list := []*fault.Error{errParameter, errQuery, errBadCredential, ErrAddress, fault.ErrInternal, errUnavailable}
 	if r.Permission != Public {
-		list = append(list, errNoCredential, errForbidden)
+		list = append(list, errNoCredential)
 	}
-	if strings.Contains(r.Path, "{") {
+	if r.Permission != Public && r.Permission != Known {
+		list = append(list, errForbidden)
+	}
+	if strings.Contains(r.Path, "{") || r.Operator {
 		list = append(list, ErrNotFound)
 	}
 	if _, ok := in.FieldByName("Body"); ok {
