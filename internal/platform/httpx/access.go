@@ -22,6 +22,8 @@ const (
 // Access of somebody to the route.
 func (r Route) Access(id identity.Identity) Access {
 	switch {
+	case r.Operator && !id.IsOperator():
+		return NoAccess
 	case r.Permission == Public || r.Permission == Known && !id.IsAnonymous() || id.Can(r.Permission):
 		return FullAccess
 	case r.Own && id.Customer != "":
@@ -42,6 +44,8 @@ func (a *API) authorise(r Route) func(huma.Context, func(huma.Context)) {
 			next(hc)
 		case id.IsAnonymous():
 			humaecho.Unwrap(hc).Error(errNoCredential)
+		case r.Operator && !id.IsOperator():
+			humaecho.Unwrap(hc).Error(ErrNotFound)
 		default:
 			humaecho.Unwrap(hc).Error(errForbidden.Saying("This needs the permission %s.", r.Permission).With("requiredPermission", r.Permission))
 		}

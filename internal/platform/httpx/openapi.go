@@ -99,13 +99,14 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 			permission = "none; any credential will do"
 		}
 		op.Security = []map[string][]string{{"key": {}}}
+		asks := "Permission: " + permission
 		if r.Own {
-			permission += "; customers need none for what is their own"
+			asks += "; customers need none for what is their own"
 		}
-		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: " + permission)
-	}
-	if r.Operator {
-		op.Description += ", of the operator: the default tenant"
+		if r.Operator {
+			asks += ", of the operator: the default tenant"
+		}
+		op.Description = strings.TrimSpace(op.Description + "\n\n" + asks)
 	}
 	problem := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[*Problem](), true, "Problem")
 	refusals := map[int][]*fault.Error{}
