@@ -132,7 +132,7 @@ func (a *authenticator) read(ctx context.Context, c token.Claims) (id identity.I
 		case st.Wanting:
 			id.Permissions = []string{} // but to enrol
 		default:
-			id.Permissions = permissionsOf(listed(st.Roles))
+			id.Permissions = inOrder(append(permissionsOf(listed(st.Roles), nil), listed(st.Granted)...))
 		}
 		return nil
 	})

@@ -1,10 +1,13 @@
 package identity
 
 import (
+	"context"
 	"slices"
 	"time"
 
+	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
@@ -70,4 +73,45 @@ func (r *role) revise(c roleChange, at time.Time) bool {
 // inOrder are permissions, each once.
 func inOrder(permissions []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(permissions)))
+}
+
+// permissionsOf are those of somebody's roles together. A role that there is not, or not
+// any more, gives none.
+func permissionsOf(roles []string, own map[string][]string) []string {
+	all := []string{}
+	for _, r := range roles {
+		permissions, ok := identity.RolePermissions(r)
+		if !ok {
+			permissions = own[r]
+		}
+		all = append(all, permissions...)
+	}
+	return inOrder(all)
+}
+
+// mayHandle refuses to give or take roles whose permissions the caller lacks, and to give
+// some that there are not.
+func (s *service) mayHandle(ctx context.Context, tx *db.Tx, given, taken []string) error {
+	who, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	handled := slices.Concat(given, taken)
+	own, err := roleStore{}.permissions(ctx, tx, handled)
+	if err != nil {
+		return err
+	}
+	var fields []fault.Field
+	for i, r := range given {
+		if _, ok := identity.RolePermissions(r); !ok && own[r] == nil {
+			fields = append(fields, unknownRole("/roles", i))
+		}
+	}
+	if len(fields) > 0 {
+		return httpx.ErrValidation(fields...)
+	}
+	if lacking := who.Lacks(permissionsOf(handled, own)); len(lacking) > 0 {
+		return errBeyondOneself.With("lacking", lacking)
+	}
+	return nil
 }
