@@ -46,7 +46,7 @@ var _ = Describe("a role of the shop's own", func() {
 	It("is given and taken by who holds what it permits", func() {
 		keeper := s.id(s.staff("night-shift"))
 		desk := s.With(testkit.Key(s.App.DB(), s.Tenant, "staff:read", "staff:write", "roles:write"))
-		body := func(roles ...string) object { return object{"email": address(), "roles": roles} }
+		body := func(roles ...string) object { return object{"email": newAddress(), "roles": roles} }
 		Expect(desk.Post("/v1/staff/invitations", body("night-shift")).Code()).To(Equal("role_not_held"))
 		Expect(desk.Call(http.MethodPatch, "/v1/staff/"+keeper, object{"roles": []string{}}).Code()).To(Equal("role_not_held"))
 		Expect(desk.Call(http.MethodPatch, "/v1/staff/"+keeper, object{"status": "disabled"}).Code()).To(Equal("role_not_held"))
@@ -68,7 +68,7 @@ var _ = Describe("a role of the shop's own", func() {
 			foreman.Post("/v1/keys", object{"name": "mine", "permissions": []string{"*"}}),
 			foreman.Call(http.MethodPatch, "/v1/staff/"+me, object{"roles": []string{"foreman", "owner"}}),
 			foreman.Call(http.MethodPatch, "/v1/staff/"+me, object{"roles": []string{"manager"}}),
-			foreman.Post("/v1/staff/invitations", object{"email": address(), "roles": []string{"owner"}}),
+			foreman.Post("/v1/staff/invitations", object{"email": newAddress(), "roles": []string{"owner"}}),
 		} {
 			Expect(r.Status).To(Equal(http.StatusForbidden), "%s", r.Raw)
 		}
@@ -80,7 +80,7 @@ var _ = Describe("a role of the shop's own", func() {
 		Expect(s.Call(http.MethodDelete, "/v1/roles/night-shift", nil).Code()).To(Equal("role_in_use"))
 		Expect(s.Call(http.MethodPatch, "/v1/staff/"+s.id(email), object{"roles": []string{"support"}}).Status).To(Equal(http.StatusOK))
 		Expect(s.Call(http.MethodDelete, "/v1/roles/night-shift", nil).Status).To(Equal(http.StatusNoContent))
-		r := s.Post("/v1/staff/invitations", object{"email": address(), "roles": []string{"support", "night-shift"}})
+		r := s.Post("/v1/staff/invitations", object{"email": newAddress(), "roles": []string{"support", "night-shift"}})
 		Expect(r.Status).To(Equal(http.StatusUnprocessableEntity))
 		Expect(string(r.Raw)).To(And(ContainSubstring(`"pointer":"/roles/1"`), ContainSubstring(`"code":"unknown_role"`)))
 	})
@@ -94,7 +94,7 @@ var _ = Describe("a role of the shop's own", func() {
 				if i == 0 {
 					answers.add(s.Call(http.MethodDelete, "/v1/roles/night-shift", nil))
 				} else {
-					answers.add(s.Post("/v1/staff/invitations", object{"email": address(), "roles": []string{"night-shift"}}))
+					answers.add(s.Post("/v1/staff/invitations", object{"email": newAddress(), "roles": []string{"night-shift"}}))
 				}
 			})
 			var orphans int
@@ -108,6 +108,6 @@ var _ = Describe("a role of the shop's own", func() {
 	It("is another shop's neither to see nor to have", func() {
 		other := open()
 		Expect(other.Get("/v1/roles/night-shift").Status).To(Equal(http.StatusNotFound))
-		Expect(other.Post("/v1/staff/invitations", object{"email": address(), "roles": []string{"night-shift"}}).Status).To(Equal(http.StatusUnprocessableEntity))
+		Expect(other.Post("/v1/staff/invitations", object{"email": newAddress(), "roles": []string{"night-shift"}}).Status).To(Equal(http.StatusUnprocessableEntity))
 	})
 })
