@@ -37,8 +37,8 @@ var bodies = map[string]any{
 	"createKey": warehouse,
 	"rotateKey": object{"overlapSeconds": 60},
 
-	"createRole": nightShift,
-	"updateRole": object{"description": "Packs by day"},
+	"createRole":     nightShift,
+	"updateRole":     object{"description": "Packs by day"},
 	"createTenant":   object{"slug": "harbour", "name": "Harbour", "hosts": []string{"shop.harbour.example"}},
 	"updateTenant":   object{"name": "Harbour & Pine"},
 	"suspendTenant":  object{"reason": "unpaid"},
