@@ -48,6 +48,7 @@ func (*Module) Name() string { return "identity" }
 
 // Mount declares routes and lets in who has signed in.
 func (m *Module) Mount(on app.Mount) {
+	mountRoles(on.API, m.svc.db)
 	m.mountSigningIn(on.API.Group("Signing in"))
 	m.mountMe(on.API.Group("Me"))
 	m.mountStaff(on.API.Group("Staff"))
