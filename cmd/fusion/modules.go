@@ -37,6 +37,30 @@ func modules(k app.Kit, other elsewhere) []app.Module {
 	}
 }
 
+// acquainted introduces to each other those of the modules that this process runs.
+func acquainted(list []app.Module) []app.Module {
+	var people *identity.Module
+	var holders []identity.Holder
+	for _, m := range list {
+		if p, ok := m.(*identity.Module); ok {
+			people = p
+		}
+		if h, ok := m.(identity.Holder); ok {
+			holders = append(holders, h)
+		}
+	}
+	if people == nil {
+		return list
+	}
+	people.Holds(holders...)
+	for _, m := range list {
+		if o, ok := m.(*orders.Module); ok {
+			o.Knows(people)
+		}
+	}
+	return list
+}
+
 // moduleNames in the order of their dependencies, which is the order of migration.
 func moduleNames() []string {
 	var names []string
@@ -83,6 +107,6 @@ func selected(cfg config.Config, names []string) func(app.Kit) []app.Module {
 		other = catalogclient.New(cfg.Catalog.URL, cfg.Service.Key.Reveal())
 	}
 	return func(k app.Kit) []app.Module {
-		return slices.DeleteFunc(modules(k, other), func(m app.Module) bool { return !slices.Contains(names, m.Name()) })
+		return acquainted(slices.DeleteFunc(modules(k, other), func(m app.Module) bool { return !slices.Contains(names, m.Name()) }))
 	}
 }

@@ -172,13 +172,15 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 	return app.Options{
 		DatabaseURL: dsn, Pooled: cfg.Database.Pooled, APIConnections: cfg.Database.APIConnections, BusConnections: cfg.Database.BusConnections,
 		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version,
-		Tokens:      tokenOptions(cfg.Auth),
-		Mail:        mailOptions(cfg),
+		Tokens: tokenOptions(cfg.Auth),
+		Mail:   mailOptions(cfg), Erasures: erasureFile(cfg),
 		Audit:       auditOf(cfg),
 		StrictHosts: cfg.Tenants.StrictHosts, DeleteGrace: cfg.Tenants.DeleteGrace,
 		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
 	}
 }
+
+func erasureFile(cfg config.Config) string { return filepath.Join(cfg.Data.Dir, "erasures.log") }
 
 func mailOptions(cfg config.Config) mail.Options {
 	return mail.Options{

@@ -7,12 +7,19 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/erasure"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
 )
 
 // customers is who buys, with an account or without one.
 type customers struct {
-	db    *db.DB
-	store profileStore
+	db       *db.DB
+	events   *event.Log
+	mail     *mail.Outbox
+	erasures *erasure.Log
+	holders  []Holder
+	store    profileStore
 }
 
 // create notes a customer who has no account.

@@ -19,7 +19,7 @@ type Module struct {
 
 // New makes the accounts.
 func New(k app.Kit) *Module {
-	return &Module{svc: &service{db: k.DB, events: k.Events}, customers: &customers{db: k.DB}}
+	return &Module{svc: &service{db: k.DB, events: k.Events}, customers: &customers{db: k.DB, events: k.Events, mail: k.Mail, erasures: k.Erasures}}
 }
 
 // Name of the module, its schema and its migrations.
@@ -28,6 +28,7 @@ func (*Module) Name() string { return "identity" }
 // Mount declares routes and lets in who has signed in.
 func (m *Module) Mount(on app.Mount) {
 	m.customers.mountCustomers(on.API.Group("Customers"))
+	m.customers.mountPrivacy(on.API.Group("Customers"))
 	m.customers.mountAddresses(on.API.Group("Me"))
 }
 

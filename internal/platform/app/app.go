@@ -17,6 +17,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
@@ -30,13 +31,14 @@ import (
 
 // Kit is everything that a module may ask of the platform.
 type Kit struct {
-	DB     *db.DB
-	Events *event.Log
-	Timers *timer.Timers
-	Clock  clock.Clock
-	Vault  *vault.Vault
-	Tokens *token.Tokens
-	Mail   *mail.Outbox
+	DB       *db.DB
+	Events   *event.Log
+	Timers   *timer.Timers
+	Clock    clock.Clock
+	Vault    *vault.Vault
+	Tokens   *token.Tokens
+	Mail     *mail.Outbox
+	Erasures *erasure.Log
 }
 
 // Mount is where a module plugs in its routes, reactions and jobs. It is called once.
@@ -66,6 +68,7 @@ type Options struct {
 	Vault          *vault.Vault  // nil: nothing can be sealed
 	Tokens         token.Options // their DB, Vault and Clock are the program's
 	Mail           mail.Options
+	Erasures       string        // file of whose personal data was erased; empty: none
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
@@ -152,9 +155,10 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	auditRoutes(mount.API, api)
 	kit := Kit{
 		DB: api, Events: events, Timers: a.timers, Clock: o.Clock,
-		Vault:  o.Vault,
-		Tokens: tokens,
-		Mail:   a.mail,
+		Vault:    o.Vault,
+		Tokens:   tokens,
+		Mail:     a.mail,
+		Erasures: erasure.New(o.Erasures, o.Log),
 	}
 	for _, m := range modules(kit) {
 		m.Mount(mount)
