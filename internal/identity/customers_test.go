@@ -31,8 +31,6 @@ func (visitors) Authenticate(_ context.Context, token string) (identity.Identity
 	return identity.Identity{Tenant: uuid.MustParse(tenant), Actor: "user:" + id, Permissions: identity.Storefront(), Customer: id, Account: uuid.MustParse(id)}, true, nil
 }
 
-type object = map[string]any
-
 var _ = Describe("customers", func() {
 	var (
 		shop *testkit.Shop

@@ -250,7 +250,7 @@ func (m *Module) ProvenEmail(ctx context.Context, customer string) (email string
 	err = m.customers.db.Read(ctx, func(tx *db.Tx) error {
 		a, err := m.customers.store.accountOf(ctx, tx, id)
 		if a != nil && a.VerifiedAt != nil {
-			email, ok = emailKey(a.Email), true
+			email, ok = keyOf(a.Email), true
 		}
 		return err
 	})

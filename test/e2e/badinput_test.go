@@ -43,7 +43,7 @@ var forms = []form{
 	{"createKey", []string{"/name", "/permissions"}, []string{"/name", "/kind"}, []string{"/requestsPerMinute"}},
 	{"rotateKey", nil, nil, []string{"/overlapSeconds"}},
 	{"joinCampaign", nil, []string{"/userId"}, []string{"/quantity"}},
-	{"createTenant", []string{"/slug", "/name"}, []string{"/slug", "/name", "/hosts/0", "/settings/senderName", "/settings/colours/primary"}, []string{"/quotas/products", "/quotas/ordersPerDay", "/quotas/requestsPerMinute"}},
+	{"createTenant", []string{"/slug", "/name"}, []string{"/slug", "/name", "/settings/senderName", "/settings/colours/primary"}, []string{"/quotas/products", "/quotas/ordersPerDay", "/quotas/requestsPerMinute"}},
 	{"updateTenant", nil, []string{"/name", "/settings/logoUrl"}, []string{"/quotas/products"}},
 	{"suspendTenant", []string{"/reason"}, []string{"/reason"}, nil},
 	{"updateSettings", nil, []string{"/name", "/logoUrl", "/storefrontUrl", "/senderName", "/defaultCurrency"}, nil},

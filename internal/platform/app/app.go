@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/outbound"
+	"github.com/fusioncommerce/fusion/internal/platform/password"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
@@ -31,14 +34,18 @@ import (
 
 // Kit is everything that a module may ask of the platform.
 type Kit struct {
-	DB       *db.DB
-	Events   *event.Log
-	Timers   *timer.Timers
-	Clock    clock.Clock
-	Vault    *vault.Vault
-	Tokens   *token.Tokens
+	DB     *db.DB
+	Events *event.Log
+	Timers *timer.Timers
+	Clock  clock.Clock
+	Vault  *vault.Vault
+	Tokens *token.Tokens
+	// Outbound makes requests to addresses that people of a shop choose.
+	Outbound *outbound.Guard
 	Mail     *mail.Outbox
 	Erasures *erasure.Log
+	// Passwords are hashed here, so that there is one bound to how many at a time.
+	Passwords *password.Hasher
 }
 
 // Mount is where a module plugs in its routes, reactions and jobs. It is called once.
@@ -67,6 +74,8 @@ type Options struct {
 	Version        string
 	Vault          *vault.Vault  // nil: nothing can be sealed
 	Tokens         token.Options // their DB, Vault and Clock are the program's
+	Outbound       outbound.Options
+	Passwords      password.Settings
 	Mail           mail.Options
 	Erasures       string        // file of whose personal data was erased; empty: none
 	Carrier        event.Carrier // nil: the database carries the events
@@ -151,14 +160,17 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		tenant.Follow(a.bus)
 	}
 	keyRoutes(mount.API, api)
+	permissionRoutes(mount.API)
 	keySetRoute(mount.API, tokens)
 	auditRoutes(mount.API, api)
 	kit := Kit{
 		DB: api, Events: events, Timers: a.timers, Clock: o.Clock,
-		Vault:    o.Vault,
-		Tokens:   tokens,
-		Mail:     a.mail,
-		Erasures: erasure.New(o.Erasures, o.Log),
+		Vault:     o.Vault,
+		Tokens:    tokens,
+		Mail:      a.mail,
+		Erasures:  erasure.New(o.Erasures, o.Log),
+		Outbound:  outbound.New(o.Outbound),
+		Passwords: password.New(cmp.Or(o.Passwords, password.Default)),
 	}
 	for _, m := range modules(kit) {
 		m.Mount(mount)

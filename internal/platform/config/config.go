@@ -41,6 +41,7 @@ type Config struct {
 	Tenants   Tenants   `key:"tenants"`
 	Secrets   Secrets   `key:"secrets"`
 	Auth      Auth      `key:"auth"`
+	Outbound  Outbound  `key:"outbound"`
 	Mail      Mail      `key:"mail"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
@@ -132,6 +133,14 @@ type Auth struct {
 	Algorithm   string        `key:"algorithm" default:"RS256" oneof:"RS256|EdDSA" doc:"How access tokens are signed; after a change the next key is of the new kind"`
 	AccessTTL   time.Duration `key:"access_ttl" default:"15m" min:"1m" max:"1h" doc:"How long an access token is good"`
 	KeyRotation time.Duration `key:"key_rotation" default:"2160h" min:"24h" max:"8760h" doc:"Age at which a signing key is followed by the next one"`
+	// What a hash costs is written into it: those of before are raised at the next login.
+	PasswordMemory int `key:"password_memory" default:"19456" min:"19456" max:"1048576" doc:"KiB that the hash of a password takes; two are made at a time"`
+	PasswordPasses int `key:"password_passes" default:"2" min:"2" max:"10" doc:"Passes over that memory"`
+}
+
+// Outbound is about requests to addresses that people of a shop choose.
+type Outbound struct {
+	Inside []string `key:"inside" default:"" is:"network" empty:"none" doc:"Networks that such requests may reach although they are not public, such as 127.0.0.0/8 where one develops"`
 }
 
 // Mail is how letters leave: verification, resets, invitations.

@@ -24,9 +24,9 @@ import (
 var modules = []eventschema.Module{
 	{Name: "catalog", Schemas: catalogapi.Schemas},
 	{Name: "orders", Schemas: ordersapi.Schemas},
-	{Name: "identity", Schemas: identityapi.Schemas},
 	{Name: "inventory", Schemas: inventoryapi.Schemas},
 	{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
+	{Name: "identity", Schemas: identityapi.Schemas},
 	{Name: "platform", Schemas: tenantapi.Schemas},
 }
 
