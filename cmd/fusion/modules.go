@@ -39,16 +39,13 @@ func modules(k app.Kit, other elsewhere) []app.Module {
 
 // acquainted introduces to each other those of the modules that this process runs.
 func acquainted(list []app.Module) []app.Module {
-	var people *identity.Module
 	var holders []identity.Holder
 	for _, m := range list {
-		if p, ok := m.(*identity.Module); ok {
-			people = p
-		}
 		if h, ok := m.(identity.Holder); ok {
 			holders = append(holders, h)
 		}
 	}
+	people := peopleOf(list)
 	if people == nil {
 		return list
 	}
@@ -59,6 +56,16 @@ func acquainted(list []app.Module) []app.Module {
 		}
 	}
 	return list
+}
+
+// peopleOf is the module that knows people; nil when it runs elsewhere.
+func peopleOf(list []app.Module) *identity.Module {
+	for _, m := range list {
+		if people, ok := m.(*identity.Module); ok {
+			return people
+		}
+	}
+	return nil
 }
 
 // moduleNames in the order of their dependencies, which is the order of migration.

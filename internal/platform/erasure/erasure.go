@@ -48,30 +48,64 @@ func (l *Log) Note(ctx context.Context, tx *db.Tx, subject string) error {
 	}
 	e := Erasure{id.Tenant, subject, tx.Now.UTC()}
 	tx.AfterCommit(func() {
-		if err := l.append(e); err != nil {
+		if err := Append(l.path, e); err != nil {
 			l.log.ErrorContext(ctx, "an erasure is not in the file that a restored backup is told of", "file", l.path, "tenant", e.Tenant, "subject", e.Subject, "err", err)
 		}
 	})
 	return nil
 }
 
-func (l *Log) append(e Erasure) error {
-	if l.path == "" {
+// Append adds erasures to a file; to none when the path is empty.
+func Append(path string, list ...Erasure) error {
+	if path == "" || len(list) == 0 {
 		return nil
 	}
-	line, err := json.Marshal(e)
+	var lines []byte
+	for _, e := range list {
+		line, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("keep the erasures: %w", err)
+		}
+		lines = append(append(lines, line...), '\n')
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // as pgcluster makes it; the file in it is the owner's
+		return fmt.Errorf("keep the erasures: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
-		return err
+		return fmt.Errorf("keep the erasures: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(l.path), 0o755); err != nil { //nolint:gosec // as pgcluster makes it; the file in it is the owner's
-		return err
-	}
-	file, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(append(line, '\n')) // one write: programs that share the file do not mix their lines
+	_, err = file.Write(lines) // one write: programs that share the file do not mix their lines
 	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// Missing are those of a list that a database does not know of.
+func Missing(ctx context.Context, d *db.DB, list []Erasure) ([]Erasure, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	known := map[string]bool{}
+	var rows []struct {
+		Tenant  uuid.UUID `db:"tenant_id"`
+		Subject string    `db:"subject"`
+	}
+	if err := d.Across(ctx, func(tx *db.Tx) error {
+		rows = nil
+		return tx.Select(ctx, &rows, `select tenant_id, subject from platform.erasure`)
+	}); err != nil {
+		return nil, fmt.Errorf("look for erasures: %w", err)
+	}
+	for _, r := range rows {
+		known[r.Tenant.String()+r.Subject] = true
+	}
+	var missing []Erasure
+	for _, e := range list {
+		if id := e.Tenant.String() + e.Subject; !known[id] {
+			known[id] = true
+			missing = append(missing, e)
+		}
+	}
+	return missing, nil
 }
 
 // Read reads the erasures of a file, the oldest first; none when there is no file.
