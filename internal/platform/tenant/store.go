@@ -129,12 +129,13 @@ func save(ctx context.Context, tx *db.Tx, t Tenant) error {
 }
 
 func putHosts(ctx context.Context, tx *db.Tx, t Tenant) error {
-	if _, err := tx.Exec(ctx, `delete from platform.tenant_host where tenant_id = $1 and host <> all($2)`, t.ID, db.Array(t.Hosts)); err != nil {
+	hosts := append([]string{}, t.Hosts...) // a nil slice is NULL, which is unequal to nothing
+	if _, err := tx.Exec(ctx, `delete from platform.tenant_host where tenant_id = $1 and host <> all($2)`, t.ID, db.Array(hosts)); err != nil {
 		return fmt.Errorf("forget hosts: %w", err)
 	}
 	_, err := tx.Exec(ctx, `
 		insert into platform.tenant_host (tenant_id, host) select $1, h from unnest($2::text[]) h
-		on conflict (tenant_id, host) do nothing`, t.ID, db.Array(t.Hosts))
+		on conflict (tenant_id, host) do nothing`, t.ID, db.Array(hosts))
 	if db.Violates(err, "tenant_host_name") {
 		return ErrHostTaken.At("/hosts", "host_taken", "has a name that is another tenant's")
 	}
