@@ -14,6 +14,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/groupbuy/groupbuyapi"
+	"github.com/fusioncommerce/fusion/internal/identity/identityapi"
 	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
@@ -274,6 +275,7 @@ var schemas = sync.OnceValues(func() (*eventschema.Catalog, error) {
 		eventschema.Module{Name: "inventory", Schemas: inventoryapi.Schemas},
 		eventschema.Module{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
 		eventschema.Module{Name: "platform", Schemas: tenantapi.Schemas},
+		eventschema.Module{Name: "identity", Schemas: identityapi.Schemas},
 	)
 })
 

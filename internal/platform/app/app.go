@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/password"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
@@ -37,6 +39,8 @@ type Kit struct {
 	Vault  *vault.Vault
 	Tokens *token.Tokens
 	Mail   *mail.Outbox
+	// Passwords are hashed here, so that there is one bound to how many at a time.
+	Passwords *password.Hasher
 }
 
 // Mount is where a module plugs in its routes, reactions and jobs. It is called once.
@@ -65,6 +69,7 @@ type Options struct {
 	Version        string
 	Vault          *vault.Vault  // nil: nothing can be sealed
 	Tokens         token.Options // their DB, Vault and Clock are the program's
+	Passwords      password.Settings
 	Mail           mail.Options
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
@@ -155,6 +160,8 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		Vault:  o.Vault,
 		Tokens: tokens,
 		Mail:   a.mail,
+
+		Passwords: password.New(cmp.Or(o.Passwords, password.Default)),
 	}
 	for _, m := range modules(kit) {
 		m.Mount(mount)

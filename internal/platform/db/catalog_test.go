@@ -33,23 +33,24 @@ var (
 	}
 	// acrossMerchants are indexes and keys that do not begin with the merchant.
 	acrossMerchants = map[string]string{
-		"platform.tenant_slug_key":   "a slug names the merchant itself",
-		"platform.api_key_hash":      "a credential is looked up before its merchant is known",
-		"platform.tenant_host_name":  "a host is looked up before its merchant is known, and is one merchant's",
-		"platform.delivery_pkey":     "a worker claims what waits for its consumer, in the order of the log",
-		"platform.delivery_failing":  "as delivery_pkey",
-		"platform.idempotency_age":   "old answers are forgotten by age",
-		"platform.timer_due":         "what is due is looked for across merchants",
-		"platform.audit_by_seq":      "the audit log is sealed across merchants, in the order of its numbers",
-		"platform.mail_due":          "as timer_due",
-		"platform.subscription_pkey": "no merchant's", "platform.subscription_by_topic": "no merchant's", "platform.job_pkey": "no merchant's", "platform.relay_pkey": "no merchant's", "platform.deployment_pkey": "no merchant's", "platform.vault_key_pkey": "no merchant's", "platform.signing_key_pkey": "no merchant's",
+		"platform.tenant_slug_key":       "a slug names the merchant itself",
+		"platform.api_key_hash":          "a credential is looked up before its merchant is known",
+		"platform.api_key_previous_hash": "as api_key_hash",
+		"platform.tenant_host_name":      "a host is looked up before its merchant is known, and is one merchant's",
+		"platform.delivery_pkey":         "a worker claims what waits for its consumer, in the order of the log",
+		"platform.delivery_failing":      "as delivery_pkey",
+		"platform.idempotency_age":       "old answers are forgotten by age",
+		"platform.timer_due":             "what is due is looked for across merchants",
+		"platform.audit_by_seq":          "the audit log is sealed across merchants, in the order of its numbers",
+		"platform.mail_due":              "as timer_due",
+		"platform.subscription_pkey":     "no merchant's", "platform.subscription_by_topic": "no merchant's", "platform.job_pkey": "no merchant's", "platform.relay_pkey": "no merchant's", "platform.deployment_pkey": "no merchant's", "platform.vault_key_pkey": "no merchant's", "platform.signing_key_pkey": "no merchant's",
 		"migrations.*": "no merchant's",
 	}
 	// asOwner are functions that run with the rights of the owner of the tables.
 	asOwner = map[string]string{
 		"platform.maintain_partitions": "makes partitions, which is DDL; takes no input and reads no row of a merchant",
-		"platform.purge_tenant":        "removes what the program may only add to; row-level security confines it to the one merchant, and it refuses one whose time is not over",
 		"platform.retire_audit":        "drops partitions, which is DDL; takes an age of a month at least, works for all merchants alike and tells no row",
+		"platform.purge_tenant":        "removes what the program may only add to; row-level security confines it to the one merchant, and it refuses one whose time is not over",
 	}
 )
 

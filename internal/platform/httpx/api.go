@@ -28,8 +28,12 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
-// Public is the permission of a route that needs none.
-const Public = "public"
+const (
+	// Public is the permission of a route that needs none.
+	Public = "public"
+	// Known is that of a route for everybody who has shown a credential, whatever it permits.
+	Known = "known"
+)
 
 // Route declares one operation. A route without a permission stops the start.
 type Route struct {
@@ -38,7 +42,7 @@ type Route struct {
 	ID          string // operation id: the name of the call in generated clients
 	Summary     string
 	Description string
-	Permission  string // "orders:write", or Public
+	Permission  string // "orders:write", Public or Known
 	// Own lets in customers without the permission, for what is theirs: the handler confines
 	// itself to what identity.OnlyOf says.
 	Own bool
@@ -54,8 +58,10 @@ type Route struct {
 	// Unrecorded leaves no entry in the audit log although the method is not GET, because the
 	// call changes nothing of anybody's, or because it records more than its success by itself.
 	Unrecorded bool
-	Status     int // of success; 200 when it is 0
-	Refusals   []*fault.Error
+	// Ended lets in who was signed in and is not any more, as nobody.
+	Ended    bool
+	Status   int // of success; 200 when it is 0
+	Refusals []*fault.Error
 }
 
 // API is where a module declares its routes.
@@ -73,6 +79,7 @@ type API struct {
 type declared struct {
 	errs        []error
 	permissions map[string]bool
+	ended       map[string]bool // method and path of the routes for those whose session is over
 }
 
 // Group puts the routes declared on it under one heading of the documentation.
@@ -159,11 +166,14 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 	switch {
 	case r.Permission == "":
 		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s declares no permission", r.Method, r.Path))
-	case r.Permission != Public:
+	case r.Permission != Public && r.Permission != Known:
 		a.Permit(r.Permission)
 	}
 	if r.Once && !audit.Hides(out) {
 		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %s holds a secret and does not say where", r.Method, r.Path, out))
+	}
+	if r.Ended {
+		a.state.ended[r.Method+" "+r.Path] = true
 	}
 	for _, t := range []reflect.Type{in, shown(out)} {
 		if err := overlooked(t); err != nil {
@@ -240,7 +250,7 @@ func (a *API) authorise(r Route) func(huma.Context, func(huma.Context)) {
 		switch {
 		case err != nil:
 			humaecho.Unwrap(hc).Error(err)
-		case r.Permission == Public || id.Can(r.Permission) || r.Own && id.Customer != "":
+		case r.Permission == Public || r.Permission == Known && !id.IsAnonymous() || id.Can(r.Permission) || r.Own && id.Customer != "":
 			next(hc)
 		case id.IsAnonymous():
 			humaecho.Unwrap(hc).Error(errNoCredential)

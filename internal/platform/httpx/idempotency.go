@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
@@ -30,6 +31,8 @@ type call struct {
 	answer    *answer // rendered inside the transaction
 	cost      db.Cost
 	remote    Remote
+	sent      []*http.Cookie
+	cookies   []*http.Cookie // that the answer sets
 
 	began time.Time
 	took  time.Duration   // until a feed began, for one that is a feed

@@ -94,8 +94,12 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 		})
 	}
 	if r.Permission != Public {
+		permission := "`" + r.Permission + "`"
+		if r.Permission == Known {
+			permission = "none; any credential will do"
+		}
 		op.Security = []map[string][]string{{"key": {}}}
-		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: `" + r.Permission + "`")
+		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: " + permission)
 	}
 	if r.Operator {
 		op.Description += ", of the operator: the default tenant"
@@ -116,7 +120,10 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 func implied(r Route, in reflect.Type) []*fault.Error {
 	list := []*fault.Error{errParameter, errQuery, errBadCredential, ErrAddress, fault.ErrInternal, errUnavailable}
 	if r.Permission != Public {
-		list = append(list, errNoCredential, errForbidden)
+		list = append(list, errNoCredential)
+	}
+	if r.Permission != Public && r.Permission != Known {
+		list = append(list, errForbidden)
 	}
 	if strings.Contains(r.Path, "{") || r.Operator {
 		list = append(list, ErrNotFound)

@@ -36,6 +36,7 @@ type Authenticator interface {
 	// Recognises tells by the look of a credential whether it is of this kind.
 	Recognises(token string) bool
 	// Authenticate asks whose it is; ok is false for one that is not valid, or not any more.
+	// Of one that was valid until its session ended, id still tells the tenant and the session.
 	Authenticate(ctx context.Context, token string) (id identity.Identity, ok bool, err error)
 }
 
@@ -102,7 +103,7 @@ func New(o Options) *Server {
 	cfg.DefaultFormat = "application/json"
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	describe(cfg.OpenAPI)
-	s.api = &API{huma: humaecho.New(e, cfg), db: o.DB, log: o.Log, state: &declared{permissions: map[string]bool{}}, listeners: newListeners(s.draining)}
+	s.api = &API{huma: humaecho.New(e, cfg), db: o.DB, log: o.Log, state: &declared{permissions: map[string]bool{}, ended: map[string]bool{}}, listeners: newListeners(s.draining)}
 	s.platformRoutes()
 	return s
 }
@@ -153,7 +154,7 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started, r := time.Now(), c.Request() //nolint:forbidigo // measures, decides nothing
-		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), remote: proxies(s.opt.TrustedProxies).client(r), query: r.URL.RawQuery, began: started, gone: r.Context().Done()}
+		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), remote: proxies(s.opt.TrustedProxies).client(r), sent: r.Cookies(), query: r.URL.RawQuery, began: started, gone: r.Context().Done()}
 		if !requestID.MatchString(cl.requestID) {
 			cl.requestID = clock.NewID().String()
 		}
@@ -270,7 +271,10 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 				return db.Explain(ctx, err)
 			}
 			if !ok {
-				return errBadCredential
+				if id.Session == uuid.Nil || !s.api.state.ended[c.Request().Method+" "+c.Path()] {
+					return errBadCredential
+				}
+				id = identity.Identity{Tenant: id.Tenant, Actor: identity.Anonymous}
 			}
 		}
 		ctx, id, err := s.admit(c, id)
@@ -350,6 +354,9 @@ func (a *answer) write(c echo.Context) {
 	h.Set("Cache-Control", "no-store")
 	for name, value := range a.header {
 		h.Set(name, value)
+	}
+	for _, cookie := range callOf(c.Request().Context()).cookies {
+		c.SetCookie(cookie)
 	}
 	if a.replayed {
 		h.Set("Idempotency-Replayed", "true")

@@ -6,8 +6,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// ReadOffers is the permission of a deployment that asks another one for prices.
-const ReadOffers = "offers:read"
+// Permissions of deployments that ask each other.
+const (
+	ReadOffers       = "offers:read"         // what things cost
+	IntrospectTokens = "identity:introspect" // whom an access token belongs to
+)
 
 // ServiceCredential is what a deployment shows another one of the same shop: the key that
 // they share, and the merchant on whose behalf it asks.
@@ -19,7 +22,7 @@ const service = "service"
 // Service is who shows such a credential. It may ask what the deployments ask each other,
 // and change nothing.
 func Service(tenant uuid.UUID) Identity {
-	return Identity{Tenant: tenant, Actor: service, Permissions: []string{ReadOffers}}
+	return Identity{Tenant: tenant, Actor: service, Permissions: []string{ReadOffers, IntrospectTokens}}
 }
 
 // CutServiceCredential takes a credential apart; ok is false when it is of another kind.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/groupbuy/groupbuyapi"
+	"github.com/fusioncommerce/fusion/internal/identity/identityapi"
 	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
@@ -25,6 +26,7 @@ var modules = []eventschema.Module{
 	{Name: "orders", Schemas: ordersapi.Schemas},
 	{Name: "inventory", Schemas: inventoryapi.Schemas},
 	{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
+	{Name: "identity", Schemas: identityapi.Schemas},
 	{Name: "platform", Schemas: tenantapi.Schemas},
 }
 
