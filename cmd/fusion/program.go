@@ -63,7 +63,9 @@ func (p *program) commands() *cli.Command {
 			p.mailCommand(),
 			p.eventsCommand(),
 			p.auditCommand(),
-			p.backupCommand(), p.doctorCommand(), p.healthCommand(), p.configCommand(), p.openAPICommand(), p.versionCommand(),
+			p.backupCommand(), p.doctorCommand(), p.healthCommand(), p.configCommand(), p.openAPICommand(),
+			p.permissionsCommand(),
+			p.versionCommand(),
 		},
 	}
 	return root

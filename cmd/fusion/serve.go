@@ -21,6 +21,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/kafka"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/outbound"
 )
 
 func (p *program) serveCommand() *cli.Command {
@@ -176,6 +177,7 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 		Mail:        mailOptions(cfg),
 		Passwords:   passwordSettings(cfg.Auth),
 		Audit:       auditOf(cfg),
+		Outbound:    outbound.Options{Inside: networks(cfg.Outbound.Inside)},
 		StrictHosts: cfg.Tenants.StrictHosts, DeleteGrace: cfg.Tenants.DeleteGrace,
 		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
 	}

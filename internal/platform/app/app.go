@@ -22,6 +22,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/outbound"
 	"github.com/fusioncommerce/fusion/internal/platform/password"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
@@ -38,7 +39,9 @@ type Kit struct {
 	Clock  clock.Clock
 	Vault  *vault.Vault
 	Tokens *token.Tokens
-	Mail   *mail.Outbox
+	// Outbound makes requests to addresses that people of a shop choose.
+	Outbound *outbound.Guard
+	Mail     *mail.Outbox
 	// Passwords are hashed here, so that there is one bound to how many at a time.
 	Passwords *password.Hasher
 }
@@ -69,6 +72,7 @@ type Options struct {
 	Version        string
 	Vault          *vault.Vault  // nil: nothing can be sealed
 	Tokens         token.Options // their DB, Vault and Clock are the program's
+	Outbound       outbound.Options
 	Passwords      password.Settings
 	Mail           mail.Options
 	Carrier        event.Carrier // nil: the database carries the events
@@ -153,14 +157,15 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		tenant.Follow(a.bus)
 	}
 	keyRoutes(mount.API, api)
+	permissionRoutes(mount.API)
 	keySetRoute(mount.API, tokens)
 	auditRoutes(mount.API, api)
 	kit := Kit{
 		DB: api, Events: events, Timers: a.timers, Clock: o.Clock,
-		Vault:  o.Vault,
-		Tokens: tokens,
-		Mail:   a.mail,
-
+		Vault:     o.Vault,
+		Tokens:    tokens,
+		Mail:      a.mail,
+		Outbound:  outbound.New(o.Outbound),
 		Passwords: password.New(cmp.Or(o.Passwords, password.Default)),
 	}
 	for _, m := range modules(kit) {

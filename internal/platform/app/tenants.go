@@ -31,6 +31,8 @@ type tenants struct {
 	svc *tenant.Service
 }
 
+const archive = "application/gzip"
+
 func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
 	t := &tenants{d, svc}
 	group := api.Group("Tenants")
@@ -69,7 +71,7 @@ func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
 	httpx.File(group, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/tenants/{id}/export", ID: "exportTenant", Summary: "Export a tenant", Permission: permissionTenantsWrite, Operator: true,
 		Description: "Everything that is kept of the tenant, as it is at one moment: a tar.gz with a line of JSON for each row of each table. Hashes and sealed secrets are left out.",
-	}, []string{"application/gzip"}, t.export)
+	}, []string{archive}, t.export)
 
 	own := api.Group("Settings")
 	httpx.Handle(own, httpx.Route{
@@ -417,7 +419,7 @@ func (t *tenants) export(ctx context.Context, in *tenantByID) (httpx.Download, e
 		return httpx.Download{}, err
 	}
 	return httpx.Download{
-		Media: "application/gzip",
+		Media: archive,
 		Name:  found.Slug + ".tar.gz",
 		Write: func(ctx context.Context, to io.Writer) error {
 			operator, err := identity.From(ctx)

@@ -41,6 +41,7 @@ type Config struct {
 	Tenants   Tenants   `key:"tenants"`
 	Secrets   Secrets   `key:"secrets"`
 	Auth      Auth      `key:"auth"`
+	Outbound  Outbound  `key:"outbound"`
 	Mail      Mail      `key:"mail"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
@@ -135,6 +136,11 @@ type Auth struct {
 	// What a hash costs is written into it: those of before are raised at the next login.
 	PasswordMemory int `key:"password_memory" default:"19456" min:"19456" max:"1048576" doc:"KiB that the hash of a password takes; two are made at a time"`
 	PasswordPasses int `key:"password_passes" default:"2" min:"2" max:"10" doc:"Passes over that memory"`
+}
+
+// Outbound is about requests to addresses that people of a shop choose.
+type Outbound struct {
+	Inside []string `key:"inside" default:"" is:"network" empty:"none" doc:"Networks that such requests may reach although they are not public, such as 127.0.0.0/8 where one develops"`
 }
 
 // Mail is how letters leave: verification, resets, invitations.

@@ -80,6 +80,7 @@ type declared struct {
 	errs        []error
 	permissions map[string]bool
 	ended       map[string]bool // method and path of the routes for those whose session is over
+	routes      []Route
 }
 
 // Group puts the routes declared on it under one heading of the documentation.
@@ -135,27 +136,12 @@ func rank(tag string) int { return slices.Index([]string{"Events", "API keys", "
 func Handle[In, Out any](a *API, r Route, h func(context.Context, *In) (Out, error)) {
 	op := a.declare(&r, reflect.TypeFor[In](), reflect.TypeFor[Out]())
 	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*huma.StreamResponse, error) {
-		if err := r.open(ctx); err != nil {
-			return nil, a.problem(ctx, err)
-		}
 		ans, err := answerTo(ctx, a.db, r, in, h)
 		if err != nil {
 			return nil, a.problem(ctx, err)
 		}
 		return &huma.StreamResponse{Body: func(hc huma.Context) { ans.write(humaecho.Unwrap(hc)) }}, nil
 	})
-}
-
-// open refuses who is not to know of the route.
-func (r Route) open(ctx context.Context) error {
-	if !r.Operator {
-		return nil
-	}
-	id, err := identity.From(ctx)
-	if err == nil && !id.IsOperator() {
-		err = ErrNotFound
-	}
-	return err
 }
 
 // declare makes a documented operation of a route, and notes what is wrong with it.
@@ -169,6 +155,7 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 	case r.Permission != Public && r.Permission != Known:
 		a.Permit(r.Permission)
 	}
+	a.state.routes = append(a.state.routes, *r)
 	if r.Once && !audit.Hides(out) {
 		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %s holds a secret and does not say where", r.Method, r.Path, out))
 	}
@@ -240,24 +227,6 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 	default:
 	}
 	return newProblem(ctx, f)
-}
-
-// authorise compares the route's permission with what the caller holds, before
-// anything of the request is read.
-func (a *API) authorise(r Route) func(huma.Context, func(huma.Context)) {
-	return func(hc huma.Context, next func(huma.Context)) {
-		id, err := identity.From(hc.Context())
-		switch {
-		case err != nil:
-			humaecho.Unwrap(hc).Error(err)
-		case r.Permission == Public || r.Permission == Known && !id.IsAnonymous() || id.Can(r.Permission) || r.Own && id.Customer != "":
-			next(hc)
-		case id.IsAnonymous():
-			humaecho.Unwrap(hc).Error(errNoCredential)
-		default:
-			humaecho.Unwrap(hc).Error(errForbidden.Saying("This needs the permission %s.", r.Permission).With("requiredPermission", r.Permission))
-		}
-	}
 }
 
 var (

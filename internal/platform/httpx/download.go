@@ -49,9 +49,6 @@ func File[In any](a *API, r Route, media []string, open func(context.Context, *I
 	slots := make(chan struct{}, maxDownloads)
 	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*huma.StreamResponse, error) {
 		callOf(ctx).route = r
-		if err := r.open(ctx); err != nil {
-			return nil, a.problem(ctx, err)
-		}
 		select {
 		case slots <- struct{}{}:
 		default:

@@ -99,10 +99,14 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 			permission = "none; any credential will do"
 		}
 		op.Security = []map[string][]string{{"key": {}}}
-		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: " + permission)
-	}
-	if r.Operator {
-		op.Description += ", of the operator: the default tenant"
+		asks := "Permission: " + permission
+		if r.Own {
+			asks += "; customers need none for what is their own"
+		}
+		if r.Operator {
+			asks += ", of the operator: the default tenant"
+		}
+		op.Description = strings.TrimSpace(op.Description + "\n\n" + asks)
 	}
 	problem := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[*Problem](), true, "Problem")
 	refusals := map[int][]*fault.Error{}
