@@ -87,11 +87,20 @@ func (s *standing) submit(f form, body string) []response {
 	GinkgoHelper()
 	op := published.named(f.id)
 	path := op.to(s.idFor(op), "MUG")
-	answers := []response{s.send(op.Method, path, body)}
+	caller := s.callerOf(op)
+	answers := []response{caller.send(op.Method, path, body)}
 	if op.Method == http.MethodPost {
-		answers = append(answers, s.send(op.Method, path, body, key(uuid.NewString())))
+		answers = append(answers, caller.send(op.Method, path, body, key(uuid.NewString())))
 	}
 	return answers
+}
+
+// callerOf is who is told what is wrong with a request.
+func (s *standing) callerOf(op *operation) *shop {
+	if op.Operator() {
+		return first()
+	}
+	return s.shop
 }
 
 func (s *standing) idFor(op *operation) string {
@@ -307,9 +316,9 @@ var _ = Describe("a body", func() {
 			for _, f := range forms {
 				op := published.named(f.id)
 				path := op.to(s.idFor(op), "MUG")
-				Expect(s.send(op.Method, path, unmeasured(huge(f)))).To(refuse(413, "body_too_large"))
+				Expect(s.callerOf(op).send(op.Method, path, unmeasured(huge(f)))).To(refuse(413, "body_too_large"))
 				if op.Method == http.MethodPost {
-					Expect(s.send(op.Method, path, unmeasured(huge(f)), key(uuid.NewString()))).To(refuse(413, "body_too_large"))
+					Expect(s.callerOf(op).send(op.Method, path, unmeasured(huge(f)), key(uuid.NewString()))).To(refuse(413, "body_too_large"))
 				}
 			}
 		})
@@ -335,10 +344,10 @@ var _ = Describe("a body", func() {
 				op := published.named(f.id)
 				path := op.to(s.idFor(op), "MUG")
 				for _, body := range []any{f.valid(), unmeasured(f.valid())} {
-					Expect(s.send(op.Method, path, body, header{"Content-Type", media})).To(refuse(415, "unsupported_media_type"))
+					Expect(s.callerOf(op).send(op.Method, path, body, header{"Content-Type", media})).To(refuse(415, "unsupported_media_type"))
 				}
 				if op.Method == http.MethodPost {
-					Expect(s.send(op.Method, path, f.valid(), header{"Content-Type", media}, key(uuid.NewString()))).To(refuse(415, "unsupported_media_type"))
+					Expect(s.callerOf(op).send(op.Method, path, f.valid(), header{"Content-Type", media}, key(uuid.NewString()))).To(refuse(415, "unsupported_media_type"))
 				}
 			}
 		},

@@ -139,13 +139,21 @@ var _ = Describe("the fence between two tenants", func() {
 				if strings.HasSuffix(op.Path, "/events") && op.ByID() {
 					continue // a feed, which has no end; it is opened as its thing is read
 				}
+				if op.Responses["200"].Content["application/x-ndjson"] != (mediaType{}) {
+					continue // a file: that of a shop that has done nothing yet is empty
+				}
+				if op.RequestBody != nil && bodies[op.ID] == nil {
+					continue // another spec sees to it that there is none
+				}
 				if op.ByID() {
 					alike(op, "path", id, nobodys, func(id string) response { return ours.send(op.Method, op.to(id, id), op.body(), same) })
 				}
 				if op.Method == "GET" && !op.ByID() {
 					for _, p := range op.Parameters {
 						if p.In == "query" && p.Name != "limit" && p.Name != "sort" && p.Name != "status" {
-							alike(op, "query "+p.Name, id, nobodys, func(id string) response { return ours.send(op.Method, op.Path+"?"+url.Values{p.Name: {id}}.Encode(), nil, same) })
+							alike(op, "query "+p.Name, id, nobodys, func(id string) response {
+								return ours.send(op.Method, op.Path+"?"+url.Values{p.Name: {id}}.Encode(), nil, same)
+							})
 						}
 					}
 				}
@@ -158,7 +166,7 @@ var _ = Describe("the fence between two tenants", func() {
 					Expect(string(r.body)).NotTo(ContainSubstring(theirs.canary), "%s with %s", op.ID, h)
 				}
 			}
-			if op.RequestBody != nil && !op.ByID() && op.Method != "PATCH" {
+			if bodies[op.ID] != nil && !op.ByID() && op.Method != "PATCH" {
 				alike(op, "body", theirs.ids()[3], ghost("id"), func(id string) response { return ours.send(op.Method, op.Path, op.bodyOf(id), same) })
 			}
 		}
