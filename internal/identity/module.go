@@ -25,14 +25,20 @@ type Tokens interface {
 }
 
 // Module is the accounts and their sessions.
-type Module struct{ svc *service }
+type Module struct {
+	svc       *service
+	customers *customers
+}
 
 // New makes the accounts.
 func New(k app.Kit) *Module {
-	return &Module{&service{
-		db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
-		auth: newAuthenticator(k.DB, k.Tokens, k.Clock),
-	}}
+	return &Module{
+		svc: &service{
+			db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
+			auth: newAuthenticator(k.DB, k.Tokens, k.Clock),
+		},
+		customers: &customers{db: k.DB},
+	}
 }
 
 // Name of the module, its schema and its migrations.
@@ -44,6 +50,8 @@ func (m *Module) Mount(on app.Mount) {
 	m.mountMe(on.API.Group("Me"))
 	m.mountStaff(on.API.Group("Staff"))
 	on.Accept(m.svc.auth)
+	m.customers.mountCustomers(on.API.Group("Customers"))
+	m.customers.mountAddresses(on.API.Group("Me"))
 }
 
 func (m *Module) mountSigningIn(api *httpx.API) {
