@@ -129,7 +129,8 @@ var _ = Describe("the fence between two tenants", func() {
 			shown := strings.ReplaceAll(string(foreign.body)+fmt.Sprint(foreign.header), theirsIs, "") // an address is echoed
 			Expect(shown).NotTo(ContainSubstring(theirs.canary), "%s by %s", op.ID, what)
 			Expect(foreign.status).To(Equal(unknown.status), "%s by %s %s: %s / %s", op.ID, what, theirsIs, foreign.body, unknown.body)
-			if foreign.status >= 400 {
+			Expect(foreign.problem.Code).To(Equal(unknown.problem.Code), "%s by %s", op.ID, what)
+			if what == "path" && foreign.status >= 400 {
 				Expect(strings.ReplaceAll(string(foreign.body), theirsIs, nobodys)).To(Equal(string(unknown.body)), "%s by %s", op.ID, what)
 			}
 		}
