@@ -34,19 +34,20 @@ func canary() string {
 type marked struct {
 	*shop
 	canary string
+	buyer  string // whom others may ask for: what they ask is kept in logs of theirs
 }
 
 func openMarked() marked {
 	GinkgoHelper()
-	s := marked{open(), canary()}
+	s := marked{open(), canary(), uuid.NewString()}
 	Expect(s.patch("/v1/settings", object{"senderName": s.canary})).To(answer(200))
 	p := s.sells("CUP", 50, object{"name": s.canary, "description": s.canary})
-	r := s.post("/v1/orders", basket(item{SKU: "CUP", Quantity: 1}).but(object{"customerId": s.canary, "email": s.canary[:20] + "@example.com", "metadata": object{"note": s.canary}}),
-		key(s.canary))
+	r := s.post("/v1/orders", basket(item{SKU: "CUP", Quantity: 1}).but(object{"customerId": s.buyer, "email": s.canary[:20] + "@example.com", "metadata": object{"note": s.canary}}),
+		key(s.buyer))
 	Expect(r).To(answer(201))
 	s.becomes(as[order](r).ID, "confirmed")
 	c := s.offers(p)
-	Expect(s.post("/v1/campaigns/"+c.ID+"/join", object{"userId": s.canary})).To(answer(200))
+	Expect(s.post("/v1/campaigns/"+c.ID+"/join", object{"userId": s.buyer})).To(answer(200))
 	s.holds(600, item{SKU: "CUP", Quantity: 1})
 	Expect(s.post("/v1/keys", object{"name": s.canary, "permissions": []string{"orders:read"}})).To(answer(201))
 	s.quiet()
@@ -56,7 +57,7 @@ func openMarked() marked {
 // ids are all that are kept of a shop, in every table: one of each column.
 func (s marked) ids() (list []string) {
 	GinkgoHelper()
-	list = []string{s.tenant.String(), "CUP", s.canary}
+	list = []string{s.tenant.String(), "CUP", s.buyer}
 	for _, a := range auditors {
 		for _, c := range idColumns(a) {
 			var id string
@@ -135,11 +136,8 @@ var _ = Describe("the fence between two tenants", func() {
 	It("answers about what is another's as about what is nothing, wherever its ids are put, and shows none of it", func() {
 		ours, theirs := open(), openMarked()
 		ghost := func(id string) string {
-			switch {
-			case id == "CUP":
+			if id == "CUP" {
 				return "GHO"
-			case len(id) == 64:
-				return strings.Repeat("0", 64)
 			}
 			return uuid.NewString()
 		}
@@ -150,8 +148,7 @@ var _ = Describe("the fence between two tenants", func() {
 			GinkgoHelper()
 			asked++
 			foreign, unknown := ask(theirsIs), ask(nobodys)
-			shown := strings.ReplaceAll(string(foreign.body)+fmt.Sprint(foreign.header), theirsIs, "") // an address is echoed
-			Expect(shown).NotTo(ContainSubstring(theirs.canary), "%s by %s", op.ID, what)
+			Expect(string(foreign.body)+fmt.Sprint(foreign.header)).NotTo(ContainSubstring(theirs.canary), "%s by %s", op.ID, what)
 			Expect(foreign.status).To(Equal(unknown.status), "%s by %s %s: %s / %s", op.ID, what, theirsIs, foreign.body, unknown.body)
 			Expect(foreign.problem.Code).To(Equal(unknown.problem.Code), "%s by %s", op.ID, what)
 			if what == "path" && foreign.status >= 400 {
@@ -195,7 +192,7 @@ var _ = Describe("the fence between two tenants", func() {
 			}
 		}
 		// Their idempotency key repeats nothing of theirs to us.
-		Expect(ours.post("/v1/orders", basket(item{SKU: "CUP", Quantity: 1}), key(theirs.canary))).To(refuse(422, "unknown_sku", "/items/0/sku"))
+		Expect(ours.post("/v1/orders", basket(item{SKU: "CUP", Quantity: 1}), key(theirs.buyer))).To(refuse(422, "unknown_sku", "/items/0/sku"))
 		Expect(asked).To(BeNumerically(">", 300))
 		for _, list := range []string{"/v1/events?limit=100", "/v1/audit?limit=100", "/v1/products", "/v1/orders", "/v1/inventory", "/v1/campaigns", "/v1/keys", "/v1/settings"} {
 			r := ours.get(list)
