@@ -32,7 +32,7 @@ type open struct{}
 
 func (open) At(context.Context, string) (uuid.UUID, error) { return identity.DefaultTenant, nil }
 
-func (open) Refusals() []*fault.Error { return nil }
+func (open) Refusals() []*fault.Error                                                { return nil }
 func (open) Admit(ctx context.Context, _ identity.Identity) (context.Context, error) { return ctx, nil }
 
 var _ = Describe("a feed", func() {
