@@ -166,7 +166,8 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 	return app.Options{
 		DatabaseURL: dsn, Pooled: cfg.Database.Pooled, APIConnections: cfg.Database.APIConnections, BusConnections: cfg.Database.BusConnections,
 		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version,
-		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
+		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log,
+		Gateway: gatewayOf(cfg), LimitStore: cfg.Limits.StoreURL.Reveal(),
 	}
 }
 

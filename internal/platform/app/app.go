@@ -19,6 +19,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
+	"github.com/fusioncommerce/fusion/internal/platform/ratelimit"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
 )
@@ -61,6 +62,7 @@ type Options struct {
 	Clock          clock.Clock
 	Log            *slog.Logger
 	Gateway        httpx.Gateway
+	LimitStore     string // that programs of one shop share, as redis://host:port; empty: none
 	// CheckEvent refuses events that do not follow their schema. Specs set it.
 	CheckEvent func(eventType string, version int, data []byte) error
 }
@@ -75,6 +77,7 @@ type App struct {
 	jobs    *jobs.Runner
 	timers  *timer.Timers
 	metrics *telemetry.Metrics
+	limits  *ratelimit.Shared // nil: each program counts for itself
 }
 
 // New builds the program. It does not reach for the database yet.
@@ -99,9 +102,12 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	a.jobs = jobs.NewRunner(busDB, o.Log)
 	a.timers = timer.New(busDB, o.Log)
+	if err := a.count(&o.Gateway.Limits); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
-		Observe: a.metrics.Request, Ready: a.ready, Gateway: o.Gateway,
+		Observe: a.metrics.Request, Ready: a.ready, Clock: o.Clock, Gateway: o.Gateway,
 	})
 	a.server.Accept(apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey))
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs, Accept: a.server.Accept}
@@ -139,6 +145,9 @@ func (a *App) Close() error {
 	if a.opt.Carrier != nil {
 		err = errors.Join(err, a.opt.Carrier.Close())
 	}
+	if a.limits != nil {
+		err = errors.Join(err, a.limits.Close())
+	}
 	return err
 }
 
@@ -149,6 +158,9 @@ func (a *App) ready(ctx context.Context) []httpx.Dependency {
 	dependencies := []httpx.Dependency{{Name: "database", Err: err}}
 	if ok, err := a.bus.Carried(); ok {
 		dependencies = append(dependencies, httpx.Dependency{Name: "events", Err: err, Dispensable: true})
+	}
+	if a.limits != nil {
+		dependencies = append(dependencies, httpx.Dependency{Name: "limits", Err: a.limits.Check(ctx), Dispensable: true})
 	}
 	return dependencies
 }
@@ -161,6 +173,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	workers, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorkers()
 	srv := a.server.HTTP()
+	ln = httpx.Bound(ln, a.opt.Gateway.MaxConnections, a.opt.Gateway.TrustedProxies)
 	g, failed := errgroup.WithContext(workers)
 	g.Go(func() error { return a.bus.Run(failed) })
 	g.Go(func() error { return a.jobs.Run(failed) })

@@ -40,6 +40,7 @@ type Route struct {
 	// Own lets in customers without the permission, for what is theirs: the handler confines
 	// itself to what identity.OnlyOf says.
 	Own      bool
+	Limit    Limit
 	Status   int // of success; 200 when it is 0
 	Refusals []*fault.Error
 }
@@ -59,6 +60,8 @@ type API struct {
 type declared struct {
 	errs        []error
 	permissions map[string]bool
+	// limits are by method and path, as the router writes them.
+	limits map[string]Limit
 }
 
 // Group puts the routes declared on it under one heading of the documentation.
@@ -104,6 +107,9 @@ func Handle[In, Out any](a *API, r Route, h func(context.Context, *In) (Out, err
 	})
 }
 
+// routerPath writes a path as the router does.
+var routerPath = strings.NewReplacer("{", ":", "}", "")
+
 // declare makes a documented operation of a route, and notes what is wrong with it.
 func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 	if r.Status == 0 {
@@ -120,6 +126,7 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 			a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %w", r.Method, r.Path, err))
 		}
 	}
+	a.state.limits[r.Method+" "+routerPath.Replace(r.Path)] = r.Limit
 	op := huma.Operation{
 		OperationID: r.ID, Method: r.Method, Path: r.Path, Summary: r.Summary, Description: r.Description,
 		Tags: []string{a.tag}, DefaultStatus: r.Status, MaxBodyBytes: maxBody, Errors: nil,

@@ -6,6 +6,12 @@ import (
 	"github.com/google/uuid"
 )
 
+// Actors that are the operator's own.
+const (
+	ActorBootstrap = "key:bootstrap"
+	ActorService   = "service"
+)
+
 // ReadOffers is the permission of a deployment that asks another one for prices.
 const ReadOffers = "offers:read"
 
@@ -16,7 +22,7 @@ func ServiceCredential(key string, tenant uuid.UUID) string { return key + "@" +
 // Service is who shows such a credential. It may ask what the deployments ask each other,
 // and change nothing.
 func Service(tenant uuid.UUID) Identity {
-	return Identity{Tenant: tenant, Actor: "service", Permissions: []string{ReadOffers}}
+	return Identity{Tenant: tenant, Actor: ActorService, Permissions: []string{ReadOffers}}
 }
 
 // CutServiceCredential takes a credential apart; ok is false when it is of another kind.
