@@ -15,7 +15,7 @@ func gatewayOf(cfg config.Config) httpx.Gateway {
 		Origins:        cfg.HTTP.CORSOrigins,
 		Limits:         httpx.Limits{Requests: cfg.Limits.RequestsPerMinute, Logins: cfg.Limits.LoginsPerMinute, Checkouts: cfg.Limits.CheckoutsPerMinute},
 		Concurrency:    cmp.Or(cfg.Limits.Concurrency, 16*cfg.Database.APIConnections),
-		MaxConnections: cfg.HTTP.MaxConnections,
+		MaxConnections: cfg.HTTP.MaxConnections, ServiceByCertificate: cfg.HTTP.TLSClientCA != "",
 	}
 }
 

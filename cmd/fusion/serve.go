@@ -138,7 +138,14 @@ func (s *shop) mount(ctx context.Context, version string, tell progress) error {
 	if options.Carrier, err = carrier(s.cfg, s.log); err != nil {
 		return err
 	}
-	s.app, err = app.New(options, selected(s.cfg, s.modules))
+	if options.TLS, err = shopTLS(s.cfg, s.log); err != nil {
+		return err
+	}
+	trust, err := peerTLS(s.cfg, s.log)
+	if err != nil {
+		return err
+	}
+	s.app, err = app.New(options, selected(s.cfg, s.modules, trust))
 	return err
 }
 
@@ -197,16 +204,16 @@ func (s *shop) run(ctx context.Context) error {
 }
 
 // url is where this machine finds the shop.
-func (s *shop) url() string { return urlOf(s.ln.Addr().String()) }
+func (s *shop) url() string { return urlOf(schemeOf(s.cfg), s.ln.Addr().String()) }
 
 // urlOf is where this machine finds what listens on addr: an address that means all of
 // the machine's is no place to go to.
-func urlOf(addr string) string {
+func urlOf(scheme, addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
 		addr = net.JoinHostPort("127.0.0.1", port)
 	}
-	return "http://" + addr
+	return scheme + "://" + addr
 }
 
 // ops serves metrics on a listener of their own. The shop does not depend on it: when

@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -62,6 +63,7 @@ type Options struct {
 	Clock          clock.Clock
 	Log            *slog.Logger
 	Gateway        httpx.Gateway
+	TLS            *tls.Config // nil: it ends before the program
 	LimitStore     string // that programs of one shop share, as redis://host:port; empty: none
 	// CheckEvent refuses events that do not follow their schema. Specs set it.
 	CheckEvent func(eventType string, version int, data []byte) error
@@ -179,7 +181,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.jobs.Run(failed) })
 	g.Go(func() error { return a.timers.Run(failed) })
 	g.Go(func() error {
-		if err := srv.Serve(ln); !httpx.IsClosed(err) {
+		if err := a.listen(srv, ln); !httpx.IsClosed(err) {
 			return fmt.Errorf("serve: %w", err)
 		}
 		return nil
@@ -202,6 +204,14 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+func (a *App) listen(srv *http.Server, ln net.Listener) error {
+	if a.opt.TLS == nil {
+		return srv.Serve(ln)
+	}
+	srv.TLSConfig = a.opt.TLS
+	return srv.ServeTLS(ln, "", "") // the configuration has the certificate
 }
 
 // linger lets requests in for a while that are sent by those who have not noticed yet.

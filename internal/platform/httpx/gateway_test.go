@@ -209,7 +209,7 @@ var _ = Describe("the size of a request", func() {
 	s := newSite(Gateway{})
 
 	It("is refused when its address is too long", func() {
-		resp := s.ask(http.MethodGet, "/v1/things?"+strings.Repeat("x", 9<<10), "192.0.2.1")
+		resp := s.ask(http.MethodGet, "/v1/things?"+strings.Repeat("x", 17<<10), "192.0.2.1")
 		Expect(resp).To(HaveHTTPStatus(414))
 		Expect(problemOf(resp).Code).To(Equal("uri_too_long"))
 	})

@@ -11,13 +11,13 @@ import (
 const (
 	// maxHeader is more than all that browsers and proxies send of themselves.
 	maxHeader = 16 << 10
-	maxURI    = 8 << 10
+	maxURI    = 16 << 10
 	// hardHeader is where net/http hangs up without our saying why.
 	hardHeader = 64 << 10
 )
 
 var (
-	errLongURI    = fault.New(fault.LongURI, "uri_too_long", "The address is longer than 8 KiB.")
+	errLongURI    = fault.New(fault.LongURI, "uri_too_long", "The address is longer than 16 KiB.")
 	errBigHeaders = fault.New(fault.BigHeaders, "headers_too_large", "The headers are larger than 16 KiB.")
 )
 

@@ -60,6 +60,9 @@ type Gateway struct {
 	Concurrency int
 	// MaxConnections is how many an address may have at a time; 0 is any number.
 	MaxConnections int
+	// ServiceByCertificate accepts the key of other deployments only from who shows a client
+	// certificate as well.
+	ServiceByCertificate bool
 }
 
 // Server is the one router of the program.
@@ -266,6 +269,9 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 			var err error
 			if id, ok, err = s.authenticate(ctx, strings.TrimSpace(token)); err != nil {
 				return db.Explain(ctx, err)
+			}
+			if ok && id.Actor == identity.ActorService && s.opt.ServiceByCertificate && !Caller(ctx).Certified {
+				return errBadCredential.Saying("The service key is accepted on a connection with a client certificate only.")
 			}
 			if !ok {
 				s.guessed(c, from)
