@@ -43,9 +43,12 @@ func fusion(environ []string, args ...string) commandLine {
 	return c
 }
 
+// sealedBy names a master key: none is to be made in this folder.
+const sealedBy = "FUSION_SECRETS_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
 // onDatabase is the environment of a program that works on d and may migrate it.
 func onDatabase(d testkit.Database, more ...string) []string {
-	return append([]string{"FUSION_DATABASE_URL=" + d.App, "FUSION_DATABASE_MIGRATE_URL=" + d.Owner, "FUSION_ADDR=127.0.0.1:0", "FUSION_OPS_ADDR="}, more...)
+	return append([]string{"FUSION_DATABASE_URL=" + d.App, "FUSION_DATABASE_MIGRATE_URL=" + d.Owner, sealedBy, "FUSION_ADDR=127.0.0.1:0", "FUSION_OPS_ADDR="}, more...)
 }
 
 // parsed is the one JSON document on stdout.

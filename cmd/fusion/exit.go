@@ -13,6 +13,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/migrate"
 	"github.com/fusioncommerce/fusion/internal/platform/pgcluster"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
 // Exit codes are part of the contract with scripts and supervisors.
@@ -60,7 +61,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case wrongUse, library:
 		return exitUsage
-	case wrongConfig, is(errRole, errUnbound, errNoModule, errNotLocal, errDatabaseURL, backup.ErrBlind):
+	case wrongConfig, is(errRole, errUnbound, errNoModule, errNotLocal, errDatabaseURL, errMasterKey, vault.ErrOtherKey, backup.ErrBlind):
 		return exitConfig
 	case is(errUnreachable, pgcluster.ErrNoBinaries):
 		return exitUnreachable

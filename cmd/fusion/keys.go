@@ -7,11 +7,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/urfave/cli/v3"
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
@@ -21,34 +23,145 @@ func (p *program) keysCommand() *cli.Command {
 		&cli.StringFlag{Name: "name", Usage: "What the key is for: `TEXT` that you will recognise"},
 		&cli.StringFlag{Name: "permissions", Usage: "`LIST` of what the key may do, such as orders:read,products:write"},
 		&cli.BoolFlag{Name: "owner", Usage: "The key may do everything"},
+		&cli.BoolFlag{Name: "publishable", Usage: "The key may stand in pages that anybody can read: it may shop and check out"},
+		&cli.StringFlag{Name: "origins", Usage: "`LIST` of where the pages come from that use a publishable key, such as https://shop.example"},
+		&cli.StringFlag{Name: "expires", Usage: "How long the key is good, such as 720h, or until when, such as 2027-01-31T00:00:00Z: `WHEN`"},
+		&cli.StringFlag{Name: "allow-ip", Usage: "`LIST` of addresses and networks that the key is good from, such as 203.0.113.0/24"},
+		&cli.IntFlag{Name: "requests-per-minute", Usage: "A limit of its own, instead of the shop's: `NUMBER`"},
 	}, jsonFlag(), databaseSettings())
 	create.Description = "stdout is the key and nothing else, so that KEY=$(fusion keys create …) holds it."
-	return group("keys", "Make, list and revoke API keys",
-		create,
+	rotate := leaf("rotate", "Give a key a new secret and print it, this once", "KEY-ID", p.rotateKey, []cli.Flag{
+		&cli.DurationFlag{Name: "overlap", Usage: "How long the secret before is still good", Value: 24 * time.Hour},
+	}, jsonFlag(), databaseSettings())
+	return group("keys", "Make, list, rotate and revoke API keys",
+		create, rotate,
 		leaf("list", "List the keys; none can be read back", "", p.listKeys, jsonFlag(), databaseSettings()),
 		leaf("revoke", "End a key", "KEY-ID", p.revokeKey, jsonFlag(), databaseSettings()),
 	)
 }
 
 func (p *program) createKey(ctx context.Context, cmd *cli.Command) error {
-	name := strings.TrimSpace(cmd.String("name"))
-	if name == "" {
-		return usageError("fusion keys create needs --name, so that you know the key in a list")
-	}
-	permissions, err := p.permissions(cmd)
+	t, err := p.termsOfKey(cmd)
 	if err != nil {
 		return err
 	}
 	return p.asOwner(ctx, cmd, func(ctx context.Context, pool *db.DB) error {
-		key, secret, err := apikey.Create(ctx, pool, name, permissions)
+		var key apikey.Key
+		var secret string
+		err := pool.InTx(ctx, func(tx *db.Tx) (err error) {
+			key, secret, err = apikey.Add(ctx, tx, t)
+			return err
+		})
 		if err != nil {
 			return err
 		}
 		p.say("Made the key %q (%s). It is not shown again.", key.Name, key.ID)
-		return p.show(cmd, struct {
-			apikey.Key
-			Secret string `json:"key"`
-		}{key, secret}, func(w io.Writer) { _, _ = fmt.Fprintln(w, secret) })
+		return p.showSecret(cmd, key, secret)
+	})
+}
+
+func (p *program) showSecret(cmd *cli.Command, key apikey.Key, secret string) error {
+	return p.show(cmd, struct {
+		apikey.Key
+		Secret string `json:"key"`
+	}{key, secret}, func(w io.Writer) { _, _ = fmt.Fprintln(w, secret) })
+}
+
+// termsOfKey are what the flags say of the new key.
+func (p *program) termsOfKey(cmd *cli.Command) (t apikey.Terms, err error) {
+	t = apikey.Terms{Name: strings.TrimSpace(cmd.String("name")), Kind: apikey.Secret, Origins: listed(cmd.String("origins"))}
+	switch {
+	case t.Name == "":
+		return t, usageError("fusion keys create needs --name, so that you know the key in a list")
+	case cmd.Bool("publishable") && (cmd.Bool("owner") || cmd.String("permissions") != ""):
+		return t, usageError("--publishable fixes what the key may do: leave --permissions and --owner out")
+	case cmd.Bool("publishable"):
+		t.Kind = apikey.Publishable
+	case len(t.Origins) > 0:
+		return t, usageError("--origins are of a --publishable key: a secret one has no business in a page")
+	default:
+		if t.Permissions, err = p.permissions(cmd); err != nil {
+			return t, err
+		}
+	}
+	for _, o := range t.Origins {
+		if !apikey.IsOrigin(o) {
+			return t, usageError(fmt.Sprintf("%q is not an origin as browsers write it, such as https://shop.example", o))
+		}
+	}
+	for _, text := range listed(cmd.String("allow-ip")) {
+		network, err := apikey.ParseNetwork(text)
+		if err != nil {
+			return t, usageError(fmt.Sprintf("%q is not an address or a network such as 203.0.113.0/24", text))
+		}
+		t.AllowedIPs = append(t.AllowedIPs, network)
+	}
+	if cmd.IsSet("requests-per-minute") {
+		n := cmd.Int("requests-per-minute")
+		if n < 1 {
+			return t, usageError("--requests-per-minute must be at least 1")
+		}
+		t.RequestsPerMinute = &n
+	}
+	t.ExpiresAt, err = expiry(cmd.String("expires"))
+	return t, err
+}
+
+// listed are the words between commas.
+func listed(text string) (words []string) {
+	for w := range strings.SplitSeq(text, ",") {
+		if w = strings.TrimSpace(w); w != "" {
+			words = append(words, w)
+		}
+	}
+	return words
+}
+
+// expiry is a time, or how long from now.
+func expiry(text string) (*time.Time, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // without an end
+	}
+	now := clock.System()
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		lasts, wrong := time.ParseDuration(text)
+		if wrong != nil {
+			return nil, usageError(fmt.Sprintf("--expires %q is neither a time such as 2027-01-31T00:00:00Z nor a duration such as 720h", text))
+		}
+		at = now.Add(lasts)
+	}
+	if at = at.UTC().Truncate(time.Microsecond); !at.After(now) {
+		return nil, usageError(fmt.Sprintf("--expires %q is not in the future", text))
+	}
+	return &at, nil
+}
+
+func (p *program) rotateKey(ctx context.Context, cmd *cli.Command) error {
+	id, err := uuid.Parse(cmd.Args().First())
+	if err != nil {
+		return usageError(fmt.Sprintf("%q is not the id of a key: fusion keys list shows them", cmd.Args().First()))
+	}
+	overlap := cmd.Duration("overlap")
+	if overlap < 0 {
+		return usageError("--overlap cannot be negative")
+	}
+	return p.asOwner(ctx, cmd, func(ctx context.Context, pool *db.DB) error {
+		var key apikey.Key
+		var secret string
+		err := pool.InTx(ctx, func(tx *db.Tx) (err error) {
+			key, secret, err = apikey.Rotate(ctx, tx, id, overlap)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if key.PreviousUntil == nil {
+			p.say("The key %q has a new secret. Running programs refuse the one before within 2 seconds.", key.Name)
+		} else {
+			p.say("The key %q has a new secret. The one before is good until %s.", key.Name, when(*key.PreviousUntil))
+		}
+		return p.showSecret(cmd, key, secret)
 	})
 }
 
@@ -67,8 +180,8 @@ func (p *program) permissions(cmd *cli.Command) ([]string, error) {
 		return nil, err
 	}
 	var wanted []string
-	for permission := range strings.SplitSeq(list, ",") {
-		if permission = strings.TrimSpace(permission); permission == "" || slices.Contains(wanted, permission) {
+	for _, permission := range listed(list) {
+		if slices.Contains(wanted, permission) {
 			continue
 		}
 		if !slices.Contains(known, permission) {
@@ -99,13 +212,16 @@ func (p *program) listKeys(ctx context.Context, cmd *cli.Command) error {
 		return p.show(cmd, keys, func(w io.Writer) {
 			var rows [][]string
 			for _, k := range keys {
-				revoked := ""
-				if k.RevokedAt != nil {
-					revoked = when(*k.RevokedAt)
+				limit := ""
+				if k.RequestsPerMinute != nil {
+					limit = fmt.Sprintf("%d/min", *k.RequestsPerMinute)
 				}
-				rows = append(rows, []string{k.ID.String(), k.Name, k.Prefix + "…", strings.Join(k.Permissions, ","), when(k.CreatedAt), revoked})
+				rows = append(rows, []string{
+					k.ID.String(), k.Name, k.Prefix + "…", strings.Join(k.Permissions, ","), strings.Join(append(k.AllowedIPs, k.Origins...), ","), limit,
+					when(k.CreatedAt), whenever(k.LastUsedAt), whenever(k.ExpiresAt), whenever(k.RevokedAt),
+				})
 			}
-			table(w, "There are no keys. Make one: fusion keys create --name NAME --owner", rows, "ID", "NAME", "KEY", "PERMISSIONS", "CREATED", "REVOKED")
+			table(w, "There are no keys. Make one: fusion keys create --name NAME --owner", rows, "ID", "NAME", "KEY", "PERMISSIONS", "FROM", "LIMIT", "CREATED", "LAST USED", "EXPIRES", "REVOKED")
 		})
 	})
 }

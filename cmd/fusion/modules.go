@@ -10,6 +10,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/catalog"
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogclient"
 	"github.com/fusioncommerce/fusion/internal/groupbuy"
+	"github.com/fusioncommerce/fusion/internal/identity"
 	"github.com/fusioncommerce/fusion/internal/inventory"
 	"github.com/fusioncommerce/fusion/internal/orders"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
@@ -29,6 +30,7 @@ func modules(k app.Kit, other elsewhere) []app.Module {
 		other = products
 	}
 	return []app.Module{
+		identity.New(k),
 		products,
 		inventory.New(k),
 		orders.New(k, other),

@@ -51,6 +51,14 @@ func table(w io.Writer, empty string, rows [][]string, heading ...string) {
 
 func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
 
+// whenever is a time that may not have come.
+func whenever(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return when(*t)
+}
+
 // count is "1 event" or "3 events".
 func count(n int64, noun string) string {
 	if n == 1 {

@@ -56,7 +56,13 @@ func (p *program) commands() *cli.Command {
 			return cli.ShowRootCommandHelp(cmd)
 		},
 		Commands: []*cli.Command{
-			p.devCommand(), p.serveCommand(), p.migrateCommand(), p.seedCommand(), p.keysCommand(), p.eventsCommand(),
+			p.devCommand(), p.serveCommand(), p.migrateCommand(), p.seedCommand(),
+			p.keysCommand(),
+			p.authCommand(),
+			p.secretsCommand(),
+			p.mailCommand(),
+			p.eventsCommand(),
+			p.auditCommand(),
 			p.backupCommand(), p.doctorCommand(), p.healthCommand(), p.configCommand(), p.openAPICommand(), p.versionCommand(),
 		},
 	}

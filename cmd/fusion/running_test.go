@@ -38,7 +38,7 @@ func unusedAddress() string {
 var _ = Describe("fusion serve", func() {
 	It("serves, answers its probe, logs JSON and stops cleanly", func(ctx SpecContext) {
 		addr := unusedAddress()
-		environ := append(onDatabase(testkit.NewDatabase())[:2], "FUSION_ADDR="+addr, "FUSION_OPS_ADDR=", "FUSION_BOOTSTRAP_KEY=short")
+		environ := append(onDatabase(testkit.NewDatabase())[:3], "FUSION_ADDR="+addr, "FUSION_OPS_ADDR=", "FUSION_BOOTSTRAP_KEY=short")
 		Expect(fusion(environ, "health").err).To(Equal("fusion: no shop answers at http://" + addr + ": nothing listens there\n"))
 
 		running, stop := context.WithCancel(ctx)

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/kafka"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
 )
 
 func (p *program) serveCommand() *cli.Command {
@@ -135,6 +138,9 @@ func (s *shop) mount(ctx context.Context, version string, tell progress) error {
 		s.log.WarnContext(ctx, "the catalog is elsewhere and events stay in this database: new products will have no stock here; set FUSION_BUS=kafka in both deployments")
 	}
 	options := appOptions(s.cfg, s.db.app, s.log, version)
+	if options.Vault, err = s.db.unlock(ctx, s.cfg, s.log); err != nil {
+		return err
+	}
 	if options.Carrier, err = carrier(s.cfg, s.log); err != nil {
 		return err
 	}
@@ -173,9 +179,30 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 	return app.Options{
 		DatabaseURL: dsn, Pooled: cfg.Database.Pooled, APIConnections: cfg.Database.APIConnections, BusConnections: cfg.Database.BusConnections,
 		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version,
-		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log,
+		Tokens: tokenOptions(cfg.Auth),
+		Mail:   mailOptions(cfg),
+		Audit:  auditOf(cfg),
+		Delay:  cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log,
 		Gateway: gatewayOf(cfg), LimitStore: cfg.Limits.StoreURL.Reveal(),
 	}
+}
+
+func mailOptions(cfg config.Config) mail.Options {
+	return mail.Options{
+		SMTPURL: cfg.Mail.SMTPURL.Reveal(), CAFile: cfg.Mail.CAFile, From: cfg.Mail.From,
+		Dir:      cmp.Or(cfg.Mail.Dir, filepath.Join(cfg.Data.Dir, "mail")),
+		LinkBase: cmp.Or(cfg.Mail.LinkBase, urlOf(schemeOf(cfg), cfg.HTTP.Addr)),
+	}
+}
+
+// auditOf keeps the heads of the audit log beside a private cluster: who gets at its tables
+// has not the file as well.
+func auditOf(cfg config.Config) app.Audit {
+	a := app.Audit{Retention: cfg.Audit.Retention}
+	if cfg.Database.URL.IsZero() {
+		a.HeadsFile = filepath.Join(cfg.Data.Dir, "audit-heads.log")
+	}
+	return a
 }
 
 var errUnclean = errors.New("the stop was not clean")

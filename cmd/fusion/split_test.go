@@ -22,6 +22,11 @@ type deployed struct {
 
 func deploy(addr string, environ []string, args ...string) *deployed {
 	GinkgoHelper()
+	return serving(addr, append(environ, sealedBy), args...)
+}
+
+func serving(addr string, environ []string, args ...string) *deployed {
+	GinkgoHelper()
 	ctx, stop := context.WithCancel(context.Background())
 	d := &deployed{addr: addr, code: make(chan int, 1), stop: stop}
 	environ = append(environ, "FUSION_ADDR="+addr, "FUSION_OPS_ADDR=")

@@ -244,8 +244,10 @@ func (s *service) handleUpdate(ctx context.Context, in *updateInput) (productRes
 	if err != nil {
 		return productResponse{}, err
 	}
-	p, err := s.update(ctx, id, in.IfMatch, in.Body.changes)
-	return present(p), err
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (productResponse, error) {
+		p, err := s.update(ctx, tx, id, in.IfMatch, in.Body.changes)
+		return present(p), err
+	})
 }
 
 type archiveInput struct {
@@ -259,6 +261,8 @@ func (s *service) handleArchive(ctx context.Context, in *archiveInput) (httpx.No
 		return httpx.None{}, err
 	}
 	gone := archived
-	_, err = s.update(ctx, id, in.IfMatch, func(product) (changes, error) { return changes{Status: &gone}, nil })
-	return httpx.None{}, err
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
+		_, err := s.update(ctx, tx, id, in.IfMatch, func(product) (changes, error) { return changes{Status: &gone}, nil })
+		return httpx.None{}, err
+	})
 }

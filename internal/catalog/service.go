@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
@@ -34,33 +35,31 @@ func (s *service) create(ctx context.Context, tx *db.Tx, p product, inventory in
 
 // update changes a product if it still is the version that the caller means. What
 // the caller wants may depend on what the product is.
-func (s *service) update(ctx context.Context, id uuid.UUID, match httpx.IfMatch, want func(product) (changes, error)) (product, error) {
-	var p product
-	err := s.db.InTx(ctx, func(tx *db.Tx) (err error) {
-		if p, err = s.store.lock(ctx, tx, id); err != nil {
-			return err
-		}
-		if err := match.Allows(p.Version); err != nil {
-			return err
-		}
-		c, err := want(p)
-		if err != nil {
-			return err
-		}
-		before := p.Status
-		changed, err := p.change(c, tx.Now)
-		if err != nil || !changed {
-			return err
-		}
-		if err := s.store.save(ctx, tx, p); err != nil {
-			return err
-		}
-		if p.Status == archived && before != archived {
-			return s.publish(ctx, tx, catalogapi.ProductArchived{Product: fact(p)})
-		}
-		return s.publish(ctx, tx, catalogapi.ProductUpdated{Product: fact(p)})
-	})
-	return p, err
+func (s *service) update(ctx context.Context, tx *db.Tx, id uuid.UUID, match httpx.IfMatch, want func(product) (changes, error)) (product, error) {
+	p, err := s.store.lock(ctx, tx, id)
+	if err != nil {
+		return product{}, err
+	}
+	audit.Before(ctx, present(p))
+	if err := match.Allows(p.Version); err != nil {
+		return product{}, err
+	}
+	c, err := want(p)
+	if err != nil {
+		return product{}, err
+	}
+	before := p.Status
+	changed, err := p.change(c, tx.Now)
+	if err != nil || !changed {
+		return p, err
+	}
+	if err := s.store.save(ctx, tx, p); err != nil {
+		return product{}, err
+	}
+	if p.Status == archived && before != archived {
+		return p, s.publish(ctx, tx, catalogapi.ProductArchived{Product: fact(p)})
+	}
+	return p, s.publish(ctx, tx, catalogapi.ProductUpdated{Product: fact(p)})
 }
 
 // publish records the fact. From here until the transaction is over, nothing is cached

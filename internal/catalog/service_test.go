@@ -86,6 +86,15 @@ func eur(minor int64) money.Amount { return money.Amount{Minor: minor, Currency:
 
 var anyVersion = httpx.IfMatch{}
 
+// updated is update in a transaction of its own.
+func (s *service) updated(ctx context.Context, id uuid.UUID, match httpx.IfMatch, want func(product) (changes, error)) (p product, err error) {
+	err = s.db.InTx(ctx, func(tx *db.Tx) error {
+		p, err = s.update(ctx, tx, id, match, want)
+		return err
+	})
+	return p, err
+}
+
 var _ = Describe("the catalog", Label("db"), func() {
 	var (
 		svc  *service
@@ -168,7 +177,7 @@ var _ = Describe("the catalog", Label("db"), func() {
 
 		It("keeps the SKU of an archived product", func() {
 			p := added("MUG", eur(1250))
-			Expect(svc.update(ctx, p.ID, anyVersion, becomes(archived))).Error().NotTo(HaveOccurred())
+			Expect(svc.updated(ctx, p.ID, anyVersion, becomes(archived))).Error().NotTo(HaveOccurred())
 			_, err := add(product{SKU: "MUG", Name: "Other", Price: eur(1), Status: active}, 0)
 			Expect(err).To(MatchError(errSKUTaken))
 		})
@@ -227,7 +236,7 @@ var _ = Describe("the catalog", Label("db"), func() {
 		It("stores the change and publishes the product as it is then", func() {
 			p := added("MUG", eur(1250))
 			name := "Navy mug"
-			changed, err := svc.update(ctx, p.ID, anyVersion, wants(changes{Name: &name, Price: &money.Amount{Minor: 900, Currency: money.USD}}))
+			changed, err := svc.updated(ctx, p.ID, anyVersion, wants(changes{Name: &name, Price: &money.Amount{Minor: 900, Currency: money.USD}}))
 			Expect(err).NotTo(HaveOccurred())
 
 			Expect(changed).To(And(HaveField("Version", int64(2)), HaveField("Name", name), HaveField("Price", money.Amount{Minor: 900, Currency: money.USD})))
@@ -238,7 +247,7 @@ var _ = Describe("the catalog", Label("db"), func() {
 
 		It("has one price after the currency changed, in the new one", func() {
 			p := added("MUG", eur(1250))
-			Expect(svc.update(ctx, p.ID, anyVersion, wants(changes{Price: &money.Amount{Minor: 900, Currency: money.JPY}}))).Error().NotTo(HaveOccurred())
+			Expect(svc.updated(ctx, p.ID, anyVersion, wants(changes{Price: &money.Amount{Minor: 900, Currency: money.JPY}}))).Error().NotTo(HaveOccurred())
 			Expect(svc.offers(ctx, []string{"MUG"})).To(HaveKeyWithValue("MUG", HaveField("Prices", []money.Amount{{Minor: 900, Currency: money.JPY}})))
 		})
 
@@ -266,36 +275,36 @@ var _ = Describe("the catalog", Label("db"), func() {
 			says(recorded(ctx, svc)[1], catalogapi.ProductArchived{Product: fact(gone)})
 			Expect(svc.offers(ctx, []string{"MUG"})).To(BeEmpty())
 
-			Expect(svc.update(ctx, p.ID, anyVersion, becomes(active))).To(HaveField("Version", int64(3)))
+			Expect(svc.updated(ctx, p.ID, anyVersion, becomes(active))).To(HaveField("Version", int64(3)))
 			Expect(topics(ctx, svc)).To(HaveExactElements("product.created 1", "product.archived 2", "product.updated 3"))
 			Expect(svc.offers(ctx, []string{"MUG"})).To(HaveLen(1))
 		})
 
 		It("publishes nothing when nothing changes", func() {
 			p := added("MUG", eur(1250))
-			Expect(svc.update(ctx, p.ID, anyVersion, costs(1250))).To(Equal(p))
+			Expect(svc.updated(ctx, p.ID, anyVersion, costs(1250))).To(Equal(p))
 			Expect(topics(ctx, svc)).To(Equal([]string{"product.created 1"}))
 		})
 
 		It("is refused, without a trace, when the status cannot be", func() {
 			p := added("MUG", eur(1250))
-			Expect(svc.update(ctx, p.ID, anyVersion, becomes(archived))).Error().NotTo(HaveOccurred())
-			_, err := svc.update(ctx, p.ID, anyVersion, becomes(draft))
+			Expect(svc.updated(ctx, p.ID, anyVersion, becomes(archived))).Error().NotTo(HaveOccurred())
+			_, err := svc.updated(ctx, p.ID, anyVersion, becomes(draft))
 			Expect(err).To(MatchError(errTransition))
 			Expect(topics(ctx, svc)).To(HaveLen(2))
 		})
 
 		It("is refused when the caller knows an older version", func() {
 			p := added("MUG", eur(1250))
-			Expect(svc.update(ctx, p.ID, httpx.IfMatch{Match: `"1"`}, costs(1300))).To(HaveField("Version", int64(2)))
-			_, err := svc.update(ctx, p.ID, httpx.IfMatch{Match: `"1"`}, costs(1400))
+			Expect(svc.updated(ctx, p.ID, httpx.IfMatch{Match: `"1"`}, costs(1300))).To(HaveField("Version", int64(2)))
+			_, err := svc.updated(ctx, p.ID, httpx.IfMatch{Match: `"1"`}, costs(1400))
 			Expect(fault.From(err)).To(And(HaveField("Kind", fault.Stale), HaveField("Code", "version_conflict")))
 			Expect(svc.get(ctx, p.ID)).To(HaveField("Price", eur(1300)))
 			Expect(topics(ctx, svc)).To(HaveLen(2))
 		})
 
 		It("answers 404 for what does not exist", func() {
-			_, err := svc.update(ctx, clock.NewID(), anyVersion, costs(1))
+			_, err := svc.updated(ctx, clock.NewID(), anyVersion, costs(1))
 			Expect(err).To(MatchError(httpx.ErrNotFound))
 			_, err = svc.handleUpdate(ctx, &updateInput{ID: "no-id"})
 			Expect(err).To(MatchError(httpx.ErrNotFound))
@@ -318,7 +327,7 @@ var _ = Describe("the catalog", Label("db"), func() {
 			waiting, proceed := make(chan struct{}), make(chan struct{})
 			first := make(chan error, 1)
 			go func() {
-				_, err := svc.update(ctx, p.ID, anyVersion, func(product) (changes, error) {
+				_, err := svc.updated(ctx, p.ID, anyVersion, func(product) (changes, error) {
 					close(waiting)
 					<-proceed
 					return changes{Price: &money.Amount{Minor: 1300, Currency: money.EUR}}, nil
@@ -329,7 +338,7 @@ var _ = Describe("the catalog", Label("db"), func() {
 			second := make(chan error, 1)
 			go func() {
 				name := "Navy mug"
-				_, err := svc.update(ctx, p.ID, anyVersion, wants(changes{Name: &name}))
+				_, err := svc.updated(ctx, p.ID, anyVersion, wants(changes{Name: &name}))
 				second <- err
 			}()
 			Eventually(whoWaits(), testkit.Patience, "2ms").Should(Equal(1))
@@ -350,7 +359,7 @@ var _ = Describe("the catalog", Label("db"), func() {
 				wg.Go(func() {
 					defer GinkgoRecover()
 					for range 5 {
-						_, err := svc.update(ctx, p.ID, anyVersion, func(now product) (changes, error) {
+						_, err := svc.updated(ctx, p.ID, anyVersion, func(now product) (changes, error) {
 							next := eur(now.Price.Minor + 1)
 							return changes{Price: &next}, nil
 						})
@@ -372,7 +381,7 @@ var _ = Describe("the catalog", Label("db"), func() {
 			other := testkit.As(testkit.NewTenant(testkit.Shared()))
 			_, err := svc.get(other, p.ID)
 			Expect(err).To(MatchError(httpx.ErrNotFound))
-			_, err = svc.update(other, p.ID, anyVersion, costs(1))
+			_, err = svc.updated(other, p.ID, anyVersion, costs(1))
 			Expect(err).To(MatchError(httpx.ErrNotFound))
 			Expect(svc.list(other, filter{Status: active, Sort: "sku", Limit: 10})).To(BeEmpty())
 			Expect(svc.offers(other, []string{"MUG"})).To(BeEmpty())
@@ -429,7 +438,7 @@ var _ = Describe("the catalog", Label("db"), func() {
 			}
 			Expect(read()).To(BeEquivalentTo(9), "begin, read, commit: three times")
 			Expect(read()).To(BeZero())
-			Expect(svc.update(ctx, p.ID, anyVersion, costs(1300))).Error().NotTo(HaveOccurred())
+			Expect(svc.updated(ctx, p.ID, anyVersion, costs(1300))).Error().NotTo(HaveOccurred())
 			Expect(read()).To(BeEquivalentTo(9))
 		})
 
@@ -446,7 +455,7 @@ var _ = Describe("the catalog", Label("db"), func() {
 				return string(page.JSON)
 			}
 			Expect(read(func() {
-				Expect(svc.update(ctx, p.ID, anyVersion, costs(1300))).Error().NotTo(HaveOccurred())
+				Expect(svc.updated(ctx, p.ID, anyVersion, costs(1300))).Error().NotTo(HaveOccurred())
 			})).To(ContainSubstring(`"12.50"`))
 			Expect(pageOf(svc.cache, shop, "page")).To(BeNil())
 			Expect(read(func() {})).To(ContainSubstring(`"13.00"`))
@@ -456,7 +465,7 @@ var _ = Describe("the catalog", Label("db"), func() {
 		It("forgets nothing when a change is rolled back", func() {
 			p := added("MUG", eur(1250))
 			Expect(svc.offers(ctx, []string{"MUG"})).Error().NotTo(HaveOccurred())
-			_, err := svc.update(ctx, p.ID, anyVersion, func(product) (changes, error) { return changes{}, errors.New("no") })
+			_, err := svc.updated(ctx, p.ID, anyVersion, func(product) (changes, error) { return changes{}, errors.New("no") })
 			Expect(err).To(HaveOccurred())
 			cost := &db.Cost{}
 			Expect(svc.offers(db.WithCost(ctx, cost), []string{"MUG"})).To(HaveLen(1))
@@ -555,7 +564,7 @@ var _ = Describe("the catalog", Label("db"), func() {
 			func() {
 				defer close(stop)
 				for minor := int64(1); minor <= writes; minor++ {
-					Expect(svc.update(ctx, p.ID, anyVersion, costs(minor))).Error().NotTo(HaveOccurred())
+					Expect(svc.updated(ctx, p.ID, anyVersion, costs(minor))).Error().NotTo(HaveOccurred())
 					written.Store(minor)
 				}
 			}()
@@ -701,7 +710,7 @@ var _ = Describe("the catalog", Label("db"), func() {
 			p := added("MUG", eur(1250))
 			before := page(listInput{}).ETag()
 			Expect(page(listInput{}).ETag()).To(Equal(before))
-			Expect(svc.update(ctx, p.ID, anyVersion, costs(1))).Error().NotTo(HaveOccurred())
+			Expect(svc.updated(ctx, p.ID, anyVersion, costs(1))).Error().NotTo(HaveOccurred())
 			Expect(page(listInput{}).ETag()).NotTo(Equal(before))
 		})
 

@@ -12,6 +12,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 )
 
@@ -233,8 +234,10 @@ func (s *service) handleUpdate(ctx context.Context, in *updateInput) (campaignRe
 	if err != nil {
 		return campaignResponse{}, err
 	}
-	c, err := s.update(ctx, id, in.IfMatch, moments{in.Body.StartTime, in.Body.EndTime}, in.Body.change)
-	return present(c), err
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (campaignResponse, error) {
+		c, err := s.update(ctx, tx, id, in.IfMatch, moments{in.Body.StartTime, in.Body.EndTime}, in.Body.change)
+		return present(c), err
+	})
 }
 
 type cancelBody struct {
@@ -262,7 +265,7 @@ func (s *service) handleCancel(ctx context.Context, in *cancelInput) (campaignRe
 }
 
 type joinBody struct {
-	UserID   string `json:"userId" minLength:"1" maxLength:"64" doc:"Your id of the buyer"`
+	UserID   string `json:"userId,omitempty" minLength:"1" maxLength:"64" doc:"Your id of the buyer. Customers leave it out, or send their own; of a guest it is not a UUID, as those of customers are"`
 	Quantity int64  `json:"quantity,omitempty" minimum:"1" maximum:"1000" default:"1" doc:"Units that the buyer orders"`
 }
 
@@ -284,8 +287,12 @@ func (s *service) handleJoin(ctx context.Context, in *joinInput) (campaignRespon
 	if err != nil {
 		return campaignResponse{}, err
 	}
+	who, err := buyerOf(ctx, in.Body.UserID)
+	if err != nil {
+		return campaignResponse{}, err
+	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (campaignResponse, error) {
-		c, err := s.join(ctx, tx, id, participant{UserID: in.Body.UserID, Quantity: in.Body.Quantity})
+		c, err := s.join(ctx, tx, id, participant{UserID: who, Quantity: in.Body.Quantity})
 		return present(c), err
 	})
 }
@@ -317,7 +324,7 @@ func (s *service) handleParticipants(ctx context.Context, in *participantsInput)
 			return out, err
 		}
 	}
-	list, err := s.participants(ctx, id, after.Position, in.Limit+1)
+	list, err := s.participants(ctx, id, identity.OnlyOf(ctx, permissionRead), after.Position, in.Limit+1)
 	if err != nil {
 		return out, err
 	}

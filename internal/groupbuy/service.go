@@ -9,6 +9,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/groupbuy/groupbuyapi"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
@@ -71,36 +72,34 @@ func (s *service) create(ctx context.Context, tx *db.Tx, c campaign) (campaign, 
 
 // update gives a campaign other terms, which may depend on those that it has. Its timers
 // come first: whoever runs one has locked it before the campaign.
-func (s *service) update(ctx context.Context, id uuid.UUID, match httpx.IfMatch, moments moments, want func(terms) (terms, error)) (campaign, error) {
-	var c campaign
-	err := s.db.InTx(ctx, func(tx *db.Tx) error {
-		if err := moments.set(ctx, tx, s.timers, id.String()); err != nil {
-			return err
-		}
-		now, err := s.store.now(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if c, err = s.store.lock(ctx, tx, id); err != nil {
-			return err
-		}
-		if err := match.Allows(c.Version); err != nil {
-			return err
-		}
-		if err := c.revisable(); err != nil {
-			return err
-		}
-		t, err := want(c.terms)
-		if err != nil {
-			return err
-		}
-		changed, err := c.revise(t, now)
-		if err != nil || !changed {
-			return err
-		}
-		return s.save(ctx, tx, c, groupbuyapi.CampaignUpdated{Campaign: fact(c)})
-	})
-	return c, err
+func (s *service) update(ctx context.Context, tx *db.Tx, id uuid.UUID, match httpx.IfMatch, moments moments, want func(terms) (terms, error)) (campaign, error) {
+	if err := moments.set(ctx, tx, s.timers, id.String()); err != nil {
+		return campaign{}, err
+	}
+	now, err := s.store.now(ctx, tx)
+	if err != nil {
+		return campaign{}, err
+	}
+	c, err := s.store.lock(ctx, tx, id)
+	if err != nil {
+		return campaign{}, err
+	}
+	audit.Before(ctx, present(c))
+	if err := match.Allows(c.Version); err != nil {
+		return campaign{}, err
+	}
+	if err := c.revisable(); err != nil {
+		return campaign{}, err
+	}
+	t, err := want(c.terms)
+	if err != nil {
+		return campaign{}, err
+	}
+	changed, err := c.revise(t, now)
+	if err != nil || !changed {
+		return c, err
+	}
+	return c, s.save(ctx, tx, c, groupbuyapi.CampaignUpdated{Campaign: fact(c)})
 }
 
 func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, reason string) (campaign, error) {
@@ -112,6 +111,8 @@ func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, reason st
 	if err != nil {
 		return campaign{}, err
 	}
+	audit.Before(ctx, present(c))
+	audit.Because(ctx, reason)
 	changed, err := c.cancel(reason, now)
 	if err != nil || !changed {
 		return c, err
@@ -172,12 +173,13 @@ func (s *service) list(ctx context.Context, f filter) (list []campaign, err erro
 	return list, err
 }
 
-func (s *service) participants(ctx context.Context, id uuid.UUID, after int64, limit int) (list []participant, err error) {
+// participants of a campaign; only one when one is named.
+func (s *service) participants(ctx context.Context, id uuid.UUID, only string, after int64, limit int) (list []participant, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		if _, err := s.store.find(ctx, tx, id); err != nil {
 			return err
 		}
-		list, err = s.store.participants(ctx, tx, id, after, limit)
+		list, err = s.store.participants(ctx, tx, id, only, after, limit)
 		return err
 	})
 	return list, err

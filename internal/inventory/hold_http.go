@@ -87,5 +87,7 @@ func (s *service) handleReleaseHold(ctx context.Context, in *holdByID) (httpx.No
 	if err != nil {
 		return httpx.None{}, err
 	}
-	return httpx.None{}, s.releaseHold(ctx, id)
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
+		return httpx.None{}, s.releaseHold(ctx, tx, id)
+	})
 }

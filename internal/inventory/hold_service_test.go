@@ -58,7 +58,7 @@ var _ = Describe("a hold", Label("db"), func() {
 		svc, shop = replica(), testkit.NewTenant(testkit.Shared())
 		ctx = testkit.As(shop)
 	})
-	AfterEach(func() { audit(shop) })
+	AfterEach(func() { addsUp(shop) })
 
 	level := func(sku string) string {
 		GinkgoHelper()
@@ -111,7 +111,7 @@ var _ = Describe("a hold", Label("db"), func() {
 		GinkgoHelper()
 		var err error
 		Eventually(func() bool {
-			err = s.releaseHold(ctx, h.ID)
+			err = s.released(ctx, h.ID)
 			return errors.Is(err, db.ErrUnavailable)
 		}, testkit.Patience).Should(BeFalse())
 		if err != nil {
@@ -181,7 +181,7 @@ var _ = Describe("a hold", Label("db"), func() {
 			order := clock.NewID()
 			heard(ctx, svc, placed(order, item{"MUG", 2}))
 			Expect(reservationOf(order)).To(Equal("refused"))
-			_, err := svc.set(ctx, "MUG", anyVersion, 1, nil)
+			_, err := svc.counted(ctx, "MUG", anyVersion, 1, nil)
 			Expect(err).To(MatchError(errBelowReserved))
 			Expect(level("MUG")).To(Equal("2 of 3"))
 		})
@@ -232,7 +232,7 @@ var _ = Describe("a hold", Label("db"), func() {
 			stocked(ctx, svc, item{"MUG", 10}, item{"CUP", 10})
 			h := holds(ctx, svc, time.Minute, item{"MUG", 3}, item{"CUP", 1})
 			for range 2 {
-				Expect(svc.releaseHold(ctx, h.ID)).To(Succeed())
+				Expect(svc.released(ctx, h.ID)).To(Succeed())
 				Expect([]string{level("MUG"), level("CUP"), statusOf(h)}).To(Equal([]string{"0 of 10", "0 of 10", "released"}))
 			}
 			Expect(svc.movements(ctx, "MUG", uuid.Nil, 1)).To(HaveExactElements(And(
@@ -245,7 +245,7 @@ var _ = Describe("a hold", Label("db"), func() {
 			stocked(ctx, svc, item{"MUG", 10})
 			h := holds(ctx, svc, time.Minute, item{"MUG", 3})
 			heard(ctx, svc, claiming(clock.NewID(), h.ID, item{"MUG", 3}))
-			Expect(svc.releaseHold(ctx, h.ID)).To(MatchError(errHoldClaimed))
+			Expect(svc.released(ctx, h.ID)).To(MatchError(errHoldClaimed))
 			Expect([]string{level("MUG"), statusOf(h)}).To(Equal([]string{"3 of 10", "claimed"}))
 		})
 
@@ -253,7 +253,7 @@ var _ = Describe("a hold", Label("db"), func() {
 			stocked(ctx, svc, item{"MUG", 10})
 			h := holds(ctx, svc, time.Minute, item{"MUG", 3})
 			other := testkit.As(testkit.NewTenant(testkit.Shared()))
-			Expect(svc.releaseHold(other, h.ID)).To(MatchError(httpx.ErrNotFound))
+			Expect(svc.released(other, h.ID)).To(MatchError(httpx.ErrNotFound))
 			Expect(svc.findHold(other, h.ID)).Error().To(MatchError(httpx.ErrNotFound))
 			Expect(statusOf(h)).To(Equal("held"))
 		})
@@ -323,7 +323,7 @@ var _ = Describe("a hold", Label("db"), func() {
 			Expect(statusOf(h)).To(Equal(status))
 			Expect(level("MUG")).To(Equal(fmt.Sprintf("%d of 3", 1+int(was[0]-'0'))))
 		},
-			Entry("when it is released", func(h hold) uuid.UUID { Expect(svc.releaseHold(ctx, h.ID)).To(Succeed()); return h.ID }),
+			Entry("when it is released", func(h hold) uuid.UUID { Expect(svc.released(ctx, h.ID)).To(Succeed()); return h.ID }),
 			Entry("when it is expired", func(h hold) uuid.UUID { goesOff(h); return h.ID }),
 			Entry("when nobody has ever heard of it", func(hold) uuid.UUID { return clock.NewID() }),
 			Entry("when it is another merchant's", func(hold) uuid.UUID {
@@ -568,7 +568,7 @@ var _ = Describe("a hold", Label("db"), func() {
 				}
 				Expect(reservationOf(orders[h.ID])).To(Equal("held"), "there is enough of everything")
 			}
-			audit(shop)
+			addsUp(shop)
 		}
 		Expect(counts["held"]).To(BeZero(), "every hold was wanted by an order")
 		// Who comes first is chance, and may be the same one in every round.
@@ -676,10 +676,10 @@ var _ = Describe("a hold", Label("db"), func() {
 				Expect(s.Get("/v1/inventory/holds/" + id).Status).To(Equal(404))
 				Expect(s.Call(http.MethodDelete, "/v1/inventory/holds/"+id, nil).Status).To(Equal(404))
 			}
-			reader := s.With(testkit.Key(s.App.DB(), s.Tenant, "inventory:read", "inventory:write"))
+			reader := s.With(testkit.Key(s.App.DB(), s.Tenant, "inventory:read", "orders:write"))
 			Expect(reader.Post("/v1/inventory/holds", body).Status).To(Equal(403))
 			Expect(reader.Get("/v1/inventory/holds/" + h.ID).Status).To(Equal(403))
-			audit(s.Tenant)
+			addsUp(s.Tenant)
 		})
 	})
 })

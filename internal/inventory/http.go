@@ -91,8 +91,10 @@ type setInput struct {
 }
 
 func (s *service) handleSet(ctx context.Context, in *setInput) (stockResponse, error) {
-	l, err := s.set(ctx, in.SKU, in.IfMatch, in.Body.OnHand, in.Body.LowStockThreshold)
-	return present(l), err
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (stockResponse, error) {
+		l, err := s.set(ctx, tx, in.SKU, in.IfMatch, in.Body.OnHand, in.Body.LowStockThreshold)
+		return present(l), err
+	})
 }
 
 type adjustBody struct {

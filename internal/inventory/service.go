@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -22,24 +23,20 @@ type service struct {
 }
 
 // set notes the result of a count, and from when on the stock counts as low.
-func (s *service) set(ctx context.Context, sku string, match httpx.IfMatch, onHand int64, threshold *int64) (level, error) {
-	var l level
-	err := s.db.InTx(ctx, func(tx *db.Tx) (err error) {
-		if l, err = s.store.lock(ctx, tx, sku); err != nil {
-			return err
+func (s *service) set(ctx context.Context, tx *db.Tx, sku string, match httpx.IfMatch, onHand int64, threshold *int64) (level, error) {
+	l, err := s.store.lock(ctx, tx, sku)
+	if err != nil {
+		return level{}, err
+	}
+	if err := match.Allows(l.Version); err != nil {
+		return level{}, err
+	}
+	return s.change(ctx, tx, l, "set", "counted", func(l *level) error {
+		if threshold != nil {
+			l.LowThreshold = *threshold
 		}
-		if err := match.Allows(l.Version); err != nil {
-			return err
-		}
-		l, err = s.change(ctx, tx, l, "set", "counted", func(l *level) error {
-			if threshold != nil {
-				l.LowThreshold = *threshold
-			}
-			return l.count(onHand)
-		})
-		return err
+		return l.count(onHand)
 	})
-	return l, err
 }
 
 // adjust adds to what is on hand, or takes from it.
@@ -48,6 +45,7 @@ func (s *service) adjust(ctx context.Context, tx *db.Tx, sku string, delta int64
 	if err != nil {
 		return level{}, err
 	}
+	audit.Because(ctx, reason)
 	if l.OnHand+delta > maxOnHand {
 		return level{}, httpx.ErrValidation(tooMuch("/delta"))
 	}
@@ -60,6 +58,7 @@ func (s *service) change(ctx context.Context, tx *db.Tx, before level, kind, rea
 	if err != nil {
 		return level{}, err
 	}
+	audit.Before(ctx, present(before))
 	after := before
 	if err := rule(&after); err != nil || after == before {
 		return before, err

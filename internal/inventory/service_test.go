@@ -80,9 +80,9 @@ func whoWaits() func() (int, error) {
 	}
 }
 
-// audit holds the books of a merchant against each other: what stock says, what its
+// addsUp holds the books of a merchant against each other: what stock says, what its
 // movements add up to, and what reservations and holds have.
-func audit(shop uuid.UUID) {
+func addsUp(shop uuid.UUID) {
 	GinkgoHelper()
 	rows, err := testkit.SQL(testkit.Shared().Super).Query(`
 		select s.sku, s.on_hand, s.reserved,
@@ -108,6 +108,20 @@ func audit(shop uuid.UUID) {
 
 var anyVersion = httpx.IfMatch{}
 
+// counted is set in a transaction of its own.
+func (s *service) counted(ctx context.Context, sku string, match httpx.IfMatch, onHand int64, threshold *int64) (l level, err error) {
+	err = s.db.InTx(ctx, func(tx *db.Tx) error {
+		l, err = s.set(ctx, tx, sku, match, onHand, threshold)
+		return err
+	})
+	return l, err
+}
+
+// released is releaseHold in a transaction of its own.
+func (s *service) released(ctx context.Context, id uuid.UUID) error {
+	return s.db.InTx(ctx, func(tx *db.Tx) error { return s.releaseHold(ctx, tx, id) })
+}
+
 var _ = Describe("the inventory", Label("db"), func() {
 	var (
 		svc  *service
@@ -119,7 +133,7 @@ var _ = Describe("the inventory", Label("db"), func() {
 		svc, shop = replica(), testkit.NewTenant(testkit.Shared())
 		ctx = testkit.As(shop)
 	})
-	AfterEach(func() { audit(shop) })
+	AfterEach(func() { addsUp(shop) })
 
 	adjust := func(sku string, delta int64, reason string) (l level, err error) {
 		err = svc.db.InTx(ctx, func(tx *db.Tx) error {
@@ -133,7 +147,7 @@ var _ = Describe("the inventory", Label("db"), func() {
 	Describe("setting what is on hand", func() {
 		It("stores the count with its movement and publishes one fact", func() {
 			stocked(ctx, svc, item{"MUG", 10})
-			l, err := svc.set(ctx, "MUG", anyVersion, 25, nil)
+			l, err := svc.counted(ctx, "MUG", anyVersion, 25, nil)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(counts(l)).To(Equal([]int64{25, 0, 2}))
 			Expect(svc.get(ctx, "MUG")).To(And(HaveField("OnHand", int64(25)), HaveField("Version", int64(2)), HaveField("UpdatedAt", BeTemporally("==", l.UpdatedAt))))
@@ -148,7 +162,7 @@ var _ = Describe("the inventory", Label("db"), func() {
 
 		It("changes nothing when the count is what was there", func() {
 			stocked(ctx, svc, item{"MUG", 10})
-			l, err := svc.set(ctx, "MUG", anyVersion, 10, nil)
+			l, err := svc.counted(ctx, "MUG", anyVersion, 10, nil)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(counts(l)).To(Equal([]int64{10, 0, 1}))
 			Expect(topics(ctx, svc)).To(BeEmpty())
@@ -158,7 +172,7 @@ var _ = Describe("the inventory", Label("db"), func() {
 		It("keeps a new threshold, which moves no stock", func() {
 			stocked(ctx, svc, item{"MUG", 10})
 			threshold := int64(3)
-			Expect(svc.set(ctx, "MUG", anyVersion, 10, &threshold)).To(And(HaveField("LowThreshold", int64(3)), HaveField("Version", int64(2))))
+			Expect(svc.counted(ctx, "MUG", anyVersion, 10, &threshold)).To(And(HaveField("LowThreshold", int64(3)), HaveField("Version", int64(2))))
 			Expect(svc.get(ctx, "MUG")).To(HaveField("LowThreshold", int64(3)))
 			Expect(topics(ctx, svc)).To(BeEmpty())
 			Expect(svc.movements(ctx, "MUG", uuid.Nil, 10)).To(HaveLen(1))
@@ -167,7 +181,7 @@ var _ = Describe("the inventory", Label("db"), func() {
 		It("tells that a raised threshold makes the stock low", func() {
 			stocked(ctx, svc, item{"MUG", 10})
 			threshold := int64(10)
-			l, err := svc.set(ctx, "MUG", anyVersion, 10, &threshold)
+			l, err := svc.counted(ctx, "MUG", anyVersion, 10, &threshold)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(topics(ctx, svc)).To(Equal([]string{"inventory.low_stock 2"}))
 			Expect(told[inventoryapi.LowStock](recorded(ctx, svc)[0])).To(Equal(inventoryapi.LowStock{Level: fact(l), Threshold: 10}))
@@ -176,23 +190,23 @@ var _ = Describe("the inventory", Label("db"), func() {
 		It("is refused below what is reserved, and leaves nothing", func() {
 			stocked(ctx, svc, item{"MUG", 10})
 			heard(ctx, svc, placed(uuid.New(), item{"MUG", 4}))
-			_, err := svc.set(ctx, "MUG", anyVersion, 3, nil)
+			_, err := svc.counted(ctx, "MUG", anyVersion, 3, nil)
 			Expect(err).To(MatchError(errBelowReserved))
 			Expect(svc.get(ctx, "MUG")).To(And(HaveField("OnHand", int64(10)), HaveField("Reserved", int64(4))))
 			Expect(topics(ctx, svc)).To(Equal([]string{"inventory.reserved 1"}))
-			Expect(svc.set(ctx, "MUG", anyVersion, 4, nil)).To(HaveField("OnHand", int64(4)))
+			Expect(svc.counted(ctx, "MUG", anyVersion, 4, nil)).To(HaveField("OnHand", int64(4)))
 		})
 
 		It("is refused when the caller knows an older version", func() {
 			stocked(ctx, svc, item{"MUG", 10})
-			Expect(svc.set(ctx, "MUG", httpx.IfMatch{Match: `"1"`}, 11, nil)).To(HaveField("Version", int64(2)))
-			_, err := svc.set(ctx, "MUG", httpx.IfMatch{Match: `"1"`}, 12, nil)
+			Expect(svc.counted(ctx, "MUG", httpx.IfMatch{Match: `"1"`}, 11, nil)).To(HaveField("Version", int64(2)))
+			_, err := svc.counted(ctx, "MUG", httpx.IfMatch{Match: `"1"`}, 12, nil)
 			Expect(fault.From(err).Kind).To(Equal(fault.Stale))
 			Expect(svc.get(ctx, "MUG")).To(HaveField("OnHand", int64(11)))
 		})
 
 		It("answers 404 for a SKU without stock", func() {
-			Expect(svc.set(ctx, "GHOST", anyVersion, 1, nil)).Error().To(MatchError(httpx.ErrNotFound))
+			Expect(svc.counted(ctx, "GHOST", anyVersion, 1, nil)).Error().To(MatchError(httpx.ErrNotFound))
 			Expect(adjust("GHOST", 1, "found")).Error().To(MatchError(httpx.ErrNotFound))
 			Expect(svc.get(ctx, "GHOST")).Error().To(MatchError(httpx.ErrNotFound))
 			Expect(svc.movements(ctx, "GHOST", uuid.Nil, 10)).Error().To(MatchError(httpx.ErrNotFound))
@@ -295,7 +309,7 @@ var _ = Describe("the inventory", Label("db"), func() {
 			other := testkit.As(testkit.NewTenant(testkit.Shared()))
 
 			Expect(svc.get(other, "MUG")).Error().To(MatchError(httpx.ErrNotFound))
-			Expect(svc.set(other, "MUG", anyVersion, 99, nil)).Error().To(MatchError(httpx.ErrNotFound))
+			Expect(svc.counted(other, "MUG", anyVersion, 99, nil)).Error().To(MatchError(httpx.ErrNotFound))
 			Expect(svc.movements(other, "MUG", uuid.Nil, 10)).Error().To(MatchError(httpx.ErrNotFound))
 			Expect(svc.list(other, filter{Limit: 10})).To(BeEmpty())
 			calledOff(other, svc, order)

@@ -32,30 +32,38 @@ func New(k app.Kit, offers Offers) *Module {
 // Name of the module, its schema and its migrations.
 func (*Module) Name() string { return "orders" }
 
-const permissionOverridePrice = "orders:override_price"
+const (
+	permissionRead          = "orders:read"
+	permissionWrite         = "orders:write"
+	permissionOverridePrice = "orders:override_price"
+)
 
 // Mount declares routes and reactions.
 func (m *Module) Mount(on app.Mount) {
-	const read, write = "orders:read", "orders:write"
+	const place = "orders:place"
 	api := on.API.Group("Orders")
 	api.Permit(permissionOverridePrice)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/orders", ID: "createOrder", Summary: "Place an order", Permission: write, Limit: httpx.LimitCheckout, Status: http.StatusCreated,
-		Description: "Prices are the catalog's. A price that is sent is the one the buyer saw: if it is another, the order is refused, unless the caller holds `orders:override_price`. " +
+		Method: http.MethodPost, Path: "/v1/orders", ID: "createOrder", Summary: "Place an order", Permission: place, Limit: httpx.LimitCheckout, Status: http.StatusCreated,
+		Description: "A customer's order is their own; who may place orders and nothing more, as a storefront's page, places them for guests. Prices are the catalog's. A price that is sent is the one the buyer saw: if it is another, the order is refused, unless the caller holds `orders:override_price`. " +
 			"The order is `created`; it becomes `confirmed` when its stock is held, or `failed` with a reason, within moments.",
-		Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange, errPriceChanged},
+		Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange, errPriceChanged, httpx.ErrNotFound},
 	}, m.svc.handlePlace)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/orders", ID: "listOrders", Summary: "List orders", Permission: read,
+		Method: http.MethodGet, Path: "/v1/orders", ID: "listOrders", Summary: "List orders", Permission: permissionRead, Own: true, Personal: true,
 	}, m.svc.handleList)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "getOrder", Summary: "Read an order", Permission: read,
+		Method: http.MethodGet, Path: "/v1/me/orders", ID: "listMyOrders", Summary: "List one's own orders", Permission: permissionRead, Own: true,
+		Description: "Of who has signed in as a customer; nobody else has any.",
+	}, m.svc.handleListMine)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "getOrder", Summary: "Read an order", Permission: permissionRead, Own: true, Personal: true,
 	}, m.svc.handleGet)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/orders/{id}/timeline", ID: "getOrderTimeline", Summary: "Read what happened to an order", Permission: read,
+		Method: http.MethodGet, Path: "/v1/orders/{id}/timeline", ID: "getOrderTimeline", Summary: "Read what happened to an order", Permission: permissionRead, Own: true,
 	}, m.svc.handleTimeline)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/orders/{id}/cancel", ID: "cancelOrder", Summary: "Cancel an order", Permission: write,
+		Method: http.MethodPost, Path: "/v1/orders/{id}/cancel", ID: "cancelOrder", Summary: "Cancel an order", Permission: permissionWrite, Own: true,
 		Description: "Frees its stock. Cancelling a cancelled order changes nothing.", Refusals: []*fault.Error{errNotCancellable},
 	}, m.svc.handleCancel)
 

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
@@ -57,14 +58,18 @@ func (s *service) place(ctx context.Context, tx *db.Tx, o order) (order, error) 
 	return o, s.events.Publish(ctx, tx, placed)
 }
 
-func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, reason string) (order, error) {
+func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, only, reason string) (order, error) {
 	actor, err := identity.From(ctx)
 	if err != nil {
 		return order{}, err
 	}
-	o, err := s.store.lock(ctx, tx, id)
+	o, err := s.store.lock(ctx, tx, id, only)
 	if err != nil {
 		return order{}, err
+	}
+	audit.Before(ctx, present(o))
+	if actor.Customer == "" { // what customers write may be about themselves
+		audit.Because(ctx, reason)
 	}
 	changed, err := o.cancel(reason, tx.Now)
 	if err != nil || !changed {
@@ -76,9 +81,10 @@ func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, reason st
 	return o, s.events.Publish(ctx, tx, ordersapi.OrderCancelled{Order: fact(o), Reason: reason})
 }
 
-func (s *service) get(ctx context.Context, id uuid.UUID) (o order, err error) {
+// get reads an order; only one of a customer when one is named.
+func (s *service) get(ctx context.Context, id uuid.UUID, only string) (o order, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		o, err = s.store.find(ctx, tx, id)
+		o, err = s.store.find(ctx, tx, id, only)
 		return err
 	})
 	return o, err
@@ -92,9 +98,9 @@ func (s *service) list(ctx context.Context, f filter) (list []order, err error) 
 	return list, err
 }
 
-func (s *service) timeline(ctx context.Context, id uuid.UUID) (steps []step, err error) {
+func (s *service) timeline(ctx context.Context, id uuid.UUID, only string) (steps []step, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		if _, err := s.store.find(ctx, tx, id); err != nil {
+		if _, err := s.store.find(ctx, tx, id, only); err != nil {
 			return err
 		}
 		steps, err = s.store.timeline(ctx, tx, id)

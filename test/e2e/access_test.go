@@ -27,6 +27,9 @@ var bodies = map[string]any{
 	"updateCampaign": object{"maxParticipants": 7},
 	"cancelCampaign": object{"reason": "the kiln broke"},
 	"joinCampaign":   object{"userId": "ana", "quantity": 1},
+
+	"createKey": warehouse,
+	"rotateKey": object{"overlapSeconds": 60},
 }
 
 // body of an operation; nil when it takes none.

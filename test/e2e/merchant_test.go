@@ -108,7 +108,7 @@ func shareKeys(tenant uuid.UUID) {
 		ask(&list, `select coalesce(json_agg(k), '[]')::text from platform.api_key k where tenant_id = $1`, tenant)
 		_, err := other.Exec(`
 			insert into platform.api_key select * from json_populate_recordset(null::platform.api_key, $1)
-			on conflict (tenant_id, id) do update set revoked_at = excluded.revoked_at`, list)
+			on conflict (tenant_id, id) do update set revoked_at = excluded.revoked_at, hash = excluded.hash, previous_hash = excluded.previous_hash, previous_until = excluded.previous_until`, list)
 		Expect(err).NotTo(HaveOccurred())
 	}
 }

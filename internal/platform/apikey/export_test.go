@@ -1,9 +1,10 @@
 package apikey
 
 import (
+	"context"
 	"encoding/binary"
 
-	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
 )
 
 // What specs need to know of the memory.
@@ -26,6 +27,9 @@ func (v *Verifier) Fill(n int) {
 	for i := range n {
 		var hash [32]byte
 		binary.BigEndian.PutUint64(hash[:], uint64(i))
-		v.known[hash] = checked{identity.Identity{}, v.now()}
+		v.known[hash] = checked{at: v.now(), lasted: freshness}
 	}
 }
+
+// Flush writes down when keys were used.
+func (v *Verifier) Flush(ctx context.Context, d *db.DB) error { return v.flush(ctx, d) }

@@ -15,14 +15,18 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
 	"github.com/fusioncommerce/fusion/internal/platform/ratelimit"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
+	"github.com/fusioncommerce/fusion/internal/platform/token"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
 // Kit is everything that a module may ask of the platform.
@@ -31,6 +35,9 @@ type Kit struct {
 	Events *event.Log
 	Timers *timer.Timers
 	Clock  clock.Clock
+	Vault  *vault.Vault
+	Tokens *token.Tokens
+	Mail   *mail.Outbox
 }
 
 // Mount is where a module plugs in its routes, reactions and jobs. It is called once.
@@ -57,6 +64,9 @@ type Options struct {
 	BootstrapKey   string
 	ServiceKey     string // of the shop's other deployments
 	Version        string
+	Vault          *vault.Vault  // nil: nothing can be sealed
+	Tokens         token.Options // their DB, Vault and Clock are the program's
+	Mail           mail.Options
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
@@ -64,9 +74,16 @@ type Options struct {
 	Log            *slog.Logger
 	Gateway        httpx.Gateway
 	TLS            *tls.Config // nil: it ends before the program
-	LimitStore     string // that programs of one shop share, as redis://host:port; empty: none
+	LimitStore     string      // that programs of one shop share, as redis://host:port; empty: none
+	Audit          Audit
 	// CheckEvent refuses events that do not follow their schema. Specs set it.
 	CheckEvent func(eventType string, version int, data []byte) error
+}
+
+// Audit says how long the audit log is kept, and where its heads are.
+type Audit struct {
+	Retention time.Duration // for ever when it is zero
+	HeadsFile string        // heads are appended to it; they are logged in any case
 }
 
 // App is the program with its modules mounted.
@@ -78,6 +95,10 @@ type App struct {
 	bus     *event.Bus
 	jobs    *jobs.Runner
 	timers  *timer.Timers
+	vault   *vault.Vault
+	mail    *mail.Outbox
+	keys    *apikey.Verifier
+	sealer  *audit.Sealer
 	metrics *telemetry.Metrics
 	limits  *ratelimit.Shared // nil: each program counts for itself
 }
@@ -87,6 +108,9 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	if o.Clock == nil {
 		o.Clock = clock.System
 	}
+	if o.Vault == nil {
+		o.Vault = &vault.Vault{}
+	}
 	api, err := db.Open(db.Options{DSN: o.DatabaseURL, Connections: o.APIConnections, Pooled: o.Pooled, Clock: o.Clock})
 	if err != nil {
 		return nil, err
@@ -95,7 +119,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, api.Close())
 	}
-	a := &App{opt: o, api: api, busDB: busDB, metrics: telemetry.NewMetrics(o.Version)}
+	a := &App{opt: o, api: api, busDB: busDB, vault: o.Vault, metrics: telemetry.NewMetrics(o.Version)}
 	events := event.NewLog()
 	events.Check = o.CheckEvent
 	a.bus = event.NewBus(busDB, events, o.Log, a.metrics.Delivery)
@@ -107,23 +131,49 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	if err := a.count(&o.Gateway.Limits); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
+	if a.mail, err = mail.New(busDB, o.Vault, o.Log, o.Mail); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	o.Gateway.KeyOrigins = apikey.NewOrigins(api, o.Clock, o.Log).Allow
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
 		Observe: a.metrics.Request, Ready: a.ready, Clock: o.Clock, Gateway: o.Gateway,
 	})
-	a.server.Accept(apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey))
+	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
+	a.server.Accept(a.keys)
+	a.sealer = audit.NewSealer(busDB, o.Log)
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs, Accept: a.server.Accept}
-	for _, j := range housekeeping() {
+	for _, j := range append(housekeeping(), auditJobs(o)...) {
 		a.jobs.Add(j)
 	}
+	tokens := a.tokens()
 	eventRoutes(mount.API, api, events)
-	for _, m := range modules(Kit{DB: api, Events: events, Timers: a.timers, Clock: o.Clock}) {
+	keyRoutes(mount.API, api)
+	keySetRoute(mount.API, tokens)
+	auditRoutes(mount.API, api)
+	kit := Kit{
+		DB: api, Events: events, Timers: a.timers, Clock: o.Clock,
+		Vault:  o.Vault,
+		Tokens: tokens,
+		Mail:   a.mail,
+	}
+	for _, m := range modules(kit) {
 		m.Mount(mount)
 	}
 	if err := a.server.API().Err(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
+}
+
+// tokens are signed with keys that the vault seals, and that follow each other.
+func (a *App) tokens() *token.Tokens {
+	o := a.opt.Tokens
+	o.DB, o.Vault, o.Clock = a.api, a.vault, a.opt.Clock
+	tokens := token.New(o)
+	a.vault.Keep(vault.Sealed{Table: "platform.signing_key", Column: "private_key", Purpose: token.Purpose, Installation: true})
+	a.jobs.Add(jobs.Job{Name: "platform.signing-keys", Every: time.Hour, Run: tokens.Maintain})
+	return tokens
 }
 
 // API describes the routes of the mounted modules.
@@ -137,6 +187,9 @@ func (a *App) Handler() http.Handler { return a.server.Handler() }
 
 // Metrics serves what Prometheus scrapes.
 func (a *App) Metrics() http.Handler { return a.metrics.Handler() }
+
+// Vault is where the mounted modules keep their secrets.
+func (a *App) Vault() *vault.Vault { return a.vault }
 
 // DB is the pool of the requests.
 func (a *App) DB() *db.DB { return a.api }
@@ -180,6 +233,9 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.bus.Run(failed) })
 	g.Go(func() error { return a.jobs.Run(failed) })
 	g.Go(func() error { return a.timers.Run(failed) })
+	g.Go(func() error { return a.mail.Run(failed) })
+	g.Go(func() error { return a.sealer.Run(failed) })
+	g.Go(func() error { return a.keys.Run(failed, a.busDB, a.opt.Log) })
 	g.Go(func() error {
 		if err := a.listen(srv, ln); !httpx.IsClosed(err) {
 			return fmt.Errorf("serve: %w", err)

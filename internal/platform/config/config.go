@@ -38,6 +38,10 @@ type Config struct {
 	Catalog   Catalog   `key:"catalog"`
 	Service   Service   `key:"service"`
 	Bootstrap Bootstrap `key:"bootstrap"`
+	Audit     Audit     `key:"audit"`
+	Secrets   Secrets   `key:"secrets"`
+	Auth      Auth      `key:"auth"`
+	Mail      Mail      `key:"mail"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
 }
@@ -127,6 +131,34 @@ type Service struct {
 // Bootstrap is for machines that use a shop before anybody made a key.
 type Bootstrap struct {
 	Key Secret `key:"key" default:"" empty:"no such key" doc:"An owner API key of the default tenant, good while the program runs with it"`
+}
+
+// Secrets are the keys that seal what the shop must be able to read back.
+type Secrets struct {
+	Key          Secret `key:"key" default:"" is:"master_key" empty:"one that the first start makes, in data.dir" doc:"Master key that seals secrets in the database; the same in all programs of a shop, and kept apart from its backups"`
+	PreviousKeys Secret `key:"previous_keys" default:"" is:"master_keys" empty:"none" doc:"Earlier master keys, which still open what they sealed until fusion secrets rotate is through"`
+}
+
+// Auth is about the access tokens of people who have signed in.
+type Auth struct {
+	Issuer      string        `key:"issuer" default:"fusion" doc:"Name that access tokens bear as their issuer, such as the URL of the shop"`
+	Algorithm   string        `key:"algorithm" default:"RS256" oneof:"RS256|EdDSA" doc:"How access tokens are signed; after a change the next key is of the new kind"`
+	AccessTTL   time.Duration `key:"access_ttl" default:"15m" min:"1m" max:"1h" doc:"How long an access token is good"`
+	KeyRotation time.Duration `key:"key_rotation" default:"2160h" min:"24h" max:"8760h" doc:"Age at which a signing key is followed by the next one"`
+}
+
+// Mail is how letters leave: verification, resets, invitations.
+type Mail struct {
+	SMTPURL  Secret `key:"smtp_url" default:"" is:"smtp" empty:"letters become files in mail.dir" doc:"Mail server that takes letters for everybody; smtp wants STARTTLS unless it is on this machine or ?starttls=off says otherwise"`
+	CAFile   string `key:"ca_file" default:"" is:"path" empty:"those of the system" doc:"Authorities that sign the mail server's certificate, in PEM form"`
+	Dir      string `key:"dir" default:"" is:"path" empty:"mail in data.dir" doc:"Folder of the letters while there is no mail server"`
+	From     string `key:"from" default:"" is:"sender" empty:"shop@localhost, which goes no further than mail.dir" doc:"Sender of letters; without a name, the shop's stands before it"`
+	LinkBase string `key:"link_base" default:"" is:"url" empty:"the address that this program listens on" doc:"Where links in letters lead: the storefront or the administration"`
+}
+
+// Audit is the log of who changed what.
+type Audit struct {
+	Retention time.Duration `key:"retention" default:"8784h" min:"720h" max:"876000h" doc:"How long the audit log is kept, in whole months that are dropped when all of them is older; 8784h is a leap year"`
 }
 
 // Log is what the program writes about itself.

@@ -26,6 +26,7 @@ var _ = Describe("the configuration", func() {
 			Database: config.Database{AutoMigrate: true, APIConnections: 16, BusConnections: 6},
 			Bus:      config.Bus{Driver: "inprocess"},
 			Kafka:    config.Kafka{SASL: "none"},
+			Auth:     config.Auth{Issuer: "fusion", Algorithm: "RS256", AccessTTL: 15 * time.Minute, KeyRotation: 90 * 24 * time.Hour},
 			Log:      config.Log{Level: "info", Format: "auto"},
 			Shutdown: config.Shutdown{Timeout: 25 * time.Second},
 		}))

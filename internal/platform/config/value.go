@@ -1,8 +1,10 @@
 package config
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"reflect"
@@ -28,12 +30,16 @@ var rules = map[string]rule{
 	"dsn": {
 		"a PostgreSQL URL such as postgres://user:password@host/database (special characters percent-encoded) or pairs such as host=… user=…", isDSN,
 	},
-	"module":  {"module names, such as catalog,orders", moduleName.MatchString},
-	"url":     {"an http or https URL such as http://catalog:8080", isURL},
-	"origin":  {"origins, such as https://shop.example or http://localhost:3000", isOrigin},
-	"store":   {"a URL such as redis://host:6379/0 or rediss://user:password@host:6379/0", isStore},
-	"network": {"addresses or networks, such as 10.0.0.0/8 or fd00::1", isNetwork},
-	"path":    {"a path", func(s string) bool { return strings.TrimSpace(s) != "" }},
+	"module":      {"module names, such as catalog,orders", moduleName.MatchString},
+	"master_key":  {"32 bytes in base64, such as from: openssl rand -base64 32", isMasterKey},
+	"master_keys": {"32 bytes in base64 each, with commas between", isMasterKeys},
+	"smtp":        {"smtp://user:password@host:587 or smtps://user:password@host (special characters percent-encoded)", isSMTP},
+	"sender":      {"an e-mail address such as shop@example.com or Shop <shop@example.com>", isSender},
+	"origin":      {"origins, such as https://shop.example or http://localhost:3000", isOrigin},
+	"store":       {"a URL such as redis://host:6379/0 or rediss://user:password@host:6379/0", isStore},
+	"network":     {"addresses or networks, such as 10.0.0.0/8 or fd00::1", isNetwork},
+	"url":         {"an http or https URL such as http://catalog:8080", isURL},
+	"path":        {"a path", func(s string) bool { return strings.TrimSpace(s) != "" }},
 }
 
 // choices are the words of the tag "oneof"; none means any text.
@@ -283,6 +289,39 @@ func Network(s string) (netip.Prefix, error) {
 	}
 	n, err := netip.ParsePrefix(s)
 	return n.Masked(), err
+}
+
+func isMasterKey(s string) bool {
+	const size = 32 // of AES-256
+	raw, err := base64.StdEncoding.DecodeString(s)
+	return err == nil && len(raw) == size
+}
+
+func isMasterKeys(s string) bool {
+	for key := range strings.SplitSeq(s, ",") {
+		if !isMasterKey(strings.TrimSpace(key)) {
+			return false
+		}
+	}
+	return true
+}
+
+// isSMTP wants a mail server: a host, perhaps a port and who signs in there.
+func isSMTP(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.Fragment != "" {
+		return false
+	}
+	if u.RawQuery != "" && u.RawQuery != "starttls=off" {
+		return false
+	}
+	port := u.Port()
+	return port == "" || isAddress(net.JoinHostPort(u.Hostname(), port))
+}
+
+func isSender(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && strings.Contains(a.Address, "@") && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // display shows a decoded value without its secrets.

@@ -26,6 +26,9 @@ var (
 		"platform.job":          "periodic work is done once for all",
 		"platform.relay":        "who hands a topic to the carrier does so for all",
 		"platform.deployment":   "a database is one for all",
+		"platform.audit_sealed": "how far the audit log is sealed is one for all",
+		"platform.signing_key":  "the set of keys that checks tokens is one for all",
+		"platform.vault_key":    "the master keys are the installation's",
 		"migrations.*":          "the version of a schema is the same for all",
 	}
 	// acrossMerchants are indexes and keys that do not begin with the merchant.
@@ -36,12 +39,15 @@ var (
 		"platform.delivery_failing":  "as delivery_pkey",
 		"platform.idempotency_age":   "old answers are forgotten by age",
 		"platform.timer_due":         "what is due is looked for across merchants",
-		"platform.subscription_pkey": "no merchant's", "platform.subscription_by_topic": "no merchant's", "platform.job_pkey": "no merchant's", "platform.relay_pkey": "no merchant's", "platform.deployment_pkey": "no merchant's",
+		"platform.audit_by_seq":      "the audit log is sealed across merchants, in the order of its numbers",
+		"platform.mail_due":          "as timer_due",
+		"platform.subscription_pkey": "no merchant's", "platform.subscription_by_topic": "no merchant's", "platform.job_pkey": "no merchant's", "platform.relay_pkey": "no merchant's", "platform.deployment_pkey": "no merchant's", "platform.vault_key_pkey": "no merchant's", "platform.signing_key_pkey": "no merchant's",
 		"migrations.*": "no merchant's",
 	}
 	// asOwner are functions that run with the rights of the owner of the tables.
 	asOwner = map[string]string{
 		"platform.maintain_partitions": "makes partitions, which is DDL; takes no input and reads no row of a merchant",
+		"platform.retire_audit":        "drops partitions, which is DDL; takes an age of a month at least, works for all merchants alike and tells no row",
 	}
 )
 

@@ -17,10 +17,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
@@ -39,10 +41,19 @@ type Route struct {
 	Permission  string // "orders:write", or Public
 	// Own lets in customers without the permission, for what is theirs: the handler confines
 	// itself to what identity.OnlyOf says.
-	Own      bool
-	Limit    Limit
-	Status   int // of success; 200 when it is 0
-	Refusals []*fault.Error
+	Own   bool
+	Limit Limit
+	// Once says that the answer holds a secret: it is not kept, and who repeats the request
+	// hears where the thing is that it made.
+	Once bool
+	// Personal says that the answer shows personal data: who sees that of others leaves an
+	// entry in the audit log.
+	Personal bool
+	// Unrecorded leaves no entry in the audit log although the method is not GET, because the
+	// call changes nothing of anybody's, or because it records more than its success by itself.
+	Unrecorded bool
+	Status     int // of success; 200 when it is 0
+	Refusals   []*fault.Error
 }
 
 // API is where a module declares its routes.
@@ -81,6 +92,24 @@ func (a *API) Permit(permission string) { a.state.permissions[permission] = true
 // Permissions lists every permission that a key can hold.
 func (a *API) Permissions() map[string]bool { return a.state.permissions }
 
+// ErrUnknownPermission refuses a misspelt permission: it would look right and open nothing.
+var ErrUnknownPermission = fault.New(fault.Invalid, "unknown_permission", "There is no such permission.")
+
+// KnowPermissions refuses permissions that neither a route asks for nor a role of every shop
+// has: other deployments of the shop may have routes that this one does not know.
+func (a *API) KnowPermissions(pointer string, permissions []string) error {
+	var fields []fault.Field
+	for i, p := range permissions {
+		if p != identity.Everything && !a.state.permissions[p] && !identity.IsOfRole(p) {
+			fields = append(fields, fault.Field{Pointer: fmt.Sprintf("%s/%d", pointer, i), Code: ErrUnknownPermission.Code, Detail: "there is no permission " + p})
+		}
+	}
+	if len(fields) > 0 {
+		return ErrUnknownPermission.AtFields(fields...)
+	}
+	return nil
+}
+
 // Err tells what is wrong with the declarations; the program does not start then.
 func (a *API) Err() error { return errors.Join(a.state.errs...) }
 
@@ -92,14 +121,14 @@ func (a *API) Spec() *huma.OpenAPI {
 	return spec
 }
 
-func rank(tag string) int { return slices.Index([]string{"Events", "Platform"}, tag) }
+func rank(tag string) int { return slices.Index([]string{"Events", "API keys", "Platform"}, tag) }
 
 // Handle declares a route and the function that answers it. In is a struct of path,
 // query and header parameters and, embedded, JSON[T] for a body.
 func Handle[In, Out any](a *API, r Route, h func(context.Context, *In) (Out, error)) {
 	op := a.declare(&r, reflect.TypeFor[In](), reflect.TypeFor[Out]())
 	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*huma.StreamResponse, error) {
-		ans, err := answerTo(ctx, a.db, r, func(ctx context.Context) (Out, error) { return h(ctx, in) })
+		ans, err := answerTo(ctx, a.db, r, in, h)
 		if err != nil {
 			return nil, a.problem(ctx, err)
 		}
@@ -121,6 +150,9 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 	case r.Permission != Public:
 		a.Permit(r.Permission)
 	}
+	if r.Once && !audit.Hides(out) {
+		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %s holds a secret and does not say where", r.Method, r.Path, out))
+	}
 	for _, t := range []reflect.Type{in, shown(out)} {
 		if err := overlooked(t); err != nil {
 			a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %w", r.Method, r.Path, err))
@@ -137,11 +169,10 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 }
 
 // answerTo runs a handler. A command that was answered before is not run again.
-func answerTo[Out any](ctx context.Context, d *db.DB, r Route, h func(context.Context) (Out, error)) (*answer, error) {
+func answerTo[In, Out any](ctx context.Context, d *db.DB, r Route, in *In, h func(context.Context, *In) (Out, error)) (*answer, error) {
 	call := callOf(ctx)
-	call.status = r.Status
-	keyed := r.Method == http.MethodPost && call.key != ""
-	if keyed {
+	call.route = r
+	if call.key != "" {
 		if err := call.scopeTo(ctx); err != nil {
 			return nil, err
 		}
@@ -149,10 +180,10 @@ func answerTo[Out any](ctx context.Context, d *db.DB, r Route, h func(context.Co
 			return past, err
 		}
 	}
-	out, err := h(ctx)
-	if err != nil && keyed {
+	out, err := h(ctx, in)
+	if err != nil && call.key != "" {
 		// A twin may have been answered since: then this failure only echoes its effect.
-		if past, found := call.recall(ctx, d); past != nil || errors.Is(found, errKeyReused) {
+		if past, found := call.recall(ctx, d); past != nil || errors.Is(found, errKeyReused) || errors.Is(found, errShownOnce) {
 			return past, found
 		}
 	}
@@ -162,8 +193,13 @@ func answerTo[Out any](ctx context.Context, d *db.DB, r Route, h func(context.Co
 	if call.answer != nil {
 		return call.answer, nil
 	}
-	if keyed {
+	if r.changes() {
 		return nil, errNotDurable
+	}
+	if r.Personal {
+		if err := call.recordRead(ctx, d, in, out); err != nil {
+			return nil, err
+		}
 	}
 	return render(r.Status, out)
 }
@@ -206,10 +242,12 @@ func (a *API) authorise(r Route) func(huma.Context, func(huma.Context)) {
 var (
 	errNoCredential  = fault.New(fault.Unauthenticated, "unauthenticated", "Send an API key: Authorization: Bearer <key>.")
 	errBadCredential = fault.New(fault.Unauthenticated, "invalid_credentials", "The credential is not valid, or not any more.")
-	errForbidden     = fault.New(fault.Forbidden, "forbidden", "You may not do this.")
-	errParameter     = fault.New(fault.Malformed, "unknown_parameter", "The query has a parameter that this call does not know.")
-	errQuery         = fault.New(fault.Malformed, "malformed_query", "The query cannot be read: check its escapes.")
-	errContentType   = fault.New(fault.MediaType, "unsupported_media_type", "Send the body as Content-Type: application/json.")
+	// ErrAddress is what an Authenticator answers about a credential that is good elsewhere.
+	ErrAddress     = fault.New(fault.Forbidden, "address_not_allowed", "The credential is not good from the address that the request came from.")
+	errForbidden   = fault.New(fault.Forbidden, "forbidden", "You may not do this.")
+	errParameter   = fault.New(fault.Malformed, "unknown_parameter", "The query has a parameter that this call does not know.")
+	errQuery       = fault.New(fault.Malformed, "malformed_query", "The query cannot be read: check its escapes.")
+	errContentType = fault.New(fault.MediaType, "unsupported_media_type", "Send the body as Content-Type: application/json.")
 )
 
 // knownParameters refuses what would otherwise be ignored in silence.
@@ -289,6 +327,9 @@ type Tagged interface{ ETag() string }
 // Located results say where the thing that was made can be read.
 type Located interface{ Location() string }
 
+// Cacheable results are the same for everybody and may be kept by anybody, for a while.
+type Cacheable interface{ CacheFor() time.Duration }
+
 // Rendered is a result whose JSON is already made, as a cache keeps it.
 type Rendered struct {
 	JSON []byte
@@ -324,6 +365,9 @@ func render(status int, out any) (*answer, error) {
 	}
 	if l, ok := out.(Located); ok {
 		ans.header["Location"] = l.Location()
+	}
+	if c, ok := out.(Cacheable); ok {
+		ans.header["Cache-Control"] = "public, max-age=" + strconv.Itoa(int(c.CacheFor().Seconds()))
 	}
 	switch v := out.(type) {
 	case None:

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
 // What pages of other origins may send and read beyond what the Fetch standard lets them.
@@ -19,7 +20,25 @@ const (
 	corsMaxAge = "7200"
 )
 
-var errOrigin = fault.New(fault.Forbidden, "origin_not_allowed", "Pages of this origin may not ask this shop. Add it to http.cors_origins.")
+var errOrigin = fault.New(fault.Forbidden, "origin_not_allowed", "Pages of this origin may not ask: add it to the origins of the key, or to http.cors_origins.")
+
+// fromOwnPage refuses a publishable key from pages that it is not for: a preflight, which has
+// no credential, cannot tell whose page it is.
+func (s *Server) fromOwnPage(c echo.Context, id identity.Identity) error {
+	r := c.Request()
+	origin := r.Header.Get("Origin")
+	if !id.Publishable || origin == "" || ours(r, origin) || ofOrigin(origin, s.opt.Origins) || slices.Contains(id.Origins, origin) {
+		return nil
+	}
+	c.Response().Header().Del("Access-Control-Allow-Origin")
+	return errOrigin
+}
+
+// ours is an origin of the shop itself.
+func ours(r *http.Request, origin string) bool {
+	at := Caller(r.Context())
+	return origin == at.Scheme+"://"+at.Host
+}
 
 // ofOrigin tells whether one of the origins is meant.
 func ofOrigin(origin string, origins []string) bool {
@@ -46,10 +65,10 @@ func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Add("Vary", "Origin")
 		origin := r.Header.Get("Origin")
 		preflight := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
-		if origin == "" {
+		if origin == "" || ours(r, origin) {
 			return next(c)
 		}
-		allowed := ofOrigin(origin, s.opt.Origins)
+		allowed := ofOrigin(origin, s.opt.Origins) || s.opt.KeyOrigins != nil && s.opt.KeyOrigins(r.Context(), origin)
 		if allowed {
 			h.Set("Access-Control-Allow-Origin", origin)
 			h.Set("Access-Control-Expose-Headers", corsAnswer)

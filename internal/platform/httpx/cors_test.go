@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"context"
 	"net/http"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -16,6 +17,9 @@ var _ = Describe("a page of another origin", func() {
 				r.Header.Set(more[i], more[i+1])
 			}
 		}
+	}
+	s.opt.KeyOrigins = func(_ context.Context, origin string) bool {
+		return origin == "https://page.example" || origin == "https://other.example"
 	}
 	const allowed = "Access-Control-Allow-Origin"
 
@@ -55,6 +59,19 @@ var _ = Describe("a page of another origin", func() {
 		Entry("of a port that is none", "http://localhost:80.evil.example"),
 		Entry("of none", "null"),
 	)
+
+	It("shows a key that is for it, and no other", func() {
+		for _, origin := range []string{"https://page.example", "https://other.example"} {
+			Expect(s.ask(http.MethodOptions, "/v1/things", "192.0.2.1", from(origin, "Access-Control-Request-Method", "GET"))).To(And(HaveHTTPStatus(204), HaveHTTPHeaderWithValue(allowed, origin)))
+		}
+		Expect(s.ask(http.MethodGet, "/v1/things", "page@192.0.2.1", from("https://page.example"))).To(And(HaveHTTPStatus(204), HaveHTTPHeaderWithValue(allowed, "https://page.example")))
+		refused := s.ask(http.MethodGet, "/v1/things", "page@192.0.2.1", from("https://other.example"))
+		Expect(refused).To(HaveHTTPStatus(403))
+		Expect(refused.Header).NotTo(HaveKey(allowed))
+		Expect(s.ask(http.MethodGet, "/v1/things", "page@192.0.2.1", from("https://shop.example"))).To(HaveHTTPStatus(204), "the operator's are for all keys")
+		Expect(s.ask(http.MethodGet, "/v1/things", "page@192.0.2.1", from("http://api.example"))).To(HaveHTTPStatus(204), "it is the shop's own page")
+		Expect(s.ask(http.MethodGet, "/v1/things", "page@192.0.2.1")).To(HaveHTTPStatus(204), "it is no page")
+	})
 
 	It("asks before it asks, without a credential", func() {
 		resp := s.ask(http.MethodOptions, "/v1/things", "192.0.2.1", from("https://shop.example", "Access-Control-Request-Method", "PUT", "Access-Control-Request-Headers", "authorization,if-match"))

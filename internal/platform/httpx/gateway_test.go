@@ -50,6 +50,8 @@ func newSite(g Gateway) *site {
 		"staff": {Tenant: shopID, Actor: "user:staff", Permissions: []string{"things:write"}},
 		"other": {Tenant: shopID, Actor: "user:other", Permissions: []string{"things:write"}},
 		"anna":  {Tenant: shopID, Actor: "user:anna", Customer: "anna", Permissions: identity.Storefront()},
+		"page":  {Tenant: shopID, Actor: "key:page", Permissions: identity.Storefront(), Publishable: true, Origins: []string{"https://page.example"}},
+		"small": {Tenant: shopID, Actor: "key:small", Limit: 5},
 		"boot":  {Tenant: shopID, Actor: identity.ActorBootstrap, Permissions: []string{identity.Everything}},
 		"peer":  identity.Service(shopID),
 	})
@@ -68,7 +70,7 @@ func newSite(g Gateway) *site {
 		}
 		return None{}, nil
 	})
-	Handle(s.API(), Route{Method: http.MethodPut, Path: "/v1/things", ID: "putThing", Permission: Public, Status: http.StatusNoContent},
+	Handle(s.API(), Route{Method: http.MethodPut, Path: "/v1/things", ID: "putThing", Permission: Public, Unrecorded: true, Status: http.StatusNoContent},
 		func(context.Context, *struct{ JSON[map[string]any] }) (None, error) { return None{}, nil })
 	Expect(s.API().Err()).To(Succeed())
 	return s
@@ -76,7 +78,7 @@ func newSite(g Gateway) *site {
 
 // ask sends a request from an address; a credential is put in front as "staff@".
 func (s *site) ask(method, path, from string, change ...func(*http.Request)) *http.Response {
-	r := httptest.NewRequest(method, "http://shop.example"+path, nil)
+	r := httptest.NewRequest(method, "http://api.example"+path, nil)
 	who, address, ok := strings.Cut(from, "@")
 	if !ok {
 		who, address = "", from
@@ -169,6 +171,19 @@ var _ = Describe("requests a minute", func() {
 		}
 		Expect(s.count(20, "/v1/things", "boot@192.0.2.1")).To(Equal(20))
 		Expect(s.count(20, "/v1/things", "peer@192.0.2.1")).To(Equal(20))
+	})
+
+	It("with a publishable key are each address's own, since anybody has the key", func() {
+		s := newSite(Gateway{Limits: Limits{Requests: 10, Checkouts: 4}})
+		Expect(s.count(20, "/v1/things", "page@192.0.2.1")).To(Equal(10))
+		Expect(s.count(20, "/v1/checkout", "page@192.0.2.2")).To(Equal(4))
+		Expect(s.count(20, "/v1/checkout", "page@192.0.2.3")).To(Equal(4))
+	})
+
+	It("with a key of few are few", func() {
+		s := newSite(Gateway{Limits: Limits{Requests: 10}})
+		Expect(s.count(20, "/v1/things", "small@192.0.2.1")).To(Equal(5))
+		Expect(newSite(Gateway{}).count(20, "/v1/things", "small@192.0.2.1")).To(Equal(20), "where limits are off")
 	})
 
 	It("can be any number", func() {

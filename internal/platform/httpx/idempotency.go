@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
@@ -24,8 +25,9 @@ type call struct {
 	key       string   // Idempotency-Key
 	body      [32]byte // SHA-256 of the canonical body
 	scope     string   // who asks for what: the key counts within it
-	status    int      // of success
-	answer    *answer  // rendered inside the transaction
+	route     Route
+	query     string
+	answer    *answer // rendered inside the transaction
 	cost      db.Cost
 	remote    Remote
 	leave     func() // makes room for the next request
@@ -57,40 +59,57 @@ var (
 	errKeyLength  = fault.New(fault.Malformed, "idempotency_key_invalid", "Send one Idempotency-Key, of 1 to 255 printable characters.")
 	errKeyReused  = fault.New(fault.Invalid, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new one for each new request.")
 	errInFlight   = fault.New(fault.Conflict, "idempotency_in_flight", "The first request with this Idempotency-Key is still running. Ask again for its answer.").After(1)
+	errShownOnce  = fault.New(fault.Conflict, "shown_once", "This was done. Its answer held a secret and is not shown again.")
 	errNotDurable = errors.New("a command answered without a transaction")
 )
 
 // errAnsweredMeanwhile rolls a command back whose twin committed first.
 var errAnsweredMeanwhile = errors.New("answered meanwhile")
 
-// Command runs what a POST does, in one transaction with the record of its answer:
-// a request repeated with the same Idempotency-Key is answered again and not executed
-// again. Ask other modules before it; inside it touch only tx.
+// Command runs what changes something, in one transaction with its entry in the audit log
+// and the record of its answer: a request repeated with the same Idempotency-Key is answered
+// again and not executed again. Ask other modules before it; inside it touch only tx.
 func Command[Out any](ctx context.Context, d *db.DB, fn func(tx *db.Tx) (Out, error)) (Out, error) {
 	var out Out
 	c := callOf(ctx)
 	err := d.InTx(ctx, func(tx *db.Tx) (err error) {
-		if c.key == "" {
-			out, err = fn(tx)
+		if c.key != "" {
+			if err := c.lock(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if out, err = fn(tx); err != nil || c.route.ID == "" {
 			return err
 		}
-		if err := c.lock(ctx, tx); err != nil {
-			return err
-		}
-		if out, err = fn(tx); err != nil {
-			return err
-		}
-		ans, err := render(c.status, out)
+		ans, err := render(c.route.Status, out)
 		if err != nil {
 			return err
 		}
-		if err := c.remember(ctx, tx, ans); err != nil {
+		if err := c.keep(ctx, tx, ans, out); err != nil {
 			return err
 		}
 		c.answer = ans
 		return nil
 	})
 	return out, err
+}
+
+// keep writes what stays of a command: its entry in the audit log, and its answer when it
+// may be asked for again. Both are one statement.
+func (c *call) keep(ctx context.Context, tx *db.Tx, ans *answer, out any) error {
+	switch {
+	case c.route.Unrecorded && c.key == "":
+		return nil
+	case c.route.Unrecorded:
+		return c.remember(ctx, tx, ans, nil)
+	case c.key == "":
+		return audit.Record(ctx, tx, c.entry(ctx, ans, out))
+	}
+	args, err := c.entry(ctx, ans, out).Args(ctx)
+	if err != nil {
+		return err
+	}
+	return c.remember(ctx, tx, ans, args)
 }
 
 // scopeTo says within what the key counts: caller, method and path.
@@ -130,6 +149,9 @@ func (c *call) recall(ctx context.Context, d *db.DB) (*answer, error) {
 	if err := json.Unmarshal([]byte(r.Headers), &ans.header); err != nil {
 		return nil, fmt.Errorf("recall answer: %w", err)
 	}
+	if c.route.Once {
+		return nil, errShownOnce.With("location", ans.header["Location"])
+	}
 	return ans, nil
 }
 
@@ -152,17 +174,22 @@ func lockKey(sum [32]byte) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:8])) | -1<<62 //nolint:gosec // the bits are what counts
 }
 
-func (c *call) remember(ctx context.Context, tx *db.Tx, ans *answer) error {
+// remember keeps the answer, in one statement with an entry in the audit log unless there
+// is none.
+func (c *call) remember(ctx context.Context, tx *db.Tx, ans *answer, entry []any) error {
 	headers, err := json.Marshal(ans.header)
 	if err != nil {
 		return fmt.Errorf("remember answer: %w", err)
 	}
-	n, err := tx.Exec(ctx, db.Keep+`
-		insert into platform.idempotency as old (scope, key, body_hash, status, headers, body) values ($1, $2, $3, $4, $5, $6)
-		on conflict (tenant_id, scope, key) do update
-		set body_hash = excluded.body_hash, status = excluded.status, headers = excluded.headers, body = excluded.body, created_at = now()
-		where old.created_at <= now() - interval '24 hours'`,
-		c.scope, c.key, c.body[:], ans.status, string(headers), ans.body)
+	statement := rememberAudited
+	if entry == nil {
+		statement = remember
+	}
+	body := []byte{} // nil would be SQL's null
+	if !c.route.Once {
+		body = append(body, ans.body...)
+	}
+	n, err := tx.Exec(ctx, statement, append(entry, c.scope, c.key, c.body[:], ans.status, string(headers), body)...)
 	if err != nil {
 		return fmt.Errorf("remember answer: %w", err)
 	}
@@ -170,6 +197,20 @@ func (c *call) remember(ctx context.Context, tx *db.Tx, ans *answer) error {
 		return errAnsweredMeanwhile
 	}
 	return nil
+}
+
+var (
+	remember        = db.Keep + rememberFrom(1)
+	rememberAudited = db.Keep + audit.Write + rememberFrom(audit.Arguments+1)
+)
+
+// rememberFrom is the statement whose arguments begin with the one of that number.
+func rememberFrom(n int) string {
+	return fmt.Sprintf(`
+		insert into platform.idempotency as old (scope, key, body_hash, status, headers, body) values ($%d, $%d, $%d, $%d, $%d, $%d)
+		on conflict (tenant_id, scope, key) do update
+		set body_hash = excluded.body_hash, status = excluded.status, headers = excluded.headers, body = excluded.body, created_at = now()
+		where old.created_at <= now() - interval '24 hours'`, n, n+1, n+2, n+3, n+4, n+5)
 }
 
 // canonical is the body without what JSON leaves free: blanks and the order of fields.

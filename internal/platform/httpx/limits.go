@@ -86,11 +86,17 @@ func (s *Server) policies(class Limit, id identity.Identity, ip netip.Addr) []po
 	case class == LimitCheckout && shops(id):
 		add(policy{"checkout", s.opt.Limits.Checkouts, id.Actor + "@" + address})
 	}
-	caller := id.Actor
-	if id.IsAnonymous() {
+	caller, most := id.Actor, s.opt.Limits.Requests
+	switch {
+	case id.IsAnonymous():
 		caller = address
+	case id.Publishable:
+		caller += "@" + address // or one shopper could ask for all
 	}
-	add(policy{"default", s.opt.Limits.Requests, caller})
+	if id.Limit > 0 && most > 0 {
+		most = id.Limit
+	}
+	add(policy{"default", most, caller})
 	return all
 }
 
@@ -101,7 +107,9 @@ func operators(id identity.Identity) bool {
 }
 
 // shops tells customers and strangers from staff and machines.
-func shops(id identity.Identity) bool { return id.Customer != "" || id.IsAnonymous() }
+func shops(id identity.Identity) bool {
+	return id.Customer != "" || id.IsAnonymous() || id.Publishable
+}
 
 // network is as much of an address as one household or machine has: of IPv6 that is a /64.
 func network(ip netip.Addr) string {

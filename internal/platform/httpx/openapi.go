@@ -77,6 +77,9 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 	if out.Implements(reflect.TypeFor[Located]()) {
 		success.Headers["Location"] = &huma.Param{Description: "Where it can be read", Schema: text}
 	}
+	if out.Implements(reflect.TypeFor[Cacheable]()) {
+		success.Headers["Cache-Control"] = &huma.Param{Description: "How long it may be kept", Schema: text}
+	}
 	op.Responses = map[string]*huma.Response{strconv.Itoa(r.Status): success}
 	if r.Method == http.MethodGet && success.Headers["ETag"] != nil {
 		op.Responses["304"] = &huma.Response{Description: "The version named by If-None-Match is still the current one"}
@@ -108,7 +111,7 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 
 // implied are the refusals that follow from the shape of a route.
 func implied(r Route, in reflect.Type) []*fault.Error {
-	list := []*fault.Error{errParameter, errQuery, errBadCredential, errLongURI, errBigHeaders, errRateLimited, fault.ErrInternal, errUnavailable}
+	list := []*fault.Error{errParameter, errQuery, errBadCredential, ErrAddress, errOrigin, errLongURI, errBigHeaders, errRateLimited, fault.ErrInternal, errUnavailable}
 	if r.Limit != Unlimited {
 		list = append(list, errOverloaded)
 	}
@@ -131,6 +134,9 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 	}
 	if r.Method == http.MethodPost {
 		list = append(list, errKeyLength, errKeyReused, errInFlight)
+	}
+	if r.Once {
+		list = append(list, errShownOnce)
 	}
 	return list
 }

@@ -24,6 +24,8 @@ type List[T any] struct {
 	NextCursor string `json:"nextCursor,omitempty" doc:"Send it as cursor for the next page; absent at the end"`
 }
 
+func (l List[T]) count() int { return len(l.Data) }
+
 var errCursor = fault.New(fault.Invalid, "invalid_cursor", "The cursor is not one of this list. Start again without it.")
 
 const checksum = 6 // bytes

@@ -20,6 +20,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
@@ -55,7 +56,9 @@ type Gateway struct {
 	TrustedProxies []netip.Prefix
 	// Origins are those whose pages may ask from a browser; ":*" at the end is any port.
 	Origins []string
-	Limits  Limits
+	// KeyOrigins tells whether a page of an origin may show a publishable key, be it any.
+	KeyOrigins func(ctx context.Context, origin string) bool
+	Limits     Limits
 	// Concurrency is how many requests are worked on at once; 0 is no bound.
 	Concurrency int
 	// MaxConnections is how many an address may have at a time; 0 is any number.
@@ -159,7 +162,7 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started, r := time.Now(), c.Request() //nolint:forbidigo // measures, decides nothing
-		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), remote: proxies(s.opt.TrustedProxies).client(r), began: started, gone: r.Context().Done()}
+		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), remote: proxies(s.opt.TrustedProxies).client(r), query: r.URL.RawQuery, began: started, gone: r.Context().Done()}
 		if !requestID.MatchString(cl.requestID) {
 			cl.requestID = clock.NewID().String()
 		}
@@ -168,6 +171,7 @@ func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 		ctx = context.WithValue(ctx, callKey{}, cl)
 		ctx = db.WithCost(ctx, &cl.cost)
 		ctx = event.WithOrigin(ctx, event.Origin{CorrelationID: cl.requestID, Traceparent: traceparent(r.Header.Get("traceparent"))})
+		ctx = audit.WithOrigin(ctx, audit.Origin{IP: cl.remote.IP, UserAgent: cl.remote.UserAgent, RequestID: cl.requestID})
 		ctx = telemetry.With(ctx, slog.String("request_id", cl.requestID))
 		c.SetRequest(r.WithContext(ctx))
 		h := c.Response().Header()
@@ -256,6 +260,9 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		ctx, header := c.Request().Context(), c.Request().Header.Get("Authorization")
 		id := identity.Identity{Tenant: identity.DefaultTenant, Actor: identity.Anonymous}
+		if len(c.Request().Header.Values("Authorization")) > 1 {
+			return errBadCredential // which of them a proxy has looked at, nobody knows
+		}
 		if header != "" {
 			from := Caller(ctx).IP
 			if err := s.guessing(from); err != nil {
@@ -277,6 +284,9 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 				s.guessed(c, from)
 				return errBadCredential
 			}
+		}
+		if err := s.fromOwnPage(c, id); err != nil {
+			return err
 		}
 		ctx = identity.With(ctx, id)
 		ctx = telemetry.With(ctx, slog.String("tenant", id.Tenant.String()), slog.String("actor", id.Actor))
@@ -301,6 +311,7 @@ func (s *Server) body(next echo.HandlerFunc) echo.HandlerFunc {
 		cl := callOf(r.Context())
 		keys := r.Header.Values("Idempotency-Key")
 		if r.Method != http.MethodPost || len(keys) == 0 {
+			cl.key = "" // it means nothing here
 			return next(c)
 		}
 		if len(keys) > 1 || len(cl.key) == 0 || len(cl.key) > 255 || strings.ContainsFunc(cl.key, func(r rune) bool { return r < ' ' || r > '~' }) {
@@ -330,6 +341,7 @@ func (s *Server) panicked(c echo.Context, err error, stack []byte) error {
 // write sends an answer; a client that has this version already gets none.
 func (a *answer) write(c echo.Context) {
 	h := c.Response().Header()
+	h.Set("Cache-Control", "no-store")
 	for name, value := range a.header {
 		h.Set(name, value)
 	}
@@ -337,7 +349,6 @@ func (a *answer) write(c echo.Context) {
 		h.Set("Idempotency-Replayed", "true")
 	}
 	status := a.status
-	h.Set("Cache-Control", "no-store")
 	if tag := a.header["ETag"]; tag != "" && c.Request().Method == http.MethodGet {
 		h.Set("Cache-Control", "no-cache")
 		h.Add("Vary", "Authorization")

@@ -6,8 +6,11 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 )
 
 // DefaultTenant is the one merchant of a single-shop installation.
@@ -30,6 +33,14 @@ type Identity struct {
 	// Account and Session are of who has signed in; zero for everybody else.
 	Account uuid.UUID
 	Session uuid.UUID
+	// Limit is how many requests a minute the credential is good for; 0: as many as the shop
+	// allows.
+	Limit int
+	// Publishable is a key that stands in pages which anybody can read: whoever shows it is one
+	// of many.
+	Publishable bool
+	// Origins are those of the pages that may show a publishable key.
+	Origins []string
 }
 
 // implied are permissions that come with a wider one.
@@ -46,6 +57,32 @@ func (i Identity) Can(permission string) bool {
 	}
 	wider, ok := implied[permission]
 	return ok && slices.Contains(i.Permissions, wider)
+}
+
+// Lacks are those of some permissions that the identity does not hold. Nobody grants what
+// they lack.
+func (i Identity) Lacks(permissions []string) (lacking []string) {
+	for _, p := range permissions {
+		if !i.Can(p) {
+			lacking = append(lacking, p)
+		}
+	}
+	return lacking
+}
+
+// ErrBeyond refuses to grant, or to change, what is beyond the caller.
+var ErrBeyond = fault.New(fault.Forbidden, "beyond_own_permissions", "Nobody grants permissions that they do not hold.")
+
+// MayGrant refuses permissions that whoever acts in ctx does not hold, and names them.
+func MayGrant(ctx context.Context, permissions []string) error {
+	id, err := From(ctx)
+	if err != nil {
+		return err
+	}
+	if lacking := id.Lacks(permissions); len(lacking) > 0 {
+		return ErrBeyond.Saying("Nobody grants permissions that they do not hold: %s.", strings.Join(lacking, ", ")).With("lacking", lacking)
+	}
+	return nil
 }
 
 // IsOperator reports whether the identity belongs to the default tenant, whose people look

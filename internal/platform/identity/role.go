@@ -21,7 +21,7 @@ var roles = map[string][]string{
 	Manager: {
 		"products:read", "products:write", "inventory:read", "inventory:write", "campaigns:read", "campaigns:write",
 		"orders:read", "orders:write", "orders:refund", "orders:override_price", "customers:read", "customers:write", "customers:pii",
-		"events:read", "staff:read", "keys:read", "audit:read", "settings:read", "settings:write",
+		"events:read", "staff:read", "roles:read", "keys:read", "audit:read", "settings:read", "settings:write",
 	},
 	Fulfilment: {"products:read", "inventory:read", "inventory:write", "orders:read", "customers:pii"},
 	Support: {
@@ -43,4 +43,14 @@ func Roles() []string { return slices.Sorted(maps.Keys(roles)) }
 func RolePermissions(role string) (permissions []string, ok bool) {
 	permissions, ok = roles[role]
 	return slices.Clone(permissions), ok
+}
+
+// IsOfRole reports whether a role that every shop has comes with a permission.
+func IsOfRole(permission string) bool {
+	for _, permissions := range roles {
+		if slices.Contains(permissions, permission) {
+			return true
+		}
+	}
+	return false
 }

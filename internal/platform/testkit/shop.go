@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,6 +20,9 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/token"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
 // NewTenant makes a merchant in a database.
@@ -38,6 +42,13 @@ func As(tenant uuid.UUID, permissions ...string) context.Context {
 	return identity.With(context.Background(), identity.Identity{Tenant: tenant, Actor: "key:spec", Permissions: permissions})
 }
 
+// AsCustomer is a context in which a customer of a merchant acts.
+func AsCustomer(tenant uuid.UUID, customer string) context.Context {
+	return identity.With(context.Background(), identity.Identity{
+		Tenant: tenant, Actor: "user:" + customer, Customer: customer, Permissions: identity.Storefront(),
+	})
+}
+
 // Key makes an API key of a merchant.
 func Key(d *db.DB, tenant uuid.UUID, permissions ...string) string {
 	ginkgo.GinkgoHelper()
@@ -48,6 +59,11 @@ func Key(d *db.DB, tenant uuid.UUID, permissions ...string) string {
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	return secret
 }
+
+var masterKey = sync.OnceValue(vault.GenerateKey)
+
+// Vault opens what other vaults of this test process have sealed.
+func Vault() *vault.Vault { return vault.New(masterKey()) }
 
 // Log writes to the output of the running spec.
 func Log() *slog.Logger {
@@ -69,6 +85,15 @@ func Start(d Database, o app.Options, modules func(app.Kit) []app.Module) *Shop 
 	ginkgo.GinkgoHelper()
 	o.DatabaseURL, o.Log, o.Version = d.App, Log(), "spec"
 	o.APIConnections, o.BusConnections, o.Drain = 16, 6, Patience
+	if o.Tokens.Algorithm == "" {
+		o.Tokens.Algorithm = token.EdDSA // an RSA key takes a good part of a second
+	}
+	if o.Vault == nil {
+		o.Vault = Vault()
+	}
+	if o.Mail == (mail.Options{}) {
+		o.Mail = mail.Options{Dir: mailFolder(), From: "shop@example.com", LinkBase: "https://shop.example.com"}
+	}
 	a, err := app.New(o, modules)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -158,6 +183,12 @@ func (s *Shop) Call(method, path string, body any, headers ...Header) Response {
 			r.Header.Del(h.Name)
 		}
 	}
+	return s.Do(r)
+}
+
+// Do makes a request as it is.
+func (s *Shop) Do(r *http.Request) Response {
+	ginkgo.GinkgoHelper()
 	resp, err := client.Do(r)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	defer func() { _ = resp.Body.Close() }()

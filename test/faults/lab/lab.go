@@ -184,6 +184,9 @@ func (l *Lab) launch(cmd *exec.Cmd, settings ...string) (*program, error) {
 // Configure gives every program that is started from now on further settings, NAME=value.
 func (l *Lab) Configure(settings ...string) { l.settings = append(l.settings, settings...) }
 
+// masterKey is that of all programs on a database that is not private to one.
+const masterKey = "FUSION_SECRETS_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
 func (l *Lab) environ() []string {
 	env := []string{
 		"FUSION_BOOTSTRAP_KEY=" + Key, "FUSION_OPS_ADDR=",
@@ -193,10 +196,10 @@ func (l *Lab) environ() []string {
 	}
 	env = append(env, l.settings...)
 	if l.shared != "" {
-		env = append(env, "FUSION_DATABASE_URL="+l.shared)
+		env = append(env, "FUSION_DATABASE_URL="+l.shared, masterKey)
 	}
 	if l.hosted != nil {
-		env = append(env, "FUSION_DATABASE_URL="+l.url, "FUSION_DATABASE_MIGRATE_URL="+l.hosted.DSN("fusion_owner", "fusion"))
+		env = append(env, "FUSION_DATABASE_URL="+l.url, "FUSION_DATABASE_MIGRATE_URL="+l.hosted.DSN("fusion_owner", "fusion"), masterKey)
 	}
 	return env
 }

@@ -1,0 +1,18 @@
+package mail_test
+
+import (
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+)
+
+func TestMail(t *testing.T) {
+	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(testkit.Patience)
+	RunSpecs(t, "mail")
+}
+
+var _ = AfterSuite(testkit.Close)

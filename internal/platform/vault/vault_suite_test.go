@@ -1,0 +1,17 @@
+package vault_test
+
+import (
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+)
+
+func TestVault(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "vault")
+}
+
+var _ = AfterSuite(testkit.Close)
