@@ -10,6 +10,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/password"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
@@ -47,6 +48,10 @@ func follow(ctx context.Context, tokens *token.Tokens, drop bool) (kid string, f
 		return tokens.Replace(ctx)
 	}
 	return tokens.Rotate(ctx)
+}
+
+func passwordSettings(a config.Auth) password.Settings {
+	return password.Settings{Passes: uint32(a.PasswordPasses), MemoryKiB: uint32(a.PasswordMemory), Threads: 1} //nolint:gosec // bounded by the configuration
 }
 
 func tokenOptions(a config.Auth) token.Options {

@@ -21,6 +21,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/kafka"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/outbound"
 )
 
 func (p *program) serveCommand() *cli.Command {
@@ -179,10 +180,13 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 	return app.Options{
 		DatabaseURL: dsn, Pooled: cfg.Database.Pooled, APIConnections: cfg.Database.APIConnections, BusConnections: cfg.Database.BusConnections,
 		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version,
-		Tokens: tokenOptions(cfg.Auth),
-		Mail:   mailOptions(cfg),
-		Audit:  auditOf(cfg),
-		Delay:  cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log,
+		Tokens:      tokenOptions(cfg.Auth),
+		Mail:        mailOptions(cfg),
+		Passwords:   passwordSettings(cfg.Auth),
+		Audit:       auditOf(cfg),
+		Outbound:    outbound.Options{Inside: networks(cfg.Outbound.Inside)},
+		StrictHosts: cfg.Tenants.StrictHosts, DeleteGrace: cfg.Tenants.DeleteGrace,
+		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log,
 		Gateway: gatewayOf(cfg), LimitStore: cfg.Limits.StoreURL.Reveal(),
 	}
 }

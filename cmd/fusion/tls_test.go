@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"net/http"
 	"net/http/httptrace"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -60,6 +62,41 @@ var _ = Describe("a shop with a certificate", func() {
 		Expect(get(http.DefaultClient, "http://"+shop.addr+"/health")).To(HaveHTTPStatus(400))
 		Expect(fusion(given, "health").code).To(BeZero())
 		Expect(fusion(given, "doctor").out).To(And(ContainSubstring("the shop answers on "+shop.addr), MatchRegexp(`! certificates .* expires on`)))
+	})
+
+	It("is there for others while somebody takes back all that they ask (CVE-2023-44487)", func() {
+		rude, polite := browser(), browser()
+		_, err := get(rude, "https://"+shop.addr+"/health")
+		Expect(err).NotTo(HaveOccurred())
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				for range 500 {
+					ctx, takeBack := context.WithCancel(context.Background())
+					r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+shop.addr+"/v1/products", http.NoBody)
+					if err != nil {
+						takeBack()
+						return
+					}
+					// As soon as the request is on its way.
+					r = r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { takeBack() }}))
+					if resp, err := rude.Do(r); err == nil {
+						_ = resp.Body.Close()
+					}
+					takeBack()
+				}
+			})
+		}
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			all.Wait()
+		}()
+		Eventually(func() chan struct{} {
+			Expect(get(polite, "https://"+shop.addr+"/v1/products")).To(HaveHTTPStatus(200))
+			return over
+		}, 2*testkit.Patience).Should(BeClosed())
+		Expect(get(polite, "https://"+shop.addr+"/v1/products")).To(HaveHTTPStatus(200))
 	})
 
 	It("shows a renewed one to who comes, and drops nobody who is there", func() {

@@ -14,6 +14,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
 type createBody struct {
@@ -113,6 +114,7 @@ func (s *service) handleCreate(ctx context.Context, in *createInput) (createdRes
 		return createdResponse{}, errCurrencyMismatch.At("/currency", "currency_mismatch", "is not a currency that the product has a price in")
 	}
 	price, original, wrong := b.prices(string(currency))
+	wrong = append(wrong, tenant.CheckCurrency(ctx, "/currency", currency)...)
 	if len(wrong) > 0 {
 		return createdResponse{}, httpx.ErrValidation(wrong...)
 	}

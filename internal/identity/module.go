@@ -1,22 +1,44 @@
 // Package identity knows who can sign in: customers and staff, their passwords and second
 // factors, and the sessions in which they act.
 //
-// Only Module and New are exported. Other modules see identityapi, and whoever signed in as
-// a platform identity.
+// Only Module, New and the interface that it needs are exported. Other modules see
+// identityapi, and whoever signed in as an identity of the platform.
 package identity
 
 import (
+	"context"
+	"net/http"
+	"time"
+
 	"github.com/fusioncommerce/fusion/internal/platform/app"
-	"github.com/fusioncommerce/fusion/internal/platform/db"
-	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/password"
+	"github.com/fusioncommerce/fusion/internal/platform/token"
 )
 
+// Tokens signs access tokens and checks them.
+type Tokens interface {
+	Issue(ctx context.Context, c token.Claims) (raw string, expires time.Time, err error)
+	Verify(ctx context.Context, raw string) (token.Claims, error)
+}
+
 // Module is the accounts and their sessions.
-type Module struct{ svc *service }
+type Module struct {
+	svc       *service
+	customers *customers
+}
 
 // New makes the accounts.
 func New(k app.Kit) *Module {
-	return &Module{&service{db: k.DB, events: k.Events}}
+	return &Module{
+		svc: &service{
+			db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
+			auth: newAuthenticator(k.DB, k.Tokens, k.Clock),
+		},
+		customers: &customers{db: k.DB},
+	}
 }
 
 // Name of the module, its schema and its migrations.
@@ -24,10 +46,119 @@ func (*Module) Name() string { return "identity" }
 
 // Mount declares routes and lets in who has signed in.
 func (m *Module) Mount(on app.Mount) {
-	_ = on
+	m.mountSigningIn(on.API.Group("Signing in"))
+	m.mountMe(on.API.Group("Me"))
+	m.mountStaff(on.API.Group("Staff"))
+	on.Accept(m.svc.auth)
+	m.customers.mountCustomers(on.API.Group("Customers"))
+	m.customers.mountAddresses(on.API.Group("Me"))
 }
 
-type service struct {
-	db     *db.DB
-	events *event.Log
+func (m *Module) mountSigningIn(api *httpx.API) {
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/auth/register", ID: "register", Limit: httpx.LimitLogin, Summary: "Make a customer's account", Permission: httpx.Public, Status: http.StatusAccepted,
+		Description: "The answer is the same whether the address has an account already or not: what became of it, a mail to the address tells. A new account can sign in at once.",
+		Refusals:    []*fault.Error{password.ErrOverloaded},
+	}, m.svc.handleRegister)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/auth/login", ID: "login", Limit: httpx.LimitLogin, Summary: "Sign in", Permission: httpx.Public, Unrecorded: true,
+		Description: "For customers and staff. After five failures there are no more attempts for 15 minutes, except from a browser in which the account has signed in before, " +
+			"which a cookie recognises.",
+		Refusals: []*fault.Error{errCredentials, errSecondFactor, errTooMany, password.ErrOverloaded},
+	}, m.svc.handleLogin)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/auth/refresh", ID: "refresh", Limit: httpx.LimitLogin, Summary: "Get the next access token", Permission: httpx.Public, Unrecorded: true,
+		Description: "Each refreshToken is good for one exchange. Used again within ten seconds it is refused, as one that two tabs share; used again later it ends the session.",
+		Refusals:    []*fault.Error{errRefreshToken, errRefreshing},
+	}, m.svc.handleRefresh)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/auth/logout", ID: "logout", Summary: "Sign out", Permission: httpx.Public, Ended: true, Status: http.StatusNoContent,
+		Description: "Ends the session of the access token or of the refreshToken. Signing out twice changes nothing.",
+	}, m.svc.handleLogout)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/auth/logout-all", ID: "logoutEverywhere", Summary: "Sign out everywhere", Permission: httpx.Known, Status: http.StatusNoContent,
+		Refusals: []*fault.Error{errNoAccount},
+	}, m.svc.handleLogoutAll)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/auth/password/forgot", ID: "forgotPassword", Limit: httpx.LimitLogin, Summary: "Ask for a mail to choose another password", Permission: httpx.Public, Status: http.StatusAccepted,
+		Description: "The answer is the same whether the address has an account or not.",
+	}, m.svc.handleForgot)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/auth/password/reset", ID: "resetPassword", Limit: httpx.LimitLogin, Summary: "Choose another password with the token of a mail", Permission: httpx.Public, Status: http.StatusNoContent,
+		Description: "Ends all sessions of the account.", Refusals: []*fault.Error{errInvalidToken, password.ErrOverloaded},
+	}, m.svc.handleReset)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/auth/password/change", ID: "changePassword", Limit: httpx.LimitLogin, Summary: "Choose another password", Permission: httpx.Known, Status: http.StatusNoContent,
+		Description: "Ends all other sessions of the account.", Refusals: []*fault.Error{errNoAccount, errCredentials, errTooMany, password.ErrOverloaded},
+	}, m.svc.handleChangePassword)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/auth/email/verify", ID: "verifyEmail", Limit: httpx.LimitLogin, Summary: "Prove an e-mail address with the token of a mail", Permission: httpx.Public, Status: http.StatusNoContent,
+		Refusals: []*fault.Error{errInvalidToken, errEmailTaken},
+	}, m.svc.handleVerify)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/auth/email/resend", ID: "resendVerification", Limit: httpx.LimitLogin, Summary: "Ask for that mail once more", Permission: httpx.Known, Status: http.StatusAccepted,
+		Refusals: []*fault.Error{errNoAccount},
+	}, m.svc.handleResend)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/auth/introspect", ID: "introspectToken", Summary: "Ask what an access token is worth", Permission: identity.IntrospectTokens, Unrecorded: true,
+		Description: "For the shop's other deployments.",
+	}, m.svc.handleIntrospect)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/auth/settings", ID: "getSignInSettings", Summary: "Read what the shop asks of who signs in", Permission: "settings:read",
+	}, m.svc.handleSettings)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPatch, Path: "/v1/auth/settings", ID: "updateSignInSettings", Summary: "Change what the shop asks of who signs in", Permission: "settings:write",
+	}, m.svc.handleUpdateSettings)
+}
+
+func (m *Module) mountMe(api *httpx.API) {
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/me", ID: "getMe", Summary: "Read who you are and what you may do", Permission: httpx.Known, Description: "For people and for API keys.",
+	}, m.svc.handleMe)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPatch, Path: "/v1/me", ID: "updateMe", Summary: "Change your name or your e-mail address", Permission: httpx.Known,
+		Description: "Another address takes effect when it is proven: a mail to it brings the token for /v1/auth/email/verify.", Refusals: []*fault.Error{errNoAccount},
+	}, m.svc.handleUpdateMe)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/me/sessions", ID: "listMySessions", Summary: "List where you have signed in", Permission: httpx.Known,
+	}, m.svc.handleSessions)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodDelete, Path: "/v1/me/sessions/{id}", ID: "endMySession", Summary: "Sign out somewhere", Permission: httpx.Known, Status: http.StatusNoContent,
+	}, m.svc.handleEndSession)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/me/totp", ID: "enrolSecondFactor", Summary: "Begin to set a second factor", Permission: httpx.Known, Once: true,
+		Description: "For authenticator apps (RFC 6238). It counts once it is confirmed.", Refusals: []*fault.Error{errNoAccount, errAlreadyHasTOTP},
+	}, m.svc.handleEnrol)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/me/totp/confirm", ID: "confirmSecondFactor", Summary: "Confirm the second factor with a code of it", Permission: httpx.Known, Once: true,
+		Refusals: []*fault.Error{errNoAccount, errAlreadyHasTOTP, errNoTOTP, errWrongCode, errTooMany},
+	}, m.svc.handleConfirm)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodDelete, Path: "/v1/me/totp", ID: "removeSecondFactor", Summary: "Remove the second factor, with a code of it", Permission: httpx.Known, Status: http.StatusNoContent,
+		Refusals: []*fault.Error{errNoAccount, errNoTOTP, errWrongCode, errTooMany},
+	}, m.svc.handleDisarm)
+}
+
+func (m *Module) mountStaff(api *httpx.API) {
+	const read, write = "staff:read", "staff:write"
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/staff", ID: "listStaff", Summary: "List who works for the shop", Permission: read,
+	}, m.svc.handleStaff)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/staff/invitations", ID: "inviteStaff", Summary: "Invite somebody to work for the shop", Permission: write, Status: http.StatusCreated,
+		Description: "A mail brings the token with which they choose a password. Who has not answered yet can be invited again.",
+		Refusals:    []*fault.Error{errEmailTaken, errBeyondOneself},
+	}, m.svc.handleInvite)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/staff/invitations/accept", ID: "acceptInvitation", Summary: "Accept an invitation", Permission: httpx.Public, Status: http.StatusNoContent,
+		Refusals: []*fault.Error{errInvalidToken, password.ErrOverloaded},
+	}, m.svc.handleAcceptInvitation)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/staff/{id}", ID: "getStaff", Summary: "Read who somebody of the staff is", Permission: read,
+	}, m.svc.handleGetStaff)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPatch, Path: "/v1/staff/{id}", ID: "updateStaff", Summary: "Change what somebody may do", Permission: write,
+		Description: "It acts within two seconds, everywhere. Nobody gives or takes a role whose permissions they do not hold, and one owner stays.",
+		Refusals:    []*fault.Error{errBeyondOneself, errLastOwner},
+	}, m.svc.handleUpdateStaff)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
 type itemBody struct {
@@ -65,6 +66,11 @@ func (b *placeBody) Check() (fields []fault.Field) {
 		}
 	}
 	return fields
+}
+
+// CheckFor refuses currencies that the shop does not sell in.
+func (b *placeBody) CheckFor(ctx context.Context) []fault.Field {
+	return tenant.CheckCurrency(ctx, "/currency", money.Currency(b.Currency))
 }
 
 // pointerEscaper makes a name one step of a JSON pointer (RFC 6901, 3).
@@ -120,6 +126,9 @@ func present(o order) orderResponse {
 }
 
 func (s *service) handlePlace(ctx context.Context, in *placeInput) (placedResponse, error) {
+	if err := s.daily.allow(ctx); err != nil {
+		return placedResponse{}, err
+	}
 	b := in.Body
 	buyer, err := buyerOf(ctx, b.CustomerID)
 	if err != nil {
@@ -137,10 +146,14 @@ func (s *service) handlePlace(ctx context.Context, in *placeInput) (placedRespon
 	if o.Metadata == nil {
 		o.Metadata = map[string]string{}
 	}
-	return httpx.Command(ctx, s.db, func(tx *db.Tx) (placedResponse, error) {
+	out, err := httpx.Command(ctx, s.db, func(tx *db.Tx) (placedResponse, error) {
 		o, err := s.place(ctx, tx, o)
 		return placedResponse{present(o)}, err
 	})
+	if err == nil {
+		s.daily.accepted(ctx)
+	}
+	return out, err
 }
 
 type byID struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
 // Offers is what orders needs from the catalog: what SKUs cost now. A SKU that is not
@@ -26,7 +27,7 @@ type Module struct{ svc *service }
 
 // New makes the orders.
 func New(k app.Kit, offers Offers) *Module {
-	return &Module{&service{db: k.DB, events: k.Events, offers: offers, numbers: newNumbers(k.DB, k.Clock)}}
+	return &Module{&service{db: k.DB, events: k.Events, offers: offers, numbers: newNumbers(k.DB, k.Clock), daily: newDaily(k.DB, k.Clock)}}
 }
 
 // Name of the module, its schema and its migrations.
@@ -47,7 +48,7 @@ func (m *Module) Mount(on app.Mount) {
 		Method: http.MethodPost, Path: "/v1/orders", ID: "createOrder", Summary: "Place an order", Permission: place, Limit: httpx.LimitCheckout, Status: http.StatusCreated,
 		Description: "A customer's order is their own; who may place orders and nothing more, as a storefront's page, places them for guests. Prices are the catalog's. A price that is sent is the one the buyer saw: if it is another, the order is refused, unless the caller holds `orders:override_price`. " +
 			"The order is `created`; it becomes `confirmed` when its stock is held, or `failed` with a reason, within moments.",
-		Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange, errPriceChanged, httpx.ErrNotFound},
+		Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange, errPriceChanged, httpx.ErrNotFound, tenant.ErrQuota},
 	}, m.svc.handlePlace)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/orders", ID: "listOrders", Summary: "List orders", Permission: permissionRead, Own: true, Personal: true,

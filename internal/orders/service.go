@@ -11,7 +11,9 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
 type service struct {
@@ -19,6 +21,7 @@ type service struct {
 	events  *event.Log
 	offers  Offers
 	numbers *numbers
+	daily   *daily
 	store   store
 }
 
@@ -41,6 +44,10 @@ func (s *service) draft(ctx context.Context, wants []want, t terms) (order, erro
 		return order{}, err
 	}
 	o.Currency = o.Total.Currency
+	// The products may have kept prices in a currency that the shop has given up.
+	if fields := tenant.CheckCurrency(ctx, wants[0].Pointer+"/sku", o.Currency); len(fields) > 0 {
+		return order{}, httpx.ErrValidation(fields...)
+	}
 	o.Number, err = s.numbers.take(ctx)
 	return o, err
 }

@@ -51,7 +51,7 @@ func replica(offers Offers) *service {
 	log := event.NewLog()
 	log.Check = contract().Check
 	d := testkit.Open(testkit.Shared().App)
-	return &service{db: d, events: log, offers: offers, numbers: newNumbers(d, clock.System)}
+	return &service{db: d, events: log, offers: offers, numbers: newNumbers(d, clock.System), daily: newDaily(d, clock.System)}
 }
 
 // recorded lists the facts of a merchant, in the order of the log.

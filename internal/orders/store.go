@@ -69,6 +69,14 @@ func orNull(s string) *string {
 	return &s
 }
 
+// since is the number of orders that were placed since then, as far as it matters.
+func (store) since(ctx context.Context, tx *db.Tx, began time.Time, atMost int64) (n int64, err error) {
+	if err := tx.Get(ctx, &n, `select count(*) from (select from orders.orders where created_at >= $1 limit $2) o`, began, atMost); err != nil {
+		return 0, fmt.Errorf("count orders: %w", err)
+	}
+	return n, nil
+}
+
 // insert writes the order, its lines and the first step of its timeline in one statement.
 func (store) insert(ctx context.Context, tx *db.Tx, o order) error {
 	id, err := identity.From(ctx)

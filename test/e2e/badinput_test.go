@@ -34,9 +34,19 @@ var forms = []form{
 	{"createCampaign", []string{"/productId", "/minParticipants", "/maxParticipants", "/price", "/originalPrice", "/startTime", "/endTime"}, []string{"/productId", "/currency"}, []string{"/minParticipants", "/maxParticipants"}},
 	{"updateCampaign", nil, nil, []string{"/minParticipants", "/maxParticipants"}},
 	{"cancelCampaign", nil, []string{"/reason"}, nil},
+	{"createCustomer", []string{"/email"}, []string{"/email", "/name", "/phone", "/locale"}, nil},
+	{"updateCustomer", nil, []string{"/email", "/name", "/phone", "/locale"}, nil},
+	{"createCustomerNote", []string{"/text"}, []string{"/text"}, nil},
+	{"createMyAddress", []string{"/line1", "/city", "/country"}, []string{"/name", "/line1", "/city", "/region", "/postalCode", "/country", "/phone"}, nil},
+	{"updateMyAddress", nil, []string{"/name", "/line1", "/city", "/region", "/postalCode", "/country", "/phone"}, nil},
+	{"createKey", []string{"/name"}, []string{"/name", "/kind"}, []string{"/requestsPerMinute"}},
 	{"createKey", []string{"/name", "/permissions"}, []string{"/name", "/kind"}, []string{"/requestsPerMinute"}},
 	{"rotateKey", nil, nil, []string{"/overlapSeconds"}},
 	{"joinCampaign", nil, []string{"/userId"}, []string{"/quantity"}},
+	{"createTenant", []string{"/slug", "/name"}, []string{"/slug", "/name", "/settings/senderName", "/settings/colours/primary"}, []string{"/quotas/products", "/quotas/ordersPerDay", "/quotas/requestsPerMinute"}},
+	{"updateTenant", nil, []string{"/name", "/settings/logoUrl"}, []string{"/quotas/products"}},
+	{"suspendTenant", []string{"/reason"}, []string{"/reason"}, nil},
+	{"updateSettings", nil, []string{"/name", "/logoUrl", "/storefrontUrl", "/senderName", "/defaultCurrency"}, nil},
 }
 
 // valid is a body that the route accepts, as text.

@@ -14,10 +14,12 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/groupbuy/groupbuyapi"
+	"github.com/fusioncommerce/fusion/internal/identity/identityapi"
 	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
@@ -272,6 +274,8 @@ var schemas = sync.OnceValues(func() (*eventschema.Catalog, error) {
 		eventschema.Module{Name: "orders", Schemas: ordersapi.Schemas},
 		eventschema.Module{Name: "inventory", Schemas: inventoryapi.Schemas},
 		eventschema.Module{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
+		eventschema.Module{Name: "platform", Schemas: tenantapi.Schemas},
+		eventschema.Module{Name: "identity", Schemas: identityapi.Schemas},
 	)
 })
 

@@ -228,9 +228,9 @@ var _ = Describe("an API key", func() {
 		var peers *apikey.Verifier
 		BeforeEach(func() { peers = apikey.NewVerifier(d, wrist.now, "open sesame", shared) })
 
-		It("asks for prices on behalf of the merchant that it names, and may do nothing else", func() {
+		It("asks for prices and for who has signed in on behalf of the merchant that it names, and may do nothing else", func() {
 			id := whose(peers, identity.ServiceCredential(shared, ours))
-			Expect(id).To(HaveValue(Equal(identity.Identity{Tenant: ours, Actor: "service", Permissions: []string{"offers:read"}})))
+			Expect(id).To(HaveValue(Equal(identity.Identity{Tenant: ours, Actor: "service", Permissions: []string{"offers:read", "identity:introspect"}})))
 			Expect(id.Can("offers:read")).To(BeTrue())
 			Expect(id.Can("products:read")).To(BeFalse())
 			Expect(whose(peers, identity.ServiceCredential(shared, theirs))).To(HaveValue(HaveField("Tenant", theirs)))

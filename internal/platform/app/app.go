@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -22,8 +23,11 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/outbound"
+	"github.com/fusioncommerce/fusion/internal/platform/password"
 	"github.com/fusioncommerce/fusion/internal/platform/ratelimit"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
@@ -37,7 +41,11 @@ type Kit struct {
 	Clock  clock.Clock
 	Vault  *vault.Vault
 	Tokens *token.Tokens
-	Mail   *mail.Outbox
+	// Outbound makes requests to addresses that people of a shop choose.
+	Outbound *outbound.Guard
+	Mail     *mail.Outbox
+	// Passwords are hashed here, so that there is one bound to how many at a time.
+	Passwords *password.Hasher
 }
 
 // Mount is where a module plugs in its routes, reactions and jobs. It is called once.
@@ -66,11 +74,15 @@ type Options struct {
 	Version        string
 	Vault          *vault.Vault  // nil: nothing can be sealed
 	Tokens         token.Options // their DB, Vault and Clock are the program's
+	Outbound       outbound.Options
+	Passwords      password.Settings
 	Mail           mail.Options
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
 	Clock          clock.Clock
+	StrictHosts    bool          // refuse hosts that no tenant has
+	DeleteGrace    time.Duration // in which a deleted tenant can be taken back
 	Log            *slog.Logger
 	Gateway        httpx.Gateway
 	TLS            *tls.Config // nil: it ends before the program
@@ -137,6 +149,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	o.Gateway.KeyOrigins = apikey.NewOrigins(api, o.Clock, o.Log).Allow
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
+		Tenants: tenant.NewDirectory(api, o.Clock, o.StrictHosts),
 		Observe: a.metrics.Request, Ready: a.ready, Clock: o.Clock, Gateway: o.Gateway,
 	})
 	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
@@ -148,14 +161,21 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	tokens := a.tokens()
 	eventRoutes(mount.API, api, events)
+	tenantRoutes(mount.API, api, tenant.New(api, events, o.DeleteGrace))
+	if o.Carrier != nil {
+		tenant.Follow(a.bus)
+	}
 	keyRoutes(mount.API, api)
+	permissionRoutes(mount.API)
 	keySetRoute(mount.API, tokens)
 	auditRoutes(mount.API, api)
 	kit := Kit{
 		DB: api, Events: events, Timers: a.timers, Clock: o.Clock,
-		Vault:  o.Vault,
-		Tokens: tokens,
-		Mail:   a.mail,
+		Vault:     o.Vault,
+		Tokens:    tokens,
+		Mail:      a.mail,
+		Outbound:  outbound.New(o.Outbound),
+		Passwords: password.New(cmp.Or(o.Passwords, password.Default)),
 	}
 	for _, m := range modules(kit) {
 		m.Mount(mount)

@@ -39,8 +39,10 @@ type Config struct {
 	Service   Service   `key:"service"`
 	Bootstrap Bootstrap `key:"bootstrap"`
 	Audit     Audit     `key:"audit"`
+	Tenants   Tenants   `key:"tenants"`
 	Secrets   Secrets   `key:"secrets"`
 	Auth      Auth      `key:"auth"`
+	Outbound  Outbound  `key:"outbound"`
 	Mail      Mail      `key:"mail"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
@@ -133,6 +135,12 @@ type Bootstrap struct {
 	Key Secret `key:"key" default:"" empty:"no such key" doc:"An owner API key of the default tenant, good while the program runs with it"`
 }
 
+// Tenants is how the shops of an installation are kept apart and come to their end.
+type Tenants struct {
+	StrictHosts bool          `key:"strict_hosts" default:"false" doc:"Refuse hosts that no tenant has, instead of taking them for the default tenant's"`
+	DeleteGrace time.Duration `key:"delete_grace" default:"720h" min:"1m" max:"8760h" doc:"Time in which a deleted tenant can be taken back, before everything of it is removed"`
+}
+
 // Secrets are the keys that seal what the shop must be able to read back.
 type Secrets struct {
 	Key          Secret `key:"key" default:"" is:"master_key" empty:"one that the first start makes, in data.dir" doc:"Master key that seals secrets in the database; the same in all programs of a shop, and kept apart from its backups"`
@@ -145,6 +153,14 @@ type Auth struct {
 	Algorithm   string        `key:"algorithm" default:"RS256" oneof:"RS256|EdDSA" doc:"How access tokens are signed; after a change the next key is of the new kind"`
 	AccessTTL   time.Duration `key:"access_ttl" default:"15m" min:"1m" max:"1h" doc:"How long an access token is good"`
 	KeyRotation time.Duration `key:"key_rotation" default:"2160h" min:"24h" max:"8760h" doc:"Age at which a signing key is followed by the next one"`
+	// What a hash costs is written into it: those of before are raised at the next login.
+	PasswordMemory int `key:"password_memory" default:"19456" min:"19456" max:"1048576" doc:"KiB that the hash of a password takes; two are made at a time"`
+	PasswordPasses int `key:"password_passes" default:"2" min:"2" max:"10" doc:"Passes over that memory"`
+}
+
+// Outbound is about requests to addresses that people of a shop choose.
+type Outbound struct {
+	Inside []string `key:"inside" default:"" is:"network" empty:"none" doc:"Networks that such requests may reach although they are not public, such as 127.0.0.0/8 where one develops"`
 }
 
 // Mail is how letters leave: verification, resets, invitations.

@@ -28,8 +28,12 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
-// Public is the permission of a route that needs none.
-const Public = "public"
+const (
+	// Public is the permission of a route that needs none.
+	Public = "public"
+	// Known is that of a route for everybody who has shown a credential, whatever it permits.
+	Known = "known"
+)
 
 // Route declares one operation. A route without a permission stops the start.
 type Route struct {
@@ -38,11 +42,14 @@ type Route struct {
 	ID          string // operation id: the name of the call in generated clients
 	Summary     string
 	Description string
-	Permission  string // "orders:write", or Public
+	Permission  string // "orders:write", Public or Known
 	// Own lets in customers without the permission, for what is theirs: the handler confines
 	// itself to what identity.OnlyOf says.
-	Own   bool
-	Limit Limit
+	Own bool
+	// Operator keeps the route to the operator of the installation: to everybody else, whatever
+	// they hold, there is nothing at its address.
+	Operator bool
+	Limit    Limit
 	// Once says that the answer holds a secret: it is not kept, and who repeats the request
 	// hears where the thing is that it made.
 	Once bool
@@ -52,8 +59,10 @@ type Route struct {
 	// Unrecorded leaves no entry in the audit log although the method is not GET, because the
 	// call changes nothing of anybody's, or because it records more than its success by itself.
 	Unrecorded bool
-	Status     int // of success; 200 when it is 0
-	Refusals   []*fault.Error
+	// Ended lets in who was signed in and is not any more, as nobody.
+	Ended    bool
+	Status   int // of success; 200 when it is 0
+	Refusals []*fault.Error
 }
 
 // API is where a module declares its routes.
@@ -73,6 +82,8 @@ type declared struct {
 	permissions map[string]bool
 	// limits are by method and path, as the router writes them.
 	limits map[string]Limit
+	ended  map[string]bool // method and path of the routes for those whose session is over
+	routes []Route
 }
 
 // Group puts the routes declared on it under one heading of the documentation.
@@ -147,11 +158,15 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 	switch {
 	case r.Permission == "":
 		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s declares no permission", r.Method, r.Path))
-	case r.Permission != Public:
+	case r.Permission != Public && r.Permission != Known:
 		a.Permit(r.Permission)
 	}
+	a.state.routes = append(a.state.routes, *r)
 	if r.Once && !audit.Hides(out) {
 		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %s holds a secret and does not say where", r.Method, r.Path, out))
+	}
+	if r.Ended {
+		a.state.ended[r.Method+" "+r.Path] = true
 	}
 	for _, t := range []reflect.Type{in, shown(out)} {
 		if err := overlooked(t); err != nil {
@@ -219,24 +234,6 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 	default:
 	}
 	return newProblem(ctx, f)
-}
-
-// authorise compares the route's permission with what the caller holds, before
-// anything of the request is read.
-func (a *API) authorise(r Route) func(huma.Context, func(huma.Context)) {
-	return func(hc huma.Context, next func(huma.Context)) {
-		id, err := identity.From(hc.Context())
-		switch {
-		case err != nil:
-			humaecho.Unwrap(hc).Error(err)
-		case r.Permission == Public || id.Can(r.Permission) || r.Own && id.Customer != "":
-			next(hc)
-		case id.IsAnonymous():
-			humaecho.Unwrap(hc).Error(errNoCredential)
-		default:
-			humaecho.Unwrap(hc).Error(errForbidden.Saying("This needs the permission %s.", r.Permission).With("requiredPermission", r.Permission))
-		}
-	}
 }
 
 var (

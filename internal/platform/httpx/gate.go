@@ -93,9 +93,9 @@ func (g *gate) quit() {
 	g.waiting--
 }
 
-// admit lets a request in when it is its turn. Probes do not wait: who asks how a busy
+// inTurn lets a request in when it is its turn. Probes do not wait: who asks how a busy
 // program is must not take it for a dead one.
-func (s *Server) admit(next echo.HandlerFunc) echo.HandlerFunc {
+func (s *Server) inTurn(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		if s.gate == nil || s.api.state.limits[r.Method+" "+c.Path()] == Unlimited {

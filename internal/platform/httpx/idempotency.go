@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
@@ -31,6 +32,8 @@ type call struct {
 	cost      db.Cost
 	remote    Remote
 	leave     func() // makes room for the next request
+	sent      []*http.Cookie
+	cookies   []*http.Cookie // that the answer sets
 
 	began time.Time
 	took  time.Duration   // until a feed began, for one that is a feed

@@ -103,7 +103,7 @@ func (s *Server) policies(class Limit, id identity.Identity, ip netip.Addr) []po
 // operators are the bootstrap key and the shop's own deployments: who runs the program must
 // not be locked out of it, and one deployment asks on behalf of all of another's callers.
 func operators(id identity.Identity) bool {
-	return id.Actor == identity.ActorBootstrap || id.Actor == identity.ActorService
+	return id.Actor == identity.ActorBootstrap || id.IsService()
 }
 
 // shops tells customers and strangers from staff and machines.

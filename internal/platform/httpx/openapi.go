@@ -94,8 +94,19 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 		})
 	}
 	if r.Permission != Public {
+		permission := "`" + r.Permission + "`"
+		if r.Permission == Known {
+			permission = "none; any credential will do"
+		}
 		op.Security = []map[string][]string{{"key": {}}}
-		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: `" + r.Permission + "`")
+		asks := "Permission: " + permission
+		if r.Own {
+			asks += "; customers need none for what is their own"
+		}
+		if r.Operator {
+			asks += ", of the operator: the default tenant"
+		}
+		op.Description = strings.TrimSpace(op.Description + "\n\n" + asks)
 	}
 	problem := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[*Problem](), true, "Problem")
 	refusals := map[int][]*fault.Error{}
@@ -116,9 +127,12 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 		list = append(list, errOverloaded)
 	}
 	if r.Permission != Public {
-		list = append(list, errNoCredential, errForbidden)
+		list = append(list, errNoCredential)
 	}
-	if strings.Contains(r.Path, "{") {
+	if r.Permission != Public && r.Permission != Known {
+		list = append(list, errForbidden)
+	}
+	if strings.Contains(r.Path, "{") || r.Operator {
 		list = append(list, ErrNotFound)
 	}
 	if _, ok := in.FieldByName("Body"); ok {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
@@ -34,7 +36,16 @@ type Authenticator interface {
 	// Recognises tells by the look of a credential whether it is of this kind.
 	Recognises(token string) bool
 	// Authenticate asks whose it is; ok is false for one that is not valid, or not any more.
+	// Of one that was valid until its session ended, id still tells the tenant and the session.
 	Authenticate(ctx context.Context, token string) (id identity.Identity, ok bool, err error)
+}
+
+// Tenants says for every request whose shop it is for, and whether that is open.
+type Tenants interface {
+	// At is the tenant whose shop answers under a host.
+	At(ctx context.Context, host string) (uuid.UUID, error)
+	// Admit gives the request the terms of the tenant, or refuses it.
+	Admit(ctx context.Context, id identity.Identity) (context.Context, error)
 }
 
 // Options of the server.
@@ -42,6 +53,7 @@ type Options struct {
 	DB      *db.DB
 	Log     *slog.Logger
 	Version string
+	Tenants Tenants
 	// Observe hears of every request, for metrics. route is the pattern, not the path.
 	Observe func(method, route string, status int, took time.Duration)
 	// Ready names the dependencies with their states.
@@ -94,7 +106,7 @@ func New(o Options) *Server {
 		s.gate = newGate(o.Concurrency, o.Clock)
 	}
 	e.Pre(s.track, bounded, s.cors, readable, unprefixed)
-	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{DisablePrintStack: true, LogErrorFunc: s.panicked}), s.identify, s.limit, s.admit, s.body)
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{DisablePrintStack: true, LogErrorFunc: s.panicked}), s.identify, s.limit, s.inTurn, s.body)
 
 	// Huma keeps these in package variables; they are the same for every server.
 	huma.DefaultArrayNullable = false // a list is empty, never null
@@ -111,7 +123,7 @@ func New(o Options) *Server {
 	cfg.DefaultFormat = "application/json"
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	describe(cfg.OpenAPI)
-	s.api = &API{huma: humaecho.New(e, cfg), db: o.DB, log: o.Log, state: &declared{permissions: map[string]bool{}, limits: map[string]Limit{}}, listeners: newListeners(s.draining)}
+	s.api = &API{huma: humaecho.New(e, cfg), db: o.DB, log: o.Log, state: &declared{permissions: map[string]bool{}, ended: map[string]bool{}, limits: map[string]Limit{}}, listeners: newListeners(s.draining)}
 	s.platformRoutes()
 	return s
 }
@@ -162,7 +174,7 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started, r := time.Now(), c.Request() //nolint:forbidigo // measures, decides nothing
-		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), remote: proxies(s.opt.TrustedProxies).client(r), query: r.URL.RawQuery, began: started, gone: r.Context().Done()}
+		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), remote: proxies(s.opt.TrustedProxies).client(r), sent: r.Cookies(), query: r.URL.RawQuery, began: started, gone: r.Context().Done()}
 		if !requestID.MatchString(cl.requestID) {
 			cl.requestID = clock.NewID().String()
 		}
@@ -254,8 +266,13 @@ func unprefixed(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// identify says who asks and for which merchant. A credential that is not valid is
-// refused even where none is needed: the caller believes to be somebody.
+// nobodys are the routes that are of no shop: they answer under any name, and while the
+// database is away.
+var nobodys = []string{"/", "/health", "/livez", "/readyz", "/openapi.json", "/docs", "/docs/scalar.js"}
+
+// identify says who asks and for which merchant: the credential's, else the host's. A
+// credential that is not valid is refused even where none is needed: the caller believes
+// to be somebody.
 func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		ctx, header := c.Request().Context(), c.Request().Header.Get("Authorization")
@@ -277,22 +294,46 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 			if id, ok, err = s.authenticate(ctx, strings.TrimSpace(token)); err != nil {
 				return db.Explain(ctx, err)
 			}
-			if ok && id.Actor == identity.ActorService && s.opt.ServiceByCertificate && !Caller(ctx).Certified {
+			if ok && id.IsService() && s.opt.ServiceByCertificate && !Caller(ctx).Certified {
 				return errBadCredential.Saying("The service key is accepted on a connection with a client certificate only.")
 			}
 			if !ok {
-				s.guessed(c, from)
-				return errBadCredential
+				if id.Session == uuid.Nil || !s.api.state.ended[c.Request().Method+" "+c.Path()] {
+					s.guessed(c, from)
+					return errBadCredential
+				}
+				id = identity.Identity{Tenant: id.Tenant, Actor: identity.Anonymous}
 			}
 		}
 		if err := s.fromOwnPage(c, id); err != nil {
 			return err
+		}
+		ctx, id, err := s.admit(c, id)
+		if err != nil {
+			return db.Explain(ctx, err)
 		}
 		ctx = identity.With(ctx, id)
 		ctx = telemetry.With(ctx, slog.String("tenant", id.Tenant.String()), slog.String("actor", id.Actor))
 		c.SetRequest(c.Request().WithContext(ctx))
 		return next(c)
 	}
+}
+
+// admit finds the shop that somebody without a credential asks for, and lets in whose shop
+// is open.
+func (s *Server) admit(c echo.Context, id identity.Identity) (context.Context, identity.Identity, error) {
+	ctx := c.Request().Context()
+	if slices.Contains(nobodys, c.Path()) {
+		return ctx, id, nil
+	}
+	if id.IsAnonymous() {
+		var err error
+		if id.Tenant, err = s.opt.Tenants.At(ctx, Caller(ctx).Host); err != nil {
+			return ctx, id, err
+		}
+	}
+	ctx, err := s.opt.Tenants.Admit(ctx, id)
+	return ctx, id, err
 }
 
 func (s *Server) authenticate(ctx context.Context, token string) (identity.Identity, bool, error) {
@@ -344,6 +385,9 @@ func (a *answer) write(c echo.Context) {
 	h.Set("Cache-Control", "no-store")
 	for name, value := range a.header {
 		h.Set(name, value)
+	}
+	for _, cookie := range callOf(c.Request().Context()).cookies {
+		c.SetCookie(cookie)
 	}
 	if a.replayed {
 		h.Set("Idempotency-Replayed", "true")

@@ -21,6 +21,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/password"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
@@ -87,6 +88,9 @@ func Start(d Database, o app.Options, modules func(app.Kit) []app.Module) *Shop 
 	o.APIConnections, o.BusConnections, o.Drain = 16, 6, Patience
 	if o.Tokens.Algorithm == "" {
 		o.Tokens.Algorithm = token.EdDSA // an RSA key takes a good part of a second
+	}
+	if o.Passwords == (password.Settings{}) {
+		o.Passwords = password.Settings{Passes: 1, MemoryKiB: 64, Threads: 1} // real ones cost 60 ms each
 	}
 	if o.Vault == nil {
 		o.Vault = Vault()

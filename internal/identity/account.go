@@ -1,0 +1,128 @@
+package identity
+
+import (
+	"net/mail"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+)
+
+type kind string
+
+const (
+	staff    kind = "staff"
+	customer kind = "customer"
+)
+
+type status string
+
+const (
+	invited  status = "invited" // has no password yet
+	active   status = "active"
+	disabled status = "disabled"
+)
+
+var (
+	errEmailTaken     = fault.New(fault.Conflict, "email_taken", "Another account has this e-mail address.")
+	errNoAccount      = fault.New(fault.Conflict, "account_required", "This is for people who have signed in; an API key has no account.")
+	errLastOwner      = fault.New(fault.Conflict, "last_owner", "The shop needs an owner: make somebody else one first.")
+	errBeyondOneself  = fault.New(fault.Forbidden, "role_not_held", "Nobody gives or takes a role whose permissions they do not hold.")
+	errInvalidToken   = fault.New(fault.Malformed, "invalid_token", "The token is not valid, or not any more. Ask for a new one.")
+	errTooMany        = fault.New(fault.TooMany, "too_many_attempts", "Too many attempts. Try again later.")
+	errCredentials    = fault.New(fault.Unauthenticated, "invalid_credentials", "The e-mail address or the password is not right.")
+	errSecondFactor   = fault.New(fault.Unauthenticated, "second_factor_required", "Send the code of your authenticator app as code, or a recoveryCode.")
+	errWrongCode      = fault.New(fault.Invalid, "invalid_code", "The code is not right, or was used before.")
+	errRefreshToken   = fault.New(fault.Unauthenticated, "invalid_refresh_token", "The refresh token is not valid, or not any more. Sign in again.")
+	errRefreshing     = fault.New(fault.Conflict, "refresh_in_flight", "The refresh token was used a moment ago. Use the one that came with that answer.").After(1)
+	errAlreadyHasTOTP = fault.New(fault.Conflict, "second_factor_set", "The account has a second factor. Remove it first.")
+	errNoTOTP         = fault.New(fault.Conflict, "second_factor_not_set", "There is no second factor to confirm or to remove.")
+)
+
+type account struct {
+	ID           uuid.UUID
+	Kind         kind
+	Email        string
+	EmailKey     string
+	Name         string
+	PasswordHash string // empty until an invitation is accepted
+	Customer     uuid.UUID
+	Roles        []string
+	Status       status
+	VerifiedAt   *time.Time
+	Epoch        int64
+	Version      int64
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	// HasTOTP tells that a second factor has to be shown.
+	HasTOTP bool
+}
+
+// maxEmail is what SMTP can carry (RFC 5321, 4.5.3.1.3).
+const maxEmail = 254
+
+// flawsOfEmail refuses what is no address that mail can be sent to.
+func flawsOfEmail(pointer, email string) []fault.Field {
+	trimmed := strings.TrimSpace(email)
+	a, err := mail.ParseAddress(trimmed)
+	if err != nil || a.Address != trimmed || a.Name != "" || len(trimmed) > maxEmail || strings.ContainsAny(trimmed, " <>") {
+		return []fault.Field{{Pointer: pointer, Code: "email", Detail: "must be an e-mail address"}}
+	}
+	return nil
+}
+
+// keyOf is an address as it is compared.
+func keyOf(email string) string {
+	return norm.NFC.String(strings.ToLower(norm.NFC.String(strings.TrimSpace(email))))
+}
+
+// endEpoch makes all sessions of the account so far worth nothing.
+func (a *account) endEpoch() { a.Epoch++ }
+
+func (a *account) touch(at time.Time) {
+	a.Version++
+	a.UpdatedAt = at
+}
+
+func (a *account) isOwner() bool {
+	return a.Kind == staff && a.Status == active && slices.Contains(a.Roles, identity.Owner)
+}
+
+// permissionsOf are those of somebody's roles together. A role that there is not, or not
+// any more, gives none.
+func permissionsOf(roles []string) []string {
+	all := []string{}
+	for _, r := range roles {
+		permissions, _ := identity.RolePermissions(r)
+		for _, p := range permissions {
+			if !slices.Contains(all, p) {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+// flawsOfRoles refuses roles that staff cannot have.
+func flawsOfRoles(pointer string, roles []string) (fields []fault.Field) {
+	for i, r := range roles {
+		at := pointer + "/" + itoa(i)
+		switch _, known := identity.RolePermissions(r); {
+		case !known || r == identity.Customer:
+			fields = append(fields, fault.Field{Pointer: at, Code: "unknown_role", Detail: "is not a role of the shop's staff"})
+		case slices.Contains(roles[:i], r):
+			fields = append(fields, fault.Field{Pointer: at, Code: "duplicate", Detail: "is there already"})
+		}
+	}
+	return fields
+}
+
+// mayHandle reports whether somebody may give or take roles: who holds all that they permit.
+func mayHandle(who identity.Identity, roles ...string) bool {
+	return !slices.ContainsFunc(permissionsOf(roles), func(p string) bool { return !who.Can(p) })
+}

@@ -1,0 +1,140 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/token"
+)
+
+const (
+	// freshness is how long a session is taken for what it was without asking again.
+	freshness = 2 * time.Second
+	// remembered bounds each memory; beyond it all are asked for anew.
+	remembered = 10_000
+)
+
+// authenticator lets in who shows an access token. Its signature is checked once, the
+// session behind it every freshness.
+type authenticator struct {
+	db     *db.DB
+	tokens Tokens
+	now    clock.Clock
+	store  store
+
+	mu       sync.Mutex
+	verified map[[32]byte]token.Claims
+	sessions map[uuid.UUID]seen
+}
+
+type seen struct {
+	id identity.Identity
+	at time.Time
+}
+
+func newAuthenticator(d *db.DB, tokens Tokens, now clock.Clock) *authenticator {
+	return &authenticator{db: d, tokens: tokens, now: now, verified: map[[32]byte]token.Claims{}, sessions: map[uuid.UUID]seen{}}
+}
+
+// Recognises tells an access token by its look.
+func (a *authenticator) Recognises(credential string) bool {
+	_, ok := token.Looks(credential)
+	return ok
+}
+
+// Authenticate finds out who has signed in. Of a session that is over it tells the tenant
+// and the session only.
+func (a *authenticator) Authenticate(ctx context.Context, credential string) (identity.Identity, bool, error) {
+	c, err := a.claims(ctx, credential)
+	if errors.Is(err, token.ErrInvalid) {
+		return identity.Identity{}, false, nil
+	}
+	if err != nil {
+		return identity.Identity{}, false, fmt.Errorf("check access token: %w", err)
+	}
+	now := a.now()
+	a.mu.Lock()
+	s, ok := a.sessions[c.Session]
+	a.mu.Unlock()
+	// A clock that was set back must not lengthen the life of a session.
+	if age := now.Sub(s.at); ok && age >= 0 && age < freshness && s.id.Tenant == c.Tenant {
+		return s.id, true, nil
+	}
+	id, ok, err := a.read(ctx, c)
+	if err != nil {
+		return identity.Identity{}, false, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !ok {
+		delete(a.sessions, c.Session)
+		return identity.Identity{Tenant: c.Tenant, Session: c.Session}, false, nil
+	}
+	if len(a.sessions) >= remembered {
+		clear(a.sessions)
+	}
+	a.sessions[c.Session] = seen{id, now}
+	return id, true, nil
+}
+
+// forget has a session read again at its next use in this process.
+func (a *authenticator) forget(session uuid.UUID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.sessions, session)
+}
+
+// claims of a token, whose signature is checked when it is seen for the first time.
+func (a *authenticator) claims(ctx context.Context, raw string) (token.Claims, error) {
+	hash := sha256.Sum256([]byte(raw))
+	a.mu.Lock()
+	c, ok := a.verified[hash]
+	a.mu.Unlock()
+	if ok && a.now().Before(c.Expires) {
+		return c, nil
+	}
+	c, err := a.tokens.Verify(ctx, raw)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err != nil {
+		delete(a.verified, hash)
+		return token.Claims{}, err
+	}
+	if len(a.verified) >= remembered {
+		clear(a.verified)
+	}
+	a.verified[hash] = c
+	return c, nil
+}
+
+// read asks what a session is worth now.
+func (a *authenticator) read(ctx context.Context, c token.Claims) (id identity.Identity, ok bool, err error) {
+	ctx = as(ctx, c.Tenant)
+	err = a.db.Read(ctx, func(tx *db.Tx) error {
+		var st standing
+		if st, ok, err = a.store.standing(ctx, tx, c.Session); err != nil || !ok {
+			return err
+		}
+		ok = st.Account == c.Account
+		id = identity.Identity{Tenant: c.Tenant, Actor: "user:" + c.Account.String(), Account: c.Account, Session: c.Session}
+		switch {
+		case kind(st.Kind) == customer:
+			id.Customer, id.Permissions = st.Customer.String(), identity.Storefront()
+		case st.Wanting:
+			id.Permissions = []string{} // but to enrol
+		default:
+			id.Permissions = permissionsOf(listed(st.Roles))
+		}
+		return nil
+	})
+	return id, ok, err
+}

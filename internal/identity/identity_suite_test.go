@@ -1,0 +1,18 @@
+package identity
+
+import (
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+)
+
+func TestIdentity(t *testing.T) {
+	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(testkit.Patience)
+	RunSpecs(t, "identity")
+}
+
+var _ = AfterSuite(testkit.Close)

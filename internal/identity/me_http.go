@@ -1,0 +1,261 @@
+package identity
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+)
+
+type meResponse struct {
+	Actor       string           `json:"actor" doc:"Who asks: user:<account>, key:<id> or service"`
+	TenantID    string           `json:"tenantId" format:"uuid"`
+	Permissions []string         `json:"permissions"`
+	Account     *accountResponse `json:"account,omitempty" doc:"Of who has signed in"`
+	SessionID   string           `json:"sessionId,omitempty" format:"uuid"`
+}
+
+// ETag is the account's version; who has none has nothing that changes.
+func (r meResponse) ETag() string {
+	if r.Account == nil {
+		return ""
+	}
+	return r.Account.ETag()
+}
+
+func presentMe(id identity.Identity, a account) meResponse {
+	r := meResponse{Actor: id.Actor, TenantID: id.Tenant.String(), Permissions: append([]string{}, id.Permissions...)}
+	if id.Account != uuid.Nil {
+		shown := present(a)
+		r.Account, r.SessionID = &shown, id.Session.String()
+	}
+	return r
+}
+
+func (s *service) handleMe(ctx context.Context, _ *struct{}) (meResponse, error) {
+	id, err := identity.From(ctx)
+	if err != nil || id.Account == uuid.Nil {
+		return presentMe(id, account{}), err
+	}
+	var a account
+	err = s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		a, err = s.store.account(ctx, tx, id.Account)
+		return err
+	})
+	return presentMe(id, a), err
+}
+
+type updateMeBody struct {
+	Name  *string `json:"name,omitempty" maxLength:"200"`
+	Email *string `json:"email,omitempty" minLength:"1" maxLength:"254" doc:"Takes effect when somebody has proven to read what is sent there"`
+}
+
+// Check finds what the schema cannot say.
+func (b *updateMeBody) Check() (fields []fault.Field) {
+	if b.Name != nil {
+		fields = httpx.Line("/name", *b.Name)
+	}
+	if b.Email != nil && *b.Email != "" {
+		fields = append(fields, flawsOfEmail("/email", *b.Email)...)
+	}
+	return fields
+}
+
+type updateMeInput struct {
+	httpx.IfMatch
+	httpx.JSON[updateMeBody]
+}
+
+func (s *service) handleUpdateMe(ctx context.Context, in *updateMeInput) (meResponse, error) {
+	who, err := signedIn(ctx)
+	if err != nil {
+		return meResponse{}, err
+	}
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (meResponse, error) {
+		a, err := s.updateMe(ctx, tx, who, in.IfMatch, in.Body)
+		return presentMe(who, a), err
+	})
+}
+
+// updateMe changes a name at once, and an address once it is proven. Whether the address is
+// somebody else's already, only mail tells.
+func (s *service) updateMe(ctx context.Context, tx *db.Tx, who identity.Identity, match httpx.IfMatch, b updateMeBody) (account, error) {
+	a, err := s.store.lock(ctx, tx, who.Account)
+	if err != nil {
+		return account{}, err
+	}
+	if err := match.Allows(a.Version); err != nil {
+		return account{}, err
+	}
+	audit.Before(ctx, presentMe(who, a))
+	if b.Email != nil && keyOf(*b.Email) != a.EmailKey {
+		if err := s.askToChange(ctx, tx, a, strings.TrimSpace(*b.Email)); err != nil {
+			return account{}, err
+		}
+	}
+	if b.Name == nil || strings.TrimSpace(*b.Name) == a.Name {
+		return a, nil
+	}
+	now, err := s.store.now(ctx, tx)
+	if err != nil {
+		return account{}, err
+	}
+	a.Name = strings.TrimSpace(*b.Name)
+	a.touch(now)
+	return a, s.store.save(ctx, tx, a)
+}
+
+func (s *service) askToChange(ctx context.Context, tx *db.Tx, a account, email string) error {
+	_, taken, err := s.store.byEmail(ctx, tx, keyOf(email))
+	if err != nil {
+		return err
+	}
+	if taken {
+		return s.send(ctx, tx, email, "account-exists", map[string]string{})
+	}
+	raw, err := s.newOneTime(ctx, tx, toChange, a, email)
+	if err != nil {
+		return err
+	}
+	return s.send(ctx, tx, email, "verify-email", map[string]string{"name": a.Name, "token": raw})
+}
+
+type sessionResponse struct {
+	ID         string    `json:"id" format:"uuid"`
+	Current    bool      `json:"current" doc:"The one that asks"`
+	IP         string    `json:"ip" doc:"From where it was opened"`
+	UserAgent  string    `json:"userAgent"`
+	Methods    []string  `json:"methods" doc:"How its owner proved to be it: pwd, otp"`
+	CreatedAt  time.Time `json:"createdAt"`
+	LastSeenAt time.Time `json:"lastSeenAt" doc:"When its access token was last renewed"`
+}
+
+type listInput struct{ httpx.Page }
+
+// page reads one more than it shows, to know whether there is a next one.
+func page[T, R any](in listInput, read func(after *accountPosition, limit int) ([]T, error), position func(T) accountPosition, show func(T) R) (httpx.List[R], error) {
+	out := httpx.List[R]{Data: []R{}}
+	var after *accountPosition
+	if in.Cursor != "" {
+		after = &accountPosition{}
+		if err := httpx.ReadCursor(in.Cursor, after); err != nil {
+			return out, err
+		}
+	}
+	list, err := read(after, in.Limit+1)
+	if err != nil {
+		return out, err
+	}
+	if len(list) > in.Limit {
+		list = list[:in.Limit]
+		if out.NextCursor, err = httpx.Cursor(position(list[in.Limit-1])); err != nil {
+			return out, err
+		}
+	}
+	for _, item := range list {
+		out.Data = append(out.Data, show(item))
+	}
+	return out, nil
+}
+
+func (s *service) handleSessions(ctx context.Context, in *listInput) (httpx.List[sessionResponse], error) {
+	who, err := identity.From(ctx)
+	if err != nil {
+		return httpx.List[sessionResponse]{}, err
+	}
+	return page(*in, func(after *accountPosition, limit int) (list []session, err error) {
+		err = s.db.Read(ctx, func(tx *db.Tx) error {
+			list, err = s.store.sessions(ctx, tx, who.Account, after, limit)
+			return err
+		})
+		return list, err
+	}, func(one session) accountPosition { return accountPosition{one.CreatedAt, one.ID} }, func(one session) sessionResponse {
+		return sessionResponse{
+			ID: one.ID.String(), Current: one.ID == who.Session, IP: one.IP, UserAgent: one.UserAgent, Methods: one.Methods,
+			CreatedAt: one.CreatedAt, LastSeenAt: one.LastSeenAt,
+		}
+	})
+}
+
+type byID struct {
+	ID string `path:"id"`
+}
+
+func (s *service) handleEndSession(ctx context.Context, in *byID) (httpx.None, error) {
+	id, err := httpx.ID(in.ID)
+	if err != nil {
+		return httpx.None{}, err
+	}
+	who, err := identity.From(ctx)
+	if err != nil {
+		return httpx.None{}, err
+	}
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
+		ended, err := s.store.endSession(ctx, tx, who.Account, id)
+		if err == nil && !ended {
+			err = httpx.ErrNotFound
+		}
+		tx.AfterCommit(func() { s.auth.forget(id) })
+		return httpx.None{}, err
+	})
+}
+
+type enrolmentResponse struct {
+	Secret string `json:"secret" secret:"true" doc:"For authenticator apps, in base32" example:"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"`
+	URL    string `json:"url" secret:"true" doc:"The same with its names, for a QR code"`
+}
+
+func (s *service) handleEnrol(ctx context.Context, _ *struct{}) (enrolmentResponse, error) {
+	who, err := signedIn(ctx)
+	if err != nil {
+		return enrolmentResponse{}, err
+	}
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (enrolmentResponse, error) {
+		e, err := s.enrol(ctx, tx, who)
+		return enrolmentResponse{base32Of(e.Secret), e.URL}, err
+	})
+}
+
+type codeBody struct {
+	Code string `json:"code" minLength:"1" maxLength:"16" doc:"That the authenticator app shows now" example:"287082"`
+}
+
+type codeInput struct{ httpx.JSON[codeBody] }
+
+type recoveryResponse struct {
+	RecoveryCodes []string `json:"recoveryCodes" secret:"true" doc:"Each takes the place of a code, once. They are not shown again"`
+}
+
+func (s *service) handleConfirm(ctx context.Context, in *codeInput) (r recoveryResponse, err error) {
+	who, err := signedIn(ctx)
+	if err != nil {
+		return r, err
+	}
+	err = s.withCode(ctx, who, func() error {
+		r, err = httpx.Command(ctx, s.db, func(tx *db.Tx) (recoveryResponse, error) {
+			codes, err := s.confirm(ctx, tx, who, in.Body.Code)
+			tx.AfterCommit(func() { s.auth.forget(who.Session) })
+			return recoveryResponse{codes}, err
+		})
+		return err
+	})
+	return r, err
+}
+
+func (s *service) handleDisarm(ctx context.Context, in *codeInput) (httpx.None, error) {
+	who, err := signedIn(ctx)
+	if err != nil {
+		return httpx.None{}, err
+	}
+	return httpx.None{}, s.withCode(ctx, who, func() error {
+		_, err := httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) { return httpx.None{}, s.disarm(ctx, tx, who, in.Body.Code) })
+		return err
+	})
+}

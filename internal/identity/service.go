@@ -1,0 +1,64 @@
+package identity
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
+)
+
+// passwords hashes and compares, a few at a time.
+type passwords interface {
+	Hash(ctx context.Context, password string) (string, error)
+	Verify(ctx context.Context, hash, password string) (ok, outdated bool, err error)
+}
+
+// seals keeps what must be read back.
+type seals interface {
+	Seal(tenant uuid.UUID, purpose string, plain []byte) ([]byte, error)
+	Open(tenant uuid.UUID, purpose string, sealed []byte) ([]byte, error)
+}
+
+// postbox has letters delivered once their transaction is committed.
+type postbox interface {
+	Send(ctx context.Context, tx *db.Tx, m mail.Message) error
+}
+
+type service struct {
+	db        *db.DB
+	events    *event.Log
+	mail      postbox
+	tokens    Tokens
+	vault     seals
+	passwords passwords
+	now       clock.Clock
+	auth      *authenticator
+	store     store
+}
+
+// send has a mail delivered to an account once the transaction has come true.
+func (s *service) send(ctx context.Context, tx *db.Tx, to, template string, data map[string]string) error {
+	return s.mail.Send(ctx, tx, mail.Message{To: to, Template: template, Data: data})
+}
+
+// as is the context in which somebody acts for a tenant before it is known who that is.
+func as(ctx context.Context, tenant uuid.UUID) context.Context {
+	return identity.With(ctx, identity.Identity{Tenant: tenant, Actor: identity.Anonymous})
+}
+
+// signedIn is the account that acts.
+func signedIn(ctx context.Context) (identity.Identity, error) {
+	id, err := identity.From(ctx)
+	if err == nil && id.Account == uuid.Nil {
+		err = errNoAccount
+	}
+	return id, err
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

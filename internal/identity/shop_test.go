@@ -1,0 +1,233 @@
+package identity
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/identity/identityapi"
+	"github.com/fusioncommerce/fusion/internal/platform/app"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+)
+
+const (
+	secret = "correct horse battery"
+	wrong  = "wrong horse battery"
+)
+
+type object = map[string]any
+
+// contract is what every fact must follow.
+var contract = sync.OnceValue(func() *eventschema.Catalog {
+	schemas, err := eventschema.Load(eventschema.Module{Name: "identity", Schemas: identityapi.Schemas})
+	Expect(err).NotTo(HaveOccurred())
+	return schemas
+})
+
+// counting counts what is hashed and compared.
+type counting struct {
+	passwords
+	verified atomic.Int64
+}
+
+func (c *counting) Verify(ctx context.Context, hash, password string) (bool, bool, error) {
+	c.verified.Add(1)
+	return c.passwords.Verify(ctx, hash, password)
+}
+
+// postman shows the specs what is handed to the outbox.
+type postman struct {
+	postbox
+	shop *shop
+}
+
+// Send keeps the letters that come true.
+func (p *postman) Send(ctx context.Context, tx *db.Tx, m mail.Message) error {
+	tx.AfterCommit(func() {
+		p.shop.mu.Lock()
+		defer p.shop.mu.Unlock()
+		p.shop.mails = append(p.shop.mails, m)
+	})
+	return p.postbox.Send(ctx, tx, m)
+}
+
+// shop is a running program whose mail and whose work at passwords the specs see.
+type shop struct {
+	*testkit.Shop
+	module *Module
+	work   *counting
+	super  *sql.DB
+
+	mu    sync.Mutex
+	mails []mail.Message
+}
+
+// open starts a program on a database of the suite, with a merchant of its own.
+func open() *shop {
+	GinkgoHelper()
+	s := &shop{super: testkit.SQL(testkit.Shared().Super)}
+	s.Shop = testkit.Start(testkit.Shared(), app.Options{CheckEvent: contract().Check}, func(k app.Kit) []app.Module {
+		s.module = New(k)
+		s.work = &counting{passwords: s.module.svc.passwords}
+		s.module.svc.passwords = s.work
+		s.module.svc.mail = &postman{k.Mail, s}
+		return []app.Module{s.module}
+	})
+	return s
+}
+
+// mail are the letters to an address, of one kind.
+func (s *shop) mail(to, template string) (list []mail.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.mails {
+		if l.To == to && l.Template == template {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// token of the last such letter.
+func (s *shop) token(to, template string) string {
+	GinkgoHelper()
+	list := s.mail(to, template)
+	Expect(list).NotTo(BeEmpty())
+	return list[len(list)-1].Data["token"]
+}
+
+// twin is another replica for the same merchant.
+func (s *shop) twin() *shop {
+	GinkgoHelper()
+	t := open()
+	t.Tenant, t.Key = s.Tenant, s.Key
+	return t
+}
+
+func newAddress() string {
+	return "ana." + strings.ReplaceAll(uuid.NewString(), "-", "") + "@example.com"
+}
+
+// customer registers one.
+func (s *shop) customer() (email string) {
+	GinkgoHelper()
+	email = newAddress()
+	Expect(s.Post("/v1/auth/register", object{"email": email, "password": secret, "name": "Ana"}).Status).To(Equal(http.StatusAccepted))
+	return email
+}
+
+// staff invites somebody, who accepts.
+func (s *shop) staff(roles ...string) (email string) {
+	GinkgoHelper()
+	email = newAddress()
+	Expect(s.Post("/v1/staff/invitations", object{"email": email, "roles": roles}).Status).To(Equal(http.StatusCreated))
+	Expect(s.Post("/v1/staff/invitations/accept", object{"token": s.token(email, "invitation"), "password": secret}).Status).To(Equal(http.StatusNoContent))
+	return email
+}
+
+func (s *shop) login(email, password string, headers ...testkit.Header) testkit.Response {
+	GinkgoHelper()
+	return s.Post("/v1/auth/login", object{"email": email, "password": password}, headers...)
+}
+
+type granted struct {
+	AccessToken  string
+	RefreshToken string
+	ExpiresIn    int
+	Account      struct{ ID, CustomerID string }
+}
+
+func read[T any](r testkit.Response) (v T) {
+	GinkgoHelper()
+	Expect(r.Status).To(BeNumerically("<", 300), "%s", r.Raw)
+	Expect(json.Unmarshal(r.Raw, &v)).To(Succeed())
+	return v
+}
+
+// signedIn signs somebody in who can.
+func (s *shop) signedIn(email string) granted {
+	GinkgoHelper()
+	return read[granted](s.login(email, secret))
+}
+
+// as is the shop for who has signed in.
+func (s *shop) as(g granted) *testkit.Shop { return s.With(g.AccessToken) }
+
+func (s *shop) id(email string) (id string) {
+	GinkgoHelper()
+	Expect(s.super.QueryRow(`select id from identity.account where tenant_id = $1 and email_key = $2`, s.Tenant, keyOf(email)).Scan(&id)).To(Succeed())
+	return id
+}
+
+// exec changes the merchant's rows past the program; $1 is the merchant.
+func (s *shop) exec(query string, args ...any) {
+	GinkgoHelper()
+	_, err := s.super.Exec(query, append([]any{s.Tenant}, args...)...)
+	Expect(err).NotTo(HaveOccurred())
+}
+
+// facts are the topics that were published of a subject.
+func (s *shop) facts(subject string) (topics []string) {
+	GinkgoHelper()
+	rows, err := s.super.Query(`select type from platform.event where tenant_id = $1 and subject = $2 order by seq`, s.Tenant, subject)
+	Expect(err).NotTo(HaveOccurred())
+	defer rows.Close()
+	for rows.Next() {
+		var topic string
+		Expect(rows.Scan(&topic)).To(Succeed())
+		topics = append(topics, topic)
+	}
+	Expect(rows.Err()).NotTo(HaveOccurred())
+	return topics
+}
+
+// later is the shop when a time has passed since somebody failed to sign in.
+func (s *shop) later(interval string) {
+	GinkgoHelper()
+	s.exec(`update identity.login_guard set last_at = last_at - $2::interval, locked_until = locked_until - $2::interval where tenant_id = $1`, interval)
+}
+
+// parallel runs n calls that start at the same moment.
+func parallel(n int, call func(i int)) {
+	GinkgoHelper()
+	var all sync.WaitGroup
+	start := make(chan struct{})
+	for i := range n {
+		all.Go(func() {
+			defer GinkgoRecover()
+			<-start
+			call(i)
+		})
+	}
+	close(start)
+	all.Wait()
+}
+
+// tally counts answers by status and code.
+type tally struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+func newTally() *tally { return &tally{of: map[string]int{}} }
+
+func (t *tally) add(r testkit.Response) {
+	name := http.StatusText(r.Status)
+	if r.Status >= 300 {
+		name = r.Code()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.of[name]++
+}

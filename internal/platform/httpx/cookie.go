@@ -1,0 +1,26 @@
+package httpx
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// Cookie is the value that came with the request; "" when there is none.
+func Cookie(ctx context.Context, name string) string {
+	for _, c := range callOf(ctx).sent {
+		if c.Name == name {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// SetCookie has the browser keep a value and send it to this host only, out of reach of
+// scripts. It travels with a successful answer.
+func SetCookie(ctx context.Context, name, value string, keep time.Duration) {
+	c := callOf(ctx)
+	c.cookies = append(c.cookies, &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: int(keep.Seconds()), HttpOnly: true, Secure: c.remote.Scheme == "https", SameSite: http.SameSiteLaxMode,
+	})
+}
