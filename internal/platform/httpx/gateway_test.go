@@ -29,14 +29,6 @@ func (g guests) Authenticate(_ context.Context, token string) (identity.Identity
 	return id, ok, nil
 }
 
-// oneShop is a directory with nothing to look up.
-type oneShop struct{}
-
-func (oneShop) At(context.Context, string) (uuid.UUID, error) { return shopID, nil }
-func (oneShop) Admit(ctx context.Context, _ identity.Identity) (context.Context, error) {
-	return ctx, nil
-}
-
 var shopID = uuid.MustParse("00000000-0000-7000-8000-00000000000a")
 
 // site is a server with one route of each kind, and a clock that stands.
@@ -53,7 +45,7 @@ func newSite(g Gateway) *site {
 	now := func() time.Time { return time.Unix(0, s.at.Load()) }
 	local := ratelimit.NewLocal(now)
 	g.Limits.By, g.Limits.Guesses = local, local
-	s.Server = New(Options{Log: slog.New(slog.NewTextHandler(GinkgoWriter, nil)), Clock: now, Gateway: g, Tenants: oneShop{}, Ready: func(context.Context) []Dependency { return nil }})
+	s.Server = New(Options{Log: slog.New(slog.NewTextHandler(GinkgoWriter, nil)), Clock: now, Gateway: g, Tenants: open{}, Ready: func(context.Context) []Dependency { return nil }})
 	s.Accept(guests{
 		"staff": {Tenant: shopID, Actor: "user:staff", Permissions: []string{"things:write"}},
 		"other": {Tenant: shopID, Actor: "user:other", Permissions: []string{"things:write"}},
