@@ -34,9 +34,6 @@ var _ = Describe("the effective configuration", func() {
 			"modules = catalog,orders (file ./fusion.yaml)",
 			"kafka.password = *** (env FUSION_KAFKA_PASSWORD)",
 			"service.key = *** (env FUSION_SERVICE_KEY)",
-			"service.tls_cert_file =  (default)",
-			"service.tls_key_file =  (default)",
-			"service.tls_ca_file =  (default)",
 			"bootstrap.key = *** (env FUSION_BOOTSTRAP_KEY)",
 			"shutdown.timeout = 10m (env FUSION_SHUTDOWN_TIMEOUT)",
 		}))
