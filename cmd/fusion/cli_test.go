@@ -570,6 +570,7 @@ var _ = Describe("fusion doctor", func() {
 		states, _ := examined(c)
 		Expect(states).To(Equal(map[string]string{
 			"config": fine, "address": fine, "database": fine, "schema": fine, "role": fine, "clock": fine, "events": fine, "broker": fine,
+			"certificates": fine, "limits": fine,
 		}))
 	})
 

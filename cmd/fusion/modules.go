@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -107,11 +108,12 @@ func withData(cfg config.Config, names []string) []string {
 	})
 }
 
-// selected is the part of the modules that a process runs.
-func selected(cfg config.Config, names []string) func(app.Kit) []app.Module {
+// selected is the part of the modules that a process runs. trust is how it knows other
+// deployments.
+func selected(cfg config.Config, names []string, trust *tls.Config) func(app.Kit) []app.Module {
 	var other elsewhere
 	if asksElsewhere(cfg, names) {
-		other = catalogclient.New(cfg.Catalog.URL, cfg.Service.Key.Reveal())
+		other = catalogclient.New(cfg.Catalog.URL, cfg.Service.Key.Reveal(), trust)
 	}
 	return func(k app.Kit) []app.Module {
 		return acquainted(slices.DeleteFunc(modules(k, other), func(m app.Module) bool { return !slices.Contains(names, m.Name()) }))

@@ -133,7 +133,10 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 
 // implied are the refusals that follow from the shape of a route.
 func implied(r Route, in reflect.Type) []*fault.Error {
-	list := []*fault.Error{errParameter, errQuery, errBadCredential, ErrAddress, fault.ErrInternal, errUnavailable}
+	list := []*fault.Error{errParameter, errQuery, errBadCredential, ErrAddress, errOrigin, errLongURI, errBigHeaders, errRateLimited, fault.ErrInternal, errUnavailable}
+	if r.Limit != Unlimited {
+		list = append(list, errOverloaded)
+	}
 	if r.Permission != Public {
 		list = append(list, errNoCredential)
 	}
