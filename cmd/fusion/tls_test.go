@@ -27,7 +27,7 @@ var _ = Describe("a shop with a certificate", func() {
 	BeforeEach(func() {
 		authority = certkit.New()
 		certFile, keyFile := authority.Issue("shop", "127.0.0.1", time.Hour)
-		given = append(onDatabase(testkit.NewDatabase())[:3], "FUSION_HTTP_TLS_CERT_FILE="+certFile, "FUSION_HTTP_TLS_KEY_FILE="+keyFile)
+		given = append(onDatabase(testkit.NewDatabase())[:3], "FUSION_HTTP_TLS_CERT_FILE="+certFile, "FUSION_HTTP_TLS_KEY_FILE="+keyFile, "FUSION_LIMITS_REQUESTS_PER_MINUTE=0")
 		shop = deploy(unusedAddress(), given)
 		given = append(given, "FUSION_ADDR="+shop.addr, "FUSION_OPS_ADDR=")
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 
+	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 )
 
@@ -285,7 +286,12 @@ func (s *Server) onError(err error, c echo.Context) {
 		}
 	}
 	ctx := c.Request().Context()
-	if f.Kind == fault.Internal {
+	switch {
+	case f.Kind != fault.Internal:
+	case errors.Is(ctx.Err(), context.Canceled):
+		s.log.InfoContext(ctx, "caller went away", "err", err)
+		f = db.ErrUnavailable
+	default:
 		s.log.ErrorContext(ctx, "request failed", "err", err)
 	}
 	if err := respond(c, f); err != nil {
