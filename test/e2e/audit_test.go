@@ -67,6 +67,10 @@ func changes() (list []*operation) {
 func (s *shop) subject(o *operation, p product) (id string) {
 	GinkgoHelper()
 	switch {
+	case strings.Contains(o.Path, "{role}"):
+		id := uuid.NewString()
+		Expect(s.post("/v1/roles", nightShift.but(object{"name": "r" + id}))).To(answer(201))
+		return id
 	case !strings.Contains(o.Path, "{id}"):
 		return ""
 	case strings.HasPrefix(o.Path, "/v1/tenants/"):
@@ -100,6 +104,8 @@ func (s *shop) request(o *operation, p product) any {
 		return mug.but(object{"sku": "P-" + uuid.NewString()[:8]})
 	case "createCampaign":
 		return offer(p.ID)
+	case "createRole":
+		return nightShift.but(object{"name": "r" + uuid.NewString()})
 	case "createCustomer":
 		return someone()
 	case "createTenant":
