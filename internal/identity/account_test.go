@@ -34,7 +34,9 @@ var _ = Describe("registering", func() {
 
 	It("makes one account, however many ask at the same moment", func() {
 		email := address()
-		parallel(20, func(int) { Expect(register(object{"email": email, "password": secret}).Status).To(Or(Equal(http.StatusAccepted), Equal(http.StatusServiceUnavailable))) })
+		parallel(20, func(int) {
+			Expect(register(object{"email": email, "password": secret}).Status).To(Or(Equal(http.StatusAccepted), Equal(http.StatusServiceUnavailable)))
+		})
 		Expect(s.mail(email, "verify-email")).To(HaveLen(1))
 		g := s.signedIn(email)
 		Expect(s.facts(g.Account.CustomerID)).To(Equal([]string{"customer.registered"}))

@@ -126,15 +126,20 @@ func (a *authenticator) read(ctx context.Context, c token.Claims) (id identity.I
 		}
 		ok = st.Account == c.Account
 		id = identity.Identity{Tenant: c.Tenant, Actor: "user:" + c.Account.String(), Account: c.Account, Session: c.Session}
-		switch {
-		case kind(st.Kind) == customer:
-			id.Customer, id.Permissions = st.Customer.String(), identity.Storefront()
-		case st.Wanting:
-			id.Permissions = []string{} // but to enrol
-		default:
-			id.Permissions = permissionsOf(listed(st.Roles))
-		}
+		st.permit(&id)
 		return nil
 	})
 	return id, ok, err
+}
+
+// permit gives an identity what its account may do now.
+func (st standing) permit(id *identity.Identity) {
+	switch {
+	case kind(st.Kind) == customer:
+		id.Customer, id.Permissions = st.Customer.String(), identity.Storefront()
+	case st.Wanting:
+		id.Permissions = []string{} // but to enrol
+	default:
+		id.Permissions = permissionsOf(listed(st.Roles))
+	}
 }

@@ -10,18 +10,21 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/fusioncommerce/fusion/internal/identity/oidc"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/password"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
 // Tokens signs access tokens and checks them.
 type Tokens interface {
 	Issue(ctx context.Context, c token.Claims) (raw string, expires time.Time, err error)
 	Verify(ctx context.Context, raw string) (token.Claims, error)
+	Issuer() string
 }
 
 // Module is the accounts and their sessions.
@@ -29,9 +32,10 @@ type Module struct{ svc *service }
 
 // New makes the accounts.
 func New(k app.Kit) *Module {
+	providers := oidc.New(k.Outbound, k.Clock)
 	return &Module{&service{
 		db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
-		auth: newAuthenticator(k.DB, k.Tokens, k.Clock),
+		auth: newAuthenticator(k.DB, k.Tokens, k.Clock), providers: providers, outbound: k.Outbound, external: newExternal(k.DB, providers, k.Tokens, k.Clock),
 	}}
 }
 
@@ -43,6 +47,9 @@ func (m *Module) Mount(on app.Mount) {
 	m.mountSigningIn(on.API.Group("Signing in"))
 	m.mountMe(on.API.Group("Me"))
 	m.mountStaff(on.API.Group("Staff"))
+	m.mountProviders(on.API.Group("Signing in"))
+	m.svc.vault.Keep(vault.Sealed{Table: "identity.oidc_provider", Column: "client_secret", Purpose: clientSecret})
+	on.Accept(m.svc.external) // who knows its tokens by their issuer
 	on.Accept(m.svc.auth)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
 // passwords hashes and compares, a few at a time.
@@ -23,6 +24,7 @@ type passwords interface {
 type seals interface {
 	Seal(tenant uuid.UUID, purpose string, plain []byte) ([]byte, error)
 	Open(tenant uuid.UUID, purpose string, sealed []byte) ([]byte, error)
+	Keep(columns ...vault.Sealed)
 }
 
 // postbox has letters delivered once their transaction is committed.
@@ -39,6 +41,9 @@ type service struct {
 	passwords passwords
 	now       clock.Clock
 	auth      *authenticator
+	providers providers
+	outbound  destinations
+	external  *external
 	store     store
 }
 
