@@ -53,7 +53,10 @@ func (p *program) asOwner(ctx context.Context, cmd *cli.Command, do func(context
 		if err != nil {
 			return err
 		}
-		err = do(asShop(ctx), pool)
+		acting, err := shopOf(asShop(ctx), cmd, pool)
+		if err == nil {
+			err = do(acting, pool)
+		}
 		return errors.Join(d.reach(err, d.app), pool.Close())
 	})
 }

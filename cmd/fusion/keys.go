@@ -28,15 +28,15 @@ func (p *program) keysCommand() *cli.Command {
 		&cli.StringFlag{Name: "expires", Usage: "How long the key is good, such as 720h, or until when, such as 2027-01-31T00:00:00Z: `WHEN`"},
 		&cli.StringFlag{Name: "allow-ip", Usage: "`LIST` of addresses and networks that the key is good from, such as 203.0.113.0/24"},
 		&cli.IntFlag{Name: "requests-per-minute", Usage: "A limit of its own, instead of the shop's: `NUMBER`"},
-	}, jsonFlag(), databaseSettings())
+	}, tenantFlag(), jsonFlag(), databaseSettings())
 	create.Description = "stdout is the key and nothing else, so that KEY=$(fusion keys create …) holds it."
 	rotate := leaf("rotate", "Give a key a new secret and print it, this once", "KEY-ID", p.rotateKey, []cli.Flag{
 		&cli.DurationFlag{Name: "overlap", Usage: "How long the secret before is still good", Value: 24 * time.Hour},
-	}, jsonFlag(), databaseSettings())
+	}, tenantFlag(), jsonFlag(), databaseSettings())
 	return group("keys", "Make, list, rotate and revoke API keys",
 		create, rotate,
-		leaf("list", "List the keys; none can be read back", "", p.listKeys, jsonFlag(), databaseSettings()),
-		leaf("revoke", "End a key", "KEY-ID", p.revokeKey, jsonFlag(), databaseSettings()),
+		leaf("list", "List the keys; none can be read back", "", p.listKeys, tenantFlag(), jsonFlag(), databaseSettings()),
+		leaf("revoke", "End a key", "KEY-ID", p.revokeKey, tenantFlag(), jsonFlag(), databaseSettings()),
 	)
 }
 

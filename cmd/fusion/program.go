@@ -57,13 +57,15 @@ func (p *program) commands() *cli.Command {
 		},
 		Commands: []*cli.Command{
 			p.devCommand(), p.serveCommand(), p.migrateCommand(), p.seedCommand(),
-			p.keysCommand(),
+			p.keysCommand(), p.tenantsCommand(),
 			p.authCommand(),
 			p.secretsCommand(),
 			p.mailCommand(),
 			p.eventsCommand(),
 			p.auditCommand(),
-			p.backupCommand(), p.doctorCommand(), p.healthCommand(), p.configCommand(), p.openAPICommand(), p.versionCommand(),
+			p.backupCommand(), p.doctorCommand(), p.healthCommand(), p.configCommand(), p.openAPICommand(),
+			p.permissionsCommand(),
+			p.versionCommand(),
 		},
 	}
 	return root

@@ -15,9 +15,12 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/platform/apikey"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
 //go:embed demo/products.json
@@ -56,7 +59,7 @@ func demoCatalog(n int) ([]demoProduct, error) {
 func (p *program) seedCommand() *cli.Command {
 	c := leaf("seed", "Fill the shop with a demo catalog; what is there already is left alone", "", p.seed, []cli.Flag{
 		&cli.IntFlag{Name: "products", Usage: "Make `N` products: beyond the 60 there are, editions of them", DefaultText: "60"},
-	}, jsonFlag(), settings("data", "database.url", "database.migrate_url", "database.auto_migrate"))
+	}, tenantFlag(), jsonFlag(), settings("data", "database.url", "database.migrate_url", "database.auto_migrate"))
 	c.Description = "Some of it is offered to groups: one campaign runs, one begins tomorrow. The products go through the same requests as a merchant's own. A running shop sees them at once."
 	return c
 }
@@ -76,7 +79,7 @@ func (p *program) seed(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	made, err := p.seedInto(ctx, loaded.Config, products)
+	made, err := p.seedInto(ctx, loaded.Config, cmd.String("tenant"), products)
 	if err != nil {
 		return err
 	}
@@ -91,7 +94,7 @@ func (p *program) seed(ctx context.Context, cmd *cli.Command) error {
 type seeded struct{ products, campaigns int }
 
 // seedInto runs a shop of its own beside a running one, or without, for as long as it takes.
-func (p *program) seedInto(ctx context.Context, cfg config.Config, products []demoProduct) (made seeded, err error) {
+func (p *program) seedInto(ctx context.Context, cfg config.Config, slug string, products []demoProduct) (made seeded, err error) {
 	key := config.NewSecret(rand.Text() + rand.Text()) // of this process; stored nowhere
 	cfg.Bootstrap.Key, cfg.Ops.Addr = key, ""
 	log := p.quietLogger(cfg.Log)
@@ -114,8 +117,9 @@ func (p *program) seedInto(ctx context.Context, cfg config.Config, products []de
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(running) }()
-	c := s.client(key.Reveal())
-	if slices.Contains(s.modules, "catalog") {
+	shown, forget, err := s.seedKey(ctx, slug, key.Reveal())
+	c := s.client(shown)
+	if err == nil && slices.Contains(s.modules, "catalog") {
 		made.products, err = c.seed(running, products, p.counting())
 	}
 	if err == nil && slices.Contains(s.modules, "catalog") && slices.Contains(s.modules, "groupbuy") {
@@ -125,8 +129,33 @@ func (p *program) seedInto(ctx context.Context, cfg config.Config, products []de
 		err = s.settled(running)
 	}
 	c.close()
+	err = errors.Join(err, forget())
 	stop()
 	return made, errors.Join(err, <-ended)
+}
+
+// seedKey is the key of this process, or, for another tenant than the default one, one that
+// lasts as long as the command.
+func (s *shop) seedKey(ctx context.Context, slug, own string) (secret string, forget func() error, err error) {
+	forget = func() error { return nil }
+	if slug == "" {
+		return own, forget, nil
+	}
+	t, err := named(asShop(ctx), tenant.New(s.app.DB(), event.NewLog(), 0), slug)
+	if err != nil {
+		return "", forget, err
+	}
+	acting, err := identity.From(asShop(ctx))
+	if err != nil {
+		return "", forget, err
+	}
+	acting.Tenant = t.ID
+	ctx = identity.With(ctx, acting)
+	key, secret, err := apikey.Create(ctx, s.app.DB(), "Demo (fusion seed)", []string{identity.Everything})
+	if err != nil {
+		return "", forget, err
+	}
+	return secret, func() error { return apikey.Revoke(context.WithoutCancel(ctx), s.app.DB(), key.ID) }, nil
 }
 
 // counting shows on a terminal how far it is.

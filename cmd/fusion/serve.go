@@ -173,12 +173,13 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 	return app.Options{
 		DatabaseURL: dsn, Pooled: cfg.Database.Pooled, APIConnections: cfg.Database.APIConnections, BusConnections: cfg.Database.BusConnections,
 		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version,
-		Tokens:    tokenOptions(cfg.Auth),
-		Outbound:  outbound.Options{Inside: networks(cfg.Outbound.Inside)},
-		Passwords: passwordSettings(cfg.Auth),
-		Mail:      mailOptions(cfg),
-		Audit:     auditOf(cfg),
-		Delay:     cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
+		Tokens:      tokenOptions(cfg.Auth),
+		Mail:        mailOptions(cfg),
+		Passwords:   passwordSettings(cfg.Auth),
+		Outbound:    outbound.Options{Inside: networks(cfg.Outbound.Inside)},
+		Audit:       auditOf(cfg),
+		StrictHosts: cfg.Tenants.StrictHosts, DeleteGrace: cfg.Tenants.DeleteGrace,
+		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
 type createBody struct {
@@ -30,6 +32,11 @@ type createBody struct {
 func (b *createBody) Check() []fault.Field {
 	_, fields := b.Price.Amount(b.Currency, "/price", "/currency")
 	return append(fields, httpx.Line("/name", b.Name)...)
+}
+
+// CheckFor refuses currencies that the shop does not sell in.
+func (b *createBody) CheckFor(ctx context.Context) []fault.Field {
+	return tenant.CheckCurrency(ctx, "/currency", money.Currency(b.Currency))
 }
 
 type createInput struct{ httpx.JSON[createBody] }
@@ -214,6 +221,14 @@ func (b *updateBody) Check() (fields []fault.Field) {
 		fields = append(fields, wrong...)
 	}
 	return fields
+}
+
+// CheckFor refuses currencies that the shop does not sell in.
+func (b *updateBody) CheckFor(ctx context.Context) []fault.Field {
+	if b.Currency == nil {
+		return nil
+	}
+	return tenant.CheckCurrency(ctx, "/currency", money.Currency(*b.Currency))
 }
 
 // changes of the body to a product. A price without a currency is in the product's own.

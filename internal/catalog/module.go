@@ -12,6 +12,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
 // Module is the catalog.
@@ -37,7 +38,7 @@ func (m *Module) Mount(on app.Mount) {
 	api.Permit(permissionRead)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/products", ID: "createProduct", Summary: "Create a product", Permission: permissionWrite, Status: http.StatusCreated,
-		Description: "Makes a product with one variant, its price and its first stock.", Refusals: []*fault.Error{errSKUTaken},
+		Description: "Makes a product with one variant, its price and its first stock.", Refusals: []*fault.Error{errSKUTaken, tenant.ErrQuota},
 	}, m.svc.handleCreate)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/products", ID: "listProducts", Summary: "List products", Permission: httpx.Public,
@@ -48,7 +49,7 @@ func (m *Module) Mount(on app.Mount) {
 	}, m.svc.handleGet)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPatch, Path: "/v1/products/{id}", ID: "updateProduct", Summary: "Change a product", Permission: permissionWrite,
-		Description: "Changes what is sent and leaves the rest. The SKU never changes: stock and past orders go by it.", Refusals: []*fault.Error{errTransition},
+		Description: "Changes what is sent and leaves the rest. The SKU never changes: stock and past orders go by it.", Refusals: []*fault.Error{errTransition, tenant.ErrQuota},
 	}, m.svc.handleUpdate)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodDelete, Path: "/v1/products/{id}", ID: "archiveProduct", Summary: "Archive a product", Permission: permissionWrite, Status: http.StatusNoContent,

@@ -14,6 +14,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
 type service struct {
@@ -27,10 +28,27 @@ type service struct {
 func (s *service) create(ctx context.Context, tx *db.Tx, p product, inventory int64) (product, error) {
 	p.VariantID, p.Version, p.CreatedAt, p.UpdatedAt = clock.NewID(), 1, tx.Now, tx.Now
 	p.Description = clean(p.Description)
+	if err := s.hasRoom(ctx, tx); err != nil {
+		return product{}, err
+	}
 	if err := s.store.insert(ctx, tx, p); err != nil {
 		return product{}, err
 	}
 	return p, s.publish(ctx, tx, catalogapi.ProductCreated{Product: fact(p), Inventory: inventory})
+}
+
+// hasRoom refuses a product beyond the shop's quota. Those that are made at the same moment
+// do not see each other: a shop may exceed its quota by as many as that.
+func (s *service) hasRoom(ctx context.Context, tx *db.Tx) error {
+	quota := tenant.Of(ctx).Quotas.Products
+	if quota == nil {
+		return nil
+	}
+	n, err := s.store.count(ctx, tx, *quota)
+	if err != nil || n < *quota {
+		return err
+	}
+	return tenant.ErrQuota.Saying("The shop has the %d products that it may have; archived ones do not count.", *quota).With("quota", "products")
 }
 
 // update changes a product if it still is the version that the caller means. What
@@ -52,6 +70,11 @@ func (s *service) update(ctx context.Context, tx *db.Tx, id uuid.UUID, match htt
 	changed, err := p.change(c, tx.Now)
 	if err != nil || !changed {
 		return p, err
+	}
+	if before == archived && p.Status != archived {
+		if err := s.hasRoom(ctx, tx); err != nil {
+			return product{}, err
+		}
 	}
 	if err := s.store.save(ctx, tx, p); err != nil {
 		return product{}, err

@@ -150,6 +150,14 @@ func (f filter) position(p product) position {
 	return position{f.Sort, value, p.ID}
 }
 
+// count is the number of products that are not archived, as far as it matters.
+func (store) count(ctx context.Context, tx *db.Tx, atMost int64) (n int64, err error) {
+	if err := tx.Get(ctx, &n, `select count(*) from (select from catalog.product where status in ('draft', 'active') limit $1) p`, atMost); err != nil {
+		return 0, fmt.Errorf("count products: %w", err)
+	}
+	return n, nil
+}
+
 func (store) list(ctx context.Context, tx *db.Tx, f filter) ([]product, error) {
 	order := orders[f.Sort]
 	query, args := selectProduct+` where p.status = $1`, []any{string(f.Status)}

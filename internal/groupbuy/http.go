@@ -12,7 +12,9 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
 type createBody struct {
@@ -112,6 +114,7 @@ func (s *service) handleCreate(ctx context.Context, in *createInput) (createdRes
 		return createdResponse{}, errCurrencyMismatch.At("/currency", "currency_mismatch", "is not a currency that the product has a price in")
 	}
 	price, original, wrong := b.prices(string(currency))
+	wrong = append(wrong, tenant.CheckCurrency(ctx, "/currency", currency)...)
 	if len(wrong) > 0 {
 		return createdResponse{}, httpx.ErrValidation(wrong...)
 	}
@@ -264,7 +267,7 @@ func (s *service) handleCancel(ctx context.Context, in *cancelInput) (campaignRe
 }
 
 type joinBody struct {
-	UserID   string `json:"userId" minLength:"1" maxLength:"64" doc:"Your id of the buyer"`
+	UserID   string `json:"userId,omitempty" minLength:"1" maxLength:"64" doc:"Your id of the buyer. Customers leave it out, or send their own; of a guest it is not a UUID, as those of customers are"`
 	Quantity int64  `json:"quantity,omitempty" minimum:"1" maximum:"1000" default:"1" doc:"Units that the buyer orders"`
 }
 
@@ -286,8 +289,12 @@ func (s *service) handleJoin(ctx context.Context, in *joinInput) (campaignRespon
 	if err != nil {
 		return campaignResponse{}, err
 	}
+	who, err := buyerOf(ctx, in.Body.UserID)
+	if err != nil {
+		return campaignResponse{}, err
+	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (campaignResponse, error) {
-		c, err := s.join(ctx, tx, id, participant{UserID: in.Body.UserID, Quantity: in.Body.Quantity})
+		c, err := s.join(ctx, tx, id, participant{UserID: who, Quantity: in.Body.Quantity})
 		return present(c), err
 	})
 }
@@ -319,7 +326,7 @@ func (s *service) handleParticipants(ctx context.Context, in *participantsInput)
 			return out, err
 		}
 	}
-	list, err := s.participants(ctx, id, after.Position, in.Limit+1)
+	list, err := s.participants(ctx, id, identity.OnlyOf(ctx, permissionRead), after.Position, in.Limit+1)
 	if err != nil {
 		return out, err
 	}

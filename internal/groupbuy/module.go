@@ -33,10 +33,15 @@ func New(k app.Kit, offers Offers) *Module {
 // Name of the module, its schema and its migrations.
 func (*Module) Name() string { return "groupbuy" }
 
+const (
+	permissionRead  = "campaigns:read"
+	permissionWrite = "campaigns:write"
+)
+
 // Mount declares routes and timers. Those who listen hear of the module's own facts, also
 // when another replica recorded them.
 func (m *Module) Mount(on app.Mount) {
-	const read, write, join = "campaigns:read", "campaigns:write", "campaigns:join"
+	const write, join = permissionWrite, "campaigns:join"
 	api := on.API.Group("Campaigns")
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/campaigns", ID: "createCampaign", Summary: "Start a campaign", Permission: write, Status: http.StatusCreated,
@@ -60,13 +65,13 @@ func (m *Module) Mount(on app.Mount) {
 	}, m.svc.handleCancel)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/campaigns/{id}/join", ID: "joinCampaign", Summary: "Join a campaign", Permission: join,
-		Description: "For one user, once. The join that makes `minParticipants` turns the campaign `successful`: orders follow within moments. " +
+		Description: "For one user, once: customers join for themselves; who may join and nothing more, as a storefront's page, does so for guests. The join that makes `minParticipants` turns the campaign `successful`: orders follow within moments. " +
 			"Joins go on until the campaign is full or over.",
 		Refusals: []*fault.Error{errNotActive, errAlreadyJoined, errFull},
 	}, m.svc.handleJoin)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/campaigns/{id}/participants", ID: "listParticipants", Summary: "List who joined a campaign", Permission: read, Personal: true,
-		Description: "In the order in which they joined.",
+		Method: http.MethodGet, Path: "/v1/campaigns/{id}/participants", ID: "listParticipants", Summary: "List who joined a campaign", Permission: permissionRead, Own: true, Personal: true,
+		Description: "In the order in which they joined. Customers see themselves only.",
 	}, m.svc.handleParticipants)
 
 	httpx.Stream(api, httpx.Route{

@@ -173,12 +173,13 @@ func (s *service) list(ctx context.Context, f filter) (list []campaign, err erro
 	return list, err
 }
 
-func (s *service) participants(ctx context.Context, id uuid.UUID, after int64, limit int) (list []participant, err error) {
+// participants of a campaign; only one when one is named.
+func (s *service) participants(ctx context.Context, id uuid.UUID, only string, after int64, limit int) (list []participant, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		if _, err := s.store.find(ctx, tx, id); err != nil {
 			return err
 		}
-		list, err = s.store.participants(ctx, tx, id, after, limit)
+		list, err = s.store.participants(ctx, tx, id, only, after, limit)
 		return err
 	})
 	return list, err

@@ -171,7 +171,7 @@ var _ = Describe("the campaigns", Label("db"), func() {
 	}
 	people := func(id string) (list []participant) {
 		GinkgoHelper()
-		list, err := svc.participants(ctx, uuid.MustParse(id), 0, 2000)
+		list, err := svc.participants(ctx, uuid.MustParse(id), "", 0, 2000)
 		Expect(err).NotTo(HaveOccurred())
 		return list
 	}

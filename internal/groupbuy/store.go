@@ -231,11 +231,11 @@ func (store) order(ctx context.Context, tx *db.Tx, id uuid.UUID, limit int) ([]p
 	return people(list), at, nil
 }
 
-func (store) participants(ctx context.Context, tx *db.Tx, id uuid.UUID, after int64, limit int) ([]participant, error) {
+func (store) participants(ctx context.Context, tx *db.Tx, id uuid.UUID, only string, after int64, limit int) ([]participant, error) {
 	var rows []participantRow
 	if err := tx.Select(ctx, &rows, `
 		select id, user_id, position, quantity, joined_at from groupbuy.participant
-		where campaign_id = $1 and position > $2 order by position limit $3`, id, after, limit); err != nil {
+		where campaign_id = $1 and position > $2 and ($4 = '' or user_id = $4) order by position limit $3`, id, after, limit, only); err != nil {
 		return nil, fmt.Errorf("list participants: %w", err)
 	}
 	return people(rows), nil

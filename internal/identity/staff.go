@@ -218,7 +218,10 @@ func (m *Module) DisableStaff(ctx context.Context, email string) (identityapi.St
 		}
 		return audit.Record(ctx, tx, audit.Entry{Action: "updateStaff", Entity: "staff", EntityID: a.ID.String(), Before: present(found), After: present(a)})
 	})
-	return staffOf(a), err
+	if err != nil {
+		return identityapi.Staff{}, err
+	}
+	return staffOf(a), nil
 }
 
 func staffOf(a account) identityapi.Staff {

@@ -82,7 +82,7 @@ func (s *service) onOrderCreated(ctx context.Context, tx *db.Tx, batch []event.R
 			return fmt.Errorf("order %s, SKU %s: %w", o.OrderID, sku, errStockUnknown)
 		}
 		var short []shortage
-		if h, held := holds[r.Fact.HoldID]; held {
+		if h, held := holds[r.Fact.HoldID]; held && h.isFor(r.Fact.CustomerID) {
 			if short = claim(levels, o.demand, h.Items); len(short) == 0 {
 				o.claims = &h
 				delete(holds, r.Fact.HoldID)
@@ -120,7 +120,8 @@ func (s *service) onOrderCreated(ctx context.Context, tx *db.Tx, batch []event.R
 }
 
 // holdsOf finds and locks the holds that orders want to claim and that are still held. An
-// order whose hold is over, is not known or is another merchant's takes what is available.
+// order whose hold is over, is not known, another merchant's or another customer's takes what
+// is available.
 func (s *service) holdsOf(ctx context.Context, tx *db.Tx, orders []event.Received[ordersapi.OrderCreated]) (map[string]hold, error) {
 	var ids []string
 	for _, r := range orders {

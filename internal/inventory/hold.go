@@ -36,6 +36,7 @@ func (s holdStatus) canBecome(next holdStatus) bool { return slices.Contains(hol
 type hold struct {
 	ID        uuid.UUID
 	Status    holdStatus
+	Customer  string     // whose it is; empty for a guest's
 	OrderID   *uuid.UUID // that has claimed it
 	Items     []item
 	ExpiresAt time.Time
@@ -49,6 +50,10 @@ func (h hold) version() int64 {
 	}
 	return 2
 }
+
+// isFor reports whether an order of a buyer may claim the hold. What a customer holds is
+// nobody else's, whoever knows its id.
+func (h hold) isFor(buyer string) bool { return h.Customer == "" || h.Customer == buyer }
 
 // release gives a hold up. It reports whether that changes anything.
 func (h hold) release() (bool, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
 // expireHold is the timer of a hold. It is never cleared: who runs it has it locked, and
@@ -22,7 +23,11 @@ const expireHold = "inventory.expire-hold"
 
 // hold keeps stock for a shopper: all of it or nothing.
 func (s *service) hold(ctx context.Context, tx *db.Tx, lines []item, lasts time.Duration) (hold, error) {
-	h := hold{ID: clock.NewID(), Status: holdHeld, Items: merge(lines)}
+	within, err := reachOf(ctx)
+	if err != nil {
+		return hold{}, err
+	}
+	h := hold{ID: clock.NewID(), Customer: within.customer, Status: holdHeld, Items: merge(lines)}
 	levels, err := s.store.lockAll(ctx, tx, skusOf(h))
 	if err != nil {
 		return hold{}, err
@@ -52,8 +57,12 @@ func (s *service) hold(ctx context.Context, tx *db.Tx, lines []item, lasts time.
 }
 
 func (s *service) findHold(ctx context.Context, id uuid.UUID) (h hold, err error) {
+	within, err := reachOf(ctx)
+	if err != nil {
+		return hold{}, err
+	}
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		h, err = s.store.findHold(ctx, tx, id)
+		h, err = s.store.findHold(ctx, tx, id, within)
 		return err
 	})
 	return h, err
@@ -61,7 +70,11 @@ func (s *service) findHold(ctx context.Context, id uuid.UUID) (h hold, err error
 
 // releaseHold gives a hold up before its time. One that is over already stays as it is.
 func (s *service) releaseHold(ctx context.Context, tx *db.Tx, id uuid.UUID) error {
-	h, err := s.store.lockHold(ctx, tx, id)
+	within, err := reachOf(ctx)
+	if err != nil {
+		return err
+	}
+	h, err := s.store.lockHold(ctx, tx, id, within)
 	if err != nil {
 		return err
 	}
@@ -70,6 +83,22 @@ func (s *service) releaseHold(ctx context.Context, tx *db.Tx, id uuid.UUID) erro
 		return err
 	}
 	return s.end(ctx, tx, []hold{h}, holdReleased)
+}
+
+// reach is which holds somebody can see and release.
+type reach struct {
+	all      bool
+	customer string // whose, when not all; empty: those of guests
+}
+
+// reachOf confines customers to what they hold, and everybody else who does not look after
+// the stock to what nobody in particular holds: a guest's hold is known by its id only.
+func reachOf(ctx context.Context) (reach, error) {
+	id, err := identity.From(ctx)
+	if err != nil || id.Can(permissionWrite) {
+		return reach{all: true}, err
+	}
+	return reach{customer: id.Customer}, nil
 }
 
 // sweep is how many holds one transaction expires, as long as they have no more lines than

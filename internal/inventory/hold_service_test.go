@@ -676,7 +676,7 @@ var _ = Describe("a hold", Label("db"), func() {
 				Expect(s.Get("/v1/inventory/holds/" + id).Status).To(Equal(404))
 				Expect(s.Call(http.MethodDelete, "/v1/inventory/holds/"+id, nil).Status).To(Equal(404))
 			}
-			reader := s.With(testkit.Key(s.App.DB(), s.Tenant, "inventory:read", "inventory:write"))
+			reader := s.With(testkit.Key(s.App.DB(), s.Tenant, "inventory:read", "orders:write"))
 			Expect(reader.Post("/v1/inventory/holds", body).Status).To(Equal(403))
 			Expect(reader.Get("/v1/inventory/holds/" + h.ID).Status).To(Equal(403))
 			addsUp(s.Tenant)

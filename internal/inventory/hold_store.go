@@ -39,10 +39,10 @@ func (store) keep(ctx context.Context, tx *db.Tx, h hold, lasts time.Duration) (
 			insert into inventory.movement (id, location, sku, kind, on_hand_delta, reserved_delta, reason, hold_id, actor, created_at)
 			select id, $1, sku, 'held', 0, quantity, 'held for a shopper', $2, $8, $4 from lines
 		)
-		insert into inventory.hold (id, status, expires_at, created_at, updated_at)
-		values ($2, 'held', statement_timestamp() + $3 * interval '1 millisecond', statement_timestamp(), statement_timestamp())
+		insert into inventory.hold (id, customer_id, status, expires_at, created_at, updated_at)
+		values ($2, $9, 'held', statement_timestamp() + $3 * interval '1 millisecond', statement_timestamp(), statement_timestamp())
 		returning created_at, expires_at`,
-		defaultLocation, h.ID, lasts.Milliseconds(), tx.Now, db.Array(lines.ids), db.Array(lines.skus), db.Array(lines.quantities), id.Actor)
+		defaultLocation, h.ID, lasts.Milliseconds(), tx.Now, db.Array(lines.ids), db.Array(lines.skus), db.Array(lines.quantities), id.Actor, h.Customer)
 	if err != nil {
 		return hold{}, fmt.Errorf("keep hold: %w", err)
 	}
@@ -54,6 +54,7 @@ func (store) keep(ctx context.Context, tx *db.Tx, h hold, lasts time.Duration) (
 type holdRow struct {
 	ID        uuid.UUID  `db:"id"`
 	Status    holdStatus `db:"status"`
+	Customer  string     `db:"customer_id"`
 	OrderID   *uuid.UUID `db:"order_id"`
 	ExpiresAt time.Time  `db:"expires_at"`
 	CreatedAt time.Time  `db:"created_at"`
@@ -65,14 +66,14 @@ type holdRow struct {
 func (store) holds(ctx context.Context, tx *db.Tx, query string, args ...any) ([]hold, error) {
 	var rows []holdRow
 	if err := tx.Select(ctx, &rows, `
-		with h as materialized (select id, status, order_id, expires_at, created_at from inventory.hold `+query+`)
+		with h as materialized (select id, customer_id, status, order_id, expires_at, created_at from inventory.hold `+query+`)
 		select h.*, l.sku, l.quantity from h join inventory.hold_line l on l.hold_id = h.id order by h.id, l.position`, args...); err != nil {
 		return nil, err
 	}
 	var list []hold
 	for _, r := range rows {
 		if len(list) == 0 || list[len(list)-1].ID != r.ID {
-			list = append(list, hold{ID: r.ID, Status: r.Status, OrderID: r.OrderID, ExpiresAt: r.ExpiresAt.UTC(), CreatedAt: r.CreatedAt.UTC()})
+			list = append(list, hold{ID: r.ID, Customer: r.Customer, Status: r.Status, OrderID: r.OrderID, ExpiresAt: r.ExpiresAt.UTC(), CreatedAt: r.CreatedAt.UTC()})
 		}
 		h := &list[len(list)-1]
 		h.Items = append(h.Items, item{r.SKU, r.Quantity})
@@ -80,18 +81,18 @@ func (store) holds(ctx context.Context, tx *db.Tx, query string, args ...any) ([
 	return list, nil
 }
 
-func (s store) findHold(ctx context.Context, tx *db.Tx, id uuid.UUID) (hold, error) {
-	return s.oneHold(ctx, tx, `where id = $1`, id)
+func (s store) findHold(ctx context.Context, tx *db.Tx, id uuid.UUID, within reach) (hold, error) {
+	return s.oneHold(ctx, tx, `where id = $1 and ($2 or customer_id = $3)`, id, within.all, within.customer)
 }
 
 // lockHold reads a hold that this transaction is about to end. Holds are locked before
 // stock.
-func (s store) lockHold(ctx context.Context, tx *db.Tx, id uuid.UUID) (hold, error) {
-	return s.oneHold(ctx, tx, `where id = $1 for update`, id)
+func (s store) lockHold(ctx context.Context, tx *db.Tx, id uuid.UUID, within reach) (hold, error) {
+	return s.oneHold(ctx, tx, `where id = $1 and ($2 or customer_id = $3) for update`, id, within.all, within.customer)
 }
 
-func (s store) oneHold(ctx context.Context, tx *db.Tx, query string, id uuid.UUID) (hold, error) {
-	list, err := s.holds(ctx, tx, query, id)
+func (s store) oneHold(ctx context.Context, tx *db.Tx, query string, args ...any) (hold, error) {
+	list, err := s.holds(ctx, tx, query, args...)
 	if err != nil {
 		return hold{}, fmt.Errorf("read hold: %w", err)
 	}

@@ -24,9 +24,11 @@ func New(k app.Kit) *Module {
 // Name of the module, its schema and its migrations.
 func (*Module) Name() string { return "inventory" }
 
+const permissionWrite = "inventory:write"
+
 // Mount declares routes and reactions.
 func (m *Module) Mount(on app.Mount) {
-	const read, write, hold = "inventory:read", "inventory:write", "inventory:hold"
+	const read, write, hold = "inventory:read", permissionWrite, "inventory:hold"
 	api := on.API.Group("Inventory")
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/inventory", ID: "listStock", Summary: "List stock", Permission: read,
@@ -50,7 +52,7 @@ func (m *Module) Mount(on app.Mount) {
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/inventory/holds", ID: "createHold", Summary: "Hold stock for a while", Permission: hold, Status: http.StatusCreated,
 		Description: "For a shopper who is checking out: all of it is held or nothing. What is held counts as `reserved`. " +
-			"An order that names the hold claims it; otherwise its stock can be sold again when its time is up, or it is released.",
+			"An order that names the hold claims it, if it is not another customer's; otherwise its stock can be sold again when its time is up, or it is released.",
 		Refusals: []*fault.Error{errOutOfStock, errUnknownSKU},
 	}, m.svc.handleHold)
 	httpx.Handle(api, httpx.Route{

@@ -61,7 +61,7 @@ var _ = Describe("orders hear of their stock", Label("db"), func() {
 	}
 	status := func(id uuid.UUID) string {
 		GinkgoHelper()
-		o, err := svc.get(buyer, id)
+		o, err := svc.get(buyer, id, "")
 		Expect(err).NotTo(HaveOccurred())
 		return fmt.Sprintf("%s %d", o.Status, o.Version)
 	}
@@ -71,7 +71,7 @@ var _ = Describe("orders hear of their stock", Label("db"), func() {
 		news := heldNews(o.ID)
 		Expect(svc.db.InTx(bus, func(tx *db.Tx) error { return svc.onReserved(bus, tx, news) })).To(Succeed())
 
-		o, err := svc.get(buyer, o.ID)
+		o, err := svc.get(buyer, o.ID, "")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(o).To(And(HaveField("Status", confirmed), HaveField("Version", int64(2)), HaveField("Reason", ""), HaveField("Lines", HaveLen(1))))
 		facts := recorded(buyer, svc)
@@ -79,7 +79,7 @@ var _ = Describe("orders hear of their stock", Label("db"), func() {
 		Expect(facts[1]).To(And(HaveField("Type", "order.confirmed"), HaveField("Subject", o.ID.String()), HaveField("Sequence", int64(2)),
 			HaveField("CausationID", HaveValue(Equal(news[0].ID))), HaveField("CorrelationID", "req-1"), HaveField("Actor", "system:orders.confirm-reserved")))
 		says(facts[1], ordersapi.OrderConfirmed{Order: fact(o)})
-		steps, err := svc.timeline(buyer, o.ID)
+		steps, err := svc.timeline(buyer, o.ID, "")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(steps).To(HaveExactElements(HaveField("Status", "created"),
 			And(HaveField("Status", "confirmed"), HaveField("Actor", "system:orders.confirm-reserved"), HaveField("At", BeTemporally("==", o.UpdatedAt)))))
@@ -88,12 +88,12 @@ var _ = Describe("orders hear of their stock", Label("db"), func() {
 	It("and fail when there is too little, with the reason", func() {
 		o := accepted(buyer, svc, 2)
 		short(o.ID)
-		o, err := svc.get(buyer, o.ID)
+		o, err := svc.get(buyer, o.ID, "")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(o).To(And(HaveField("Status", failed), HaveField("Reason", outOfStock), HaveField("Version", int64(2))))
 		Expect(topics(buyer, svc)).To(Equal([]string{"order.created 1", "order.failed 2"}))
 		says(recorded(buyer, svc)[1], ordersapi.OrderFailed{Order: fact(o), Reason: "insufficient_stock"})
-		Expect(svc.timeline(buyer, o.ID)).To(HaveExactElements(HaveField("Status", "created"), And(HaveField("Status", "failed"), HaveField("Reason", HaveValue(Equal(outOfStock))))))
+		Expect(svc.timeline(buyer, o.ID, "")).To(HaveExactElements(HaveField("Status", "created"), And(HaveField("Status", "failed"), HaveField("Reason", HaveValue(Equal(outOfStock))))))
 	})
 
 	DescribeTable("and leave late and repeated news alone", func(want string, facts []string, happenings ...string) {
@@ -218,7 +218,7 @@ var _ = Describe("orders hear of their stock", Label("db"), func() {
 		}
 		cancel := func(id uuid.UUID) func(*db.Tx) error {
 			return func(tx *db.Tx) error {
-				_, err := svc.cancel(buyer, tx, id, "changed my mind")
+				_, err := svc.cancel(buyer, tx, id, "", "changed my mind")
 				return err
 			}
 		}
@@ -290,7 +290,7 @@ var _ = Describe("orders hear of their stock", Label("db"), func() {
 				told[f.Subject] = append(told[f.Subject], fmt.Sprintf("%s %d", f.Type, f.Sequence))
 			}
 			for _, id := range ids {
-				o, err := svc.get(buyer, id)
+				o, err := svc.get(buyer, id, "")
 				Expect(err).NotTo(HaveOccurred())
 				Expect(o.Status).To(Equal(cancelled))
 				Expect(told[id.String()]).To(BeElementOf(

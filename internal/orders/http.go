@@ -17,6 +17,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
 type itemBody struct {
@@ -37,7 +38,7 @@ type address struct {
 }
 
 type placeBody struct {
-	CustomerID      string            `json:"customerId" minLength:"1" maxLength:"64" doc:"Your id of the buyer"`
+	CustomerID      string            `json:"customerId,omitempty" minLength:"1" maxLength:"64" doc:"Your id of the buyer. Customers leave it out, or send their own; of a guest it is not a UUID, as those of customers are"`
 	Currency        string            `json:"currency,omitempty" maxLength:"3" doc:"ISO 4217; the first item's own when it is absent" example:"EUR"`
 	Items           []itemBody        `json:"items" minItems:"1" maxItems:"500"`
 	Email           string            `json:"email,omitempty" personal:"true" format:"email" maxLength:"254"`
@@ -65,6 +66,11 @@ func (b *placeBody) Check() (fields []fault.Field) {
 		}
 	}
 	return fields
+}
+
+// CheckFor refuses currencies that the shop does not sell in.
+func (b *placeBody) CheckFor(ctx context.Context) []fault.Field {
+	return tenant.CheckCurrency(ctx, "/currency", money.Currency(b.Currency))
 }
 
 // pointerEscaper makes a name one step of a JSON pointer (RFC 6901, 3).
@@ -120,7 +126,14 @@ func present(o order) orderResponse {
 }
 
 func (s *service) handlePlace(ctx context.Context, in *placeInput) (placedResponse, error) {
+	if err := s.daily.allow(ctx); err != nil {
+		return placedResponse{}, err
+	}
 	b := in.Body
+	buyer, err := buyerOf(ctx, b.CustomerID)
+	if err != nil {
+		return placedResponse{}, err
+	}
 	wants := make([]want, len(b.Items))
 	for i, it := range b.Items {
 		wants[i] = want{fmt.Sprintf("/items/%d", i), it.SKU, it.Quantity, it.Price}
@@ -129,14 +142,18 @@ func (s *service) handlePlace(ctx context.Context, in *placeInput) (placedRespon
 	if err != nil {
 		return placedResponse{}, err
 	}
-	o.CustomerID, o.Email, o.Address, o.Metadata, o.HoldID = b.CustomerID, b.Email, b.ShippingAddress, b.Metadata, b.HoldID
+	o.CustomerID, o.Email, o.Address, o.Metadata, o.HoldID = buyer, b.Email, b.ShippingAddress, b.Metadata, b.HoldID
 	if o.Metadata == nil {
 		o.Metadata = map[string]string{}
 	}
-	return httpx.Command(ctx, s.db, func(tx *db.Tx) (placedResponse, error) {
+	out, err := httpx.Command(ctx, s.db, func(tx *db.Tx) (placedResponse, error) {
 		o, err := s.place(ctx, tx, o)
 		return placedResponse{present(o)}, err
 	})
+	if err == nil {
+		s.daily.accepted(ctx)
+	}
+	return out, err
 }
 
 type byID struct {
@@ -148,7 +165,7 @@ func (s *service) handleGet(ctx context.Context, in *byID) (orderResponse, error
 	if err != nil {
 		return orderResponse{}, err
 	}
-	o, err := s.get(ctx, id)
+	o, err := s.get(ctx, id, identity.OnlyOf(ctx, permissionRead))
 	return present(o), err
 }
 
@@ -163,7 +180,27 @@ type listInput struct {
 }
 
 func (s *service) handleList(ctx context.Context, in *listInput) (httpx.List[orderResponse], error) {
+	return s.listFor(ctx, in, identity.OnlyOf(ctx, permissionRead))
+}
+
+func (s *service) handleListMine(ctx context.Context, in *listInput) (httpx.List[orderResponse], error) {
+	id, err := identity.From(ctx)
+	if err != nil || id.Customer == "" {
+		return httpx.List[orderResponse]{Data: []orderResponse{}}, err
+	}
+	return s.listFor(ctx, in, id.Customer)
+}
+
+// listFor lists orders of one customer, or of all when none is named. That somebody else's
+// are asked for is no mistake: there are none.
+func (s *service) listFor(ctx context.Context, in *listInput, only string) (httpx.List[orderResponse], error) {
 	out := httpx.List[orderResponse]{Data: []orderResponse{}}
+	if only != "" {
+		if in.CustomerID != "" && in.CustomerID != only {
+			return out, nil
+		}
+		in.CustomerID = only
+	}
 	f := filter{Status: in.Status, CustomerID: in.CustomerID, Number: in.Number, Sort: in.Sort, Limit: in.Limit + 1}
 	if !in.From.IsZero() {
 		f.From = &in.From
@@ -200,7 +237,7 @@ func (s *service) handleList(ctx context.Context, in *listInput) (httpx.List[ord
 type stepResponse struct {
 	Status string    `json:"status"`
 	Reason string    `json:"reason,omitempty"`
-	Actor  string    `json:"actor" doc:"Who or what made the step"`
+	Actor  string    `json:"actor" doc:"Who or what made the step; to a customer, the shop is one"`
 	At     time.Time `json:"at"`
 }
 
@@ -210,8 +247,12 @@ func (s *service) handleTimeline(ctx context.Context, in *byID) (httpx.List[step
 	if err != nil {
 		return out, err
 	}
-	steps, err := s.timeline(ctx, id)
+	only := identity.OnlyOf(ctx, permissionRead)
+	steps, err := s.timeline(ctx, id, only)
 	for _, st := range steps {
+		if only != "" {
+			st.Actor = seenBy(ctx, st.Actor)
+		}
 		out.Data = append(out.Data, stepResponse{Status: st.Status, Reason: text(st.Reason), Actor: st.Actor, At: st.At.UTC()})
 	}
 	return out, err
@@ -236,7 +277,7 @@ func (s *service) handleCancel(ctx context.Context, in *cancelInput) (orderRespo
 		reason = in.Body.Reason
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (orderResponse, error) {
-		o, err := s.cancel(ctx, tx, id, reason)
+		o, err := s.cancel(ctx, tx, id, identity.OnlyOf(ctx, permissionWrite), reason)
 		return present(o), err
 	})
 }

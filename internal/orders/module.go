@@ -13,6 +13,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
 // Offers is what orders needs from the catalog: what SKUs cost now. A SKU that is not
@@ -26,36 +27,44 @@ type Module struct{ svc *service }
 
 // New makes the orders.
 func New(k app.Kit, offers Offers) *Module {
-	return &Module{&service{db: k.DB, events: k.Events, offers: offers, numbers: newNumbers(k.DB, k.Clock)}}
+	return &Module{&service{db: k.DB, events: k.Events, offers: offers, numbers: newNumbers(k.DB, k.Clock), daily: newDaily(k.DB, k.Clock)}}
 }
 
 // Name of the module, its schema and its migrations.
 func (*Module) Name() string { return "orders" }
 
-const permissionOverridePrice = "orders:override_price"
+const (
+	permissionRead          = "orders:read"
+	permissionWrite         = "orders:write"
+	permissionOverridePrice = "orders:override_price"
+)
 
 // Mount declares routes and reactions.
 func (m *Module) Mount(on app.Mount) {
-	const read, write = "orders:read", "orders:write"
+	const place = "orders:place"
 	api := on.API.Group("Orders")
 	api.Permit(permissionOverridePrice)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/orders", ID: "createOrder", Summary: "Place an order", Permission: write, Status: http.StatusCreated,
-		Description: "Prices are the catalog's. A price that is sent is the one the buyer saw: if it is another, the order is refused, unless the caller holds `orders:override_price`. " +
+		Method: http.MethodPost, Path: "/v1/orders", ID: "createOrder", Summary: "Place an order", Permission: place, Status: http.StatusCreated,
+		Description: "A customer's order is their own; who may place orders and nothing more, as a storefront's page, places them for guests. Prices are the catalog's. A price that is sent is the one the buyer saw: if it is another, the order is refused, unless the caller holds `orders:override_price`. " +
 			"The order is `created`; it becomes `confirmed` when its stock is held, or `failed` with a reason, within moments.",
-		Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange, errPriceChanged},
+		Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange, errPriceChanged, httpx.ErrNotFound, tenant.ErrQuota},
 	}, m.svc.handlePlace)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/orders", ID: "listOrders", Summary: "List orders", Permission: read, Personal: true,
+		Method: http.MethodGet, Path: "/v1/orders", ID: "listOrders", Summary: "List orders", Permission: permissionRead, Own: true, Personal: true,
 	}, m.svc.handleList)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "getOrder", Summary: "Read an order", Permission: read, Personal: true,
+		Method: http.MethodGet, Path: "/v1/me/orders", ID: "listMyOrders", Summary: "List one's own orders", Permission: permissionRead, Own: true,
+		Description: "Of who has signed in as a customer; nobody else has any.",
+	}, m.svc.handleListMine)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "getOrder", Summary: "Read an order", Permission: permissionRead, Own: true, Personal: true,
 	}, m.svc.handleGet)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/orders/{id}/timeline", ID: "getOrderTimeline", Summary: "Read what happened to an order", Permission: read,
+		Method: http.MethodGet, Path: "/v1/orders/{id}/timeline", ID: "getOrderTimeline", Summary: "Read what happened to an order", Permission: permissionRead, Own: true,
 	}, m.svc.handleTimeline)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/orders/{id}/cancel", ID: "cancelOrder", Summary: "Cancel an order", Permission: write,
+		Method: http.MethodPost, Path: "/v1/orders/{id}/cancel", ID: "cancelOrder", Summary: "Cancel an order", Permission: permissionWrite, Own: true,
 		Description: "Frees its stock. Cancelling a cancelled order changes nothing.", Refusals: []*fault.Error{errNotCancellable},
 	}, m.svc.handleCancel)
 

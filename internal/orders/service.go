@@ -11,7 +11,9 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
 type service struct {
@@ -19,6 +21,7 @@ type service struct {
 	events  *event.Log
 	offers  Offers
 	numbers *numbers
+	daily   *daily
 	store   store
 }
 
@@ -41,6 +44,10 @@ func (s *service) draft(ctx context.Context, wants []want, t terms) (order, erro
 		return order{}, err
 	}
 	o.Currency = o.Total.Currency
+	// The products may have kept prices in a currency that the shop has given up.
+	if fields := tenant.CheckCurrency(ctx, wants[0].Pointer+"/sku", o.Currency); len(fields) > 0 {
+		return order{}, httpx.ErrValidation(fields...)
+	}
 	o.Number, err = s.numbers.take(ctx)
 	return o, err
 }
@@ -58,12 +65,12 @@ func (s *service) place(ctx context.Context, tx *db.Tx, o order) (order, error) 
 	return o, s.events.Publish(ctx, tx, placed)
 }
 
-func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, reason string) (order, error) {
+func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, only, reason string) (order, error) {
 	actor, err := identity.From(ctx)
 	if err != nil {
 		return order{}, err
 	}
-	o, err := s.store.lock(ctx, tx, id)
+	o, err := s.store.lock(ctx, tx, id, only)
 	if err != nil {
 		return order{}, err
 	}
@@ -81,9 +88,10 @@ func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, reason st
 	return o, s.events.Publish(ctx, tx, ordersapi.OrderCancelled{Order: fact(o), Reason: reason})
 }
 
-func (s *service) get(ctx context.Context, id uuid.UUID) (o order, err error) {
+// get reads an order; only one of a customer when one is named.
+func (s *service) get(ctx context.Context, id uuid.UUID, only string) (o order, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		o, err = s.store.find(ctx, tx, id)
+		o, err = s.store.find(ctx, tx, id, only)
 		return err
 	})
 	return o, err
@@ -97,9 +105,9 @@ func (s *service) list(ctx context.Context, f filter) (list []order, err error) 
 	return list, err
 }
 
-func (s *service) timeline(ctx context.Context, id uuid.UUID) (steps []step, err error) {
+func (s *service) timeline(ctx context.Context, id uuid.UUID, only string) (steps []step, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		if _, err := s.store.find(ctx, tx, id); err != nil {
+		if _, err := s.store.find(ctx, tx, id, only); err != nil {
 			return err
 		}
 		steps, err = s.store.timeline(ctx, tx, id)

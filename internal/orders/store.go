@@ -69,6 +69,14 @@ func orNull(s string) *string {
 	return &s
 }
 
+// since is the number of orders that were placed since then, as far as it matters.
+func (store) since(ctx context.Context, tx *db.Tx, began time.Time, atMost int64) (n int64, err error) {
+	if err := tx.Get(ctx, &n, `select count(*) from (select from orders.orders where created_at >= $1 limit $2) o`, began, atMost); err != nil {
+		return 0, fmt.Errorf("count orders: %w", err)
+	}
+	return n, nil
+}
+
 // insert writes the order, its lines and the first step of its timeline in one statement.
 func (store) insert(ctx context.Context, tx *db.Tx, o order) error {
 	id, err := identity.From(ctx)
@@ -132,18 +140,20 @@ func rowsOf(lines []line, have int) (from string, args []any) {
 		[]any{db.Array(products), db.Array(skus), db.Array(names), db.Array(quantities), db.Array(prices), db.Array(totals)}
 }
 
-func (s store) find(ctx context.Context, tx *db.Tx, id uuid.UUID) (order, error) {
-	return s.one(ctx, tx, `select `+orderColumns+` from orders.orders where id = $1`, id)
+// find reads an order; only one of a customer when one is named. To others it is as if it
+// did not exist.
+func (s store) find(ctx context.Context, tx *db.Tx, id uuid.UUID, only string) (order, error) {
+	return s.one(ctx, tx, `select `+orderColumns+` from orders.orders where id = $1 and ($2 = '' or customer_id = $2)`, id, only)
 }
 
 // lock reads an order that this transaction is about to change.
-func (s store) lock(ctx context.Context, tx *db.Tx, id uuid.UUID) (order, error) {
-	return s.one(ctx, tx, `select `+orderColumns+` from orders.orders where id = $1 for update`, id)
+func (s store) lock(ctx context.Context, tx *db.Tx, id uuid.UUID, only string) (order, error) {
+	return s.one(ctx, tx, `select `+orderColumns+` from orders.orders where id = $1 and ($2 = '' or customer_id = $2) for update`, id, only)
 }
 
-func (s store) one(ctx context.Context, tx *db.Tx, query string, id uuid.UUID) (order, error) {
+func (s store) one(ctx context.Context, tx *db.Tx, query string, args ...any) (order, error) {
 	var rows []row
-	if err := tx.Select(ctx, &rows, query, id); err != nil {
+	if err := tx.Select(ctx, &rows, query, args...); err != nil {
 		return order{}, fmt.Errorf("find order: %w", err)
 	}
 	list, err := s.withLines(ctx, tx, rows)

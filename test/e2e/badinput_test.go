@@ -26,7 +26,7 @@ type form struct {
 var forms = []form{
 	{"createProduct", []string{"/sku", "/name", "/price", "/currency"}, []string{"/sku", "/name", "/description", "/currency", "/status"}, []string{"/inventory"}},
 	{"updateProduct", nil, []string{"/name", "/description", "/status"}, nil},
-	{"createOrder", []string{"/customerId", "/items", "/items/0/sku", "/items/0/quantity"}, []string{"/customerId", "/items/0/sku", "/email", "/currency", "/shippingAddress/city", "/metadata/note", "/holdId"}, []string{"/items/0/quantity"}},
+	{"createOrder", []string{"/items", "/items/0/sku", "/items/0/quantity"}, []string{"/customerId", "/items/0/sku", "/email", "/currency", "/shippingAddress/city", "/metadata/note", "/holdId"}, []string{"/items/0/quantity"}},
 	{"cancelOrder", nil, []string{"/reason"}, nil},
 	{"setStock", []string{"/onHand"}, nil, []string{"/onHand", "/lowStockThreshold"}},
 	{"adjustStock", []string{"/delta", "/reason"}, []string{"/reason"}, []string{"/delta"}},
@@ -34,9 +34,13 @@ var forms = []form{
 	{"createCampaign", []string{"/productId", "/minParticipants", "/maxParticipants", "/price", "/originalPrice", "/startTime", "/endTime"}, []string{"/productId", "/currency"}, []string{"/minParticipants", "/maxParticipants"}},
 	{"updateCampaign", nil, nil, []string{"/minParticipants", "/maxParticipants"}},
 	{"cancelCampaign", nil, []string{"/reason"}, nil},
-	{"createKey", []string{"/name"}, []string{"/name", "/kind"}, []string{"/requestsPerMinute"}},
+	{"createKey", []string{"/name", "/permissions"}, []string{"/name", "/kind"}, []string{"/requestsPerMinute"}},
 	{"rotateKey", nil, nil, []string{"/overlapSeconds"}},
-	{"joinCampaign", []string{"/userId"}, []string{"/userId"}, []string{"/quantity"}},
+	{"joinCampaign", nil, []string{"/userId"}, []string{"/quantity"}},
+	{"createTenant", []string{"/slug", "/name"}, []string{"/slug", "/name", "/settings/senderName", "/settings/colours/primary"}, []string{"/quotas/products", "/quotas/ordersPerDay", "/quotas/requestsPerMinute"}},
+	{"updateTenant", nil, []string{"/name", "/settings/logoUrl"}, []string{"/quotas/products"}},
+	{"suspendTenant", []string{"/reason"}, []string{"/reason"}, nil},
+	{"updateSettings", nil, []string{"/name", "/logoUrl", "/storefrontUrl", "/senderName", "/defaultCurrency"}, nil},
 }
 
 // valid is a body that the route accepts, as text.
@@ -234,7 +238,7 @@ var _ = Describe("a body", func() {
 	It("with its fields in another case is refused: nothing is guessed", func() {
 		for _, f := range forms {
 			for _, r := range s.submit(f, strings.NewReplacer(`"sku"`, `"SKU"`, `"name"`, `"Name"`, `"customerId"`, `"customerid"`, `"reason"`, `"REASON"`, `"onHand"`, `"onhand"`, `"delta"`, `"Delta"`,
-				`"productId"`, `"productID"`, `"maxParticipants"`, `"MaxParticipants"`, `"userId"`, `"UserId"`).Replace(f.valid())) {
+				`"productId"`, `"productID"`, `"maxParticipants"`, `"MaxParticipants"`, `"userId"`, `"UserId"`, `"overlapSeconds"`, `"overlapseconds"`).Replace(f.valid())) {
 				Expect(r).To(answer(422))
 				Expect(r.problem.Errors).To(ContainElement(HaveField("Code", "unknown_field")))
 			}

@@ -63,6 +63,8 @@ var _ = Describe("API keys", func() {
 				var kept int
 				Expect(database.QueryRow(`select count(*) from platform.idempotency i where tenant_id = $1 and position($2::bytea in body) > 0`, s.tenant, []byte(secret[10:])).Scan(&kept)).To(Succeed())
 				Expect(kept).To(BeZero())
+				Expect(database.QueryRow(`select count(*) from platform.audit a where tenant_id = $1 and position($2 in a::text) > 0`, s.tenant, secret[10:]).Scan(&kept)).To(Succeed())
+				Expect(kept).To(BeZero())
 			}
 		}
 	})
@@ -124,7 +126,7 @@ var _ = Describe("API keys", func() {
 		Entry("with addresses that there are", object{"allowedIps": []string{"10.0.0.0/8", "10.0.0.0/33", "home"}}, 422, "validation_failed", "/allowedIps/1", "/allowedIps/2"),
 		Entry("with a limit that lets something through", object{"requestsPerMinute": 0}, 422, "validation_failed", "/requestsPerMinute"),
 		Entry("with an end that is to come", object{"expiresAt": "2020-01-01T00:00:00Z"}, 422, "validation_failed", "/expiresAt"),
-		Entry("with a name that shows", object{"name": " \t"}, 422, "validation_failed", "/name"),
+		Entry("with a name that shows", object{"name": "  "}, 422, "validation_failed", "/name"),
 		Entry("of a kind that there is", object{"kind": "golden"}, 422, "validation_failed", "/kind"),
 	)
 

@@ -19,6 +19,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
@@ -273,6 +274,7 @@ var schemas = sync.OnceValues(func() (*eventschema.Catalog, error) {
 		eventschema.Module{Name: "orders", Schemas: ordersapi.Schemas},
 		eventschema.Module{Name: "inventory", Schemas: inventoryapi.Schemas},
 		eventschema.Module{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
+		eventschema.Module{Name: "platform", Schemas: tenantapi.Schemas},
 		eventschema.Module{Name: "identity", Schemas: identityapi.Schemas},
 	)
 })

@@ -25,6 +25,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/outbound"
 	"github.com/fusioncommerce/fusion/internal/platform/password"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
@@ -78,6 +79,8 @@ type Options struct {
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
 	Clock          clock.Clock
+	StrictHosts    bool          // refuse hosts that no tenant has
+	DeleteGrace    time.Duration // in which a deleted tenant can be taken back
 	Log            *slog.Logger
 	Gateway        httpx.Gateway
 	Audit          Audit
@@ -137,6 +140,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
+		Tenants: tenant.NewDirectory(api, o.Clock, o.StrictHosts),
 		Observe: a.metrics.Request, Ready: a.ready, Gateway: o.Gateway,
 	})
 	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
@@ -148,7 +152,12 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	tokens := a.tokens()
 	eventRoutes(mount.API, api, events)
+	tenantRoutes(mount.API, api, tenant.New(api, events, o.DeleteGrace))
+	if o.Carrier != nil {
+		tenant.Follow(a.bus)
+	}
 	keyRoutes(mount.API, api)
+	permissionRoutes(mount.API)
 	keySetRoute(mount.API, tokens)
 	auditRoutes(mount.API, api)
 	kit := Kit{

@@ -7,6 +7,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
 // housekeeping is the platform's own periodic work.
@@ -17,6 +18,7 @@ func housekeeping() []jobs.Job {
 		{Name: "platform.forget-answers", Every: time.Minute, Run: statement(`
 			delete from platform.idempotency where ctid in (
 				select ctid from platform.idempotency where created_at < now() - interval '24 hours' order by created_at limit 50000)`)},
+		{Name: "platform.purge-tenants", Every: time.Minute, Run: tenant.PurgeDue},
 	}
 }
 

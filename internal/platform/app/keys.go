@@ -232,7 +232,17 @@ func findKey(ctx context.Context, tx *db.Tx, id uuid.UUID) (apikey.Key, error) {
 }
 
 type rotateKeyBody struct {
-	OverlapSeconds int64 `json:"overlapSeconds,omitempty" minimum:"0" maximum:"2592000" default:"86400" doc:"How long the secret before is still good"`
+	OverlapSeconds *int64 `json:"overlapSeconds,omitempty" minimum:"0" maximum:"2592000" doc:"How long the secret before is still good; a day when it is absent"`
+}
+
+// dayOverlap is for who does not say how long the secret before is good.
+const dayOverlap = 24 * time.Hour
+
+func (b rotateKeyBody) overlap() time.Duration {
+	if b.OverlapSeconds == nil {
+		return dayOverlap
+	}
+	return time.Duration(*b.OverlapSeconds) * time.Second
 }
 
 type rotateKeyInput struct {
@@ -255,7 +265,7 @@ func (k keyDesk) rotate(ctx context.Context, in *rotateKeyInput) (keyResponse, e
 			return keyResponse{}, err
 		}
 		audit.Before(ctx, presentKey(key, ""))
-		key, secret, err := apikey.Rotate(ctx, tx, id, time.Duration(in.Body.OverlapSeconds)*time.Second)
+		key, secret, err := apikey.Rotate(ctx, tx, id, in.Body.overlap())
 		return presentKey(key, secret), err
 	})
 }
@@ -267,13 +277,13 @@ func (k keyDesk) revoke(ctx context.Context, in *keyByID) (httpx.None, error) {
 	}
 	return httpx.Command(ctx, k.db, func(tx *db.Tx) (httpx.None, error) {
 		key, err := findKey(ctx, tx, id)
-		if err != nil {
+		if err != nil || key.RevokedAt != nil {
 			return httpx.None{}, err
 		}
 		audit.Before(ctx, presentKey(key, ""))
-		if err := apikey.End(ctx, tx, id); !errors.Is(err, apikey.ErrUnknown) { // it may have been revoked before
+		if err := apikey.End(ctx, tx, id); !errors.Is(err, apikey.ErrUnknown) {
 			return httpx.None{}, err
 		}
-		return httpx.None{}, nil
+		return httpx.None{}, nil // somebody else was quicker
 	})
 }

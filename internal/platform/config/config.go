@@ -38,6 +38,7 @@ type Config struct {
 	Service   Service   `key:"service"`
 	Bootstrap Bootstrap `key:"bootstrap"`
 	Audit     Audit     `key:"audit"`
+	Tenants   Tenants   `key:"tenants"`
 	Secrets   Secrets   `key:"secrets"`
 	Auth      Auth      `key:"auth"`
 	Outbound  Outbound  `key:"outbound"`
@@ -112,6 +113,12 @@ type Service struct {
 // Bootstrap is for machines that use a shop before anybody made a key.
 type Bootstrap struct {
 	Key Secret `key:"key" default:"" empty:"no such key" doc:"An owner API key of the default tenant, good while the program runs with it"`
+}
+
+// Tenants is how the shops of an installation are kept apart and come to their end.
+type Tenants struct {
+	StrictHosts bool          `key:"strict_hosts" default:"false" doc:"Refuse hosts that no tenant has, instead of taking them for the default tenant's"`
+	DeleteGrace time.Duration `key:"delete_grace" default:"720h" min:"1m" max:"8760h" doc:"Time in which a deleted tenant can be taken back, before everything of it is removed"`
 }
 
 // Secrets are the keys that seal what the shop must be able to read back.

@@ -33,21 +33,24 @@ var (
 	}
 	// acrossMerchants are indexes and keys that do not begin with the merchant.
 	acrossMerchants = map[string]string{
-		"platform.tenant_slug_key":   "a slug names the merchant itself",
-		"platform.api_key_hash":      "a credential is looked up before its merchant is known",
-		"platform.delivery_pkey":     "a worker claims what waits for its consumer, in the order of the log",
-		"platform.delivery_failing":  "as delivery_pkey",
-		"platform.idempotency_age":   "old answers are forgotten by age",
-		"platform.timer_due":         "what is due is looked for across merchants",
-		"platform.audit_by_seq":      "the audit log is sealed across merchants, in the order of its numbers",
-		"platform.mail_due":          "as timer_due",
-		"platform.subscription_pkey": "no merchant's", "platform.subscription_by_topic": "no merchant's", "platform.job_pkey": "no merchant's", "platform.relay_pkey": "no merchant's", "platform.deployment_pkey": "no merchant's", "platform.vault_key_pkey": "no merchant's", "platform.signing_key_pkey": "no merchant's",
+		"platform.tenant_slug_key":       "a slug names the merchant itself",
+		"platform.api_key_hash":          "a credential is looked up before its merchant is known",
+		"platform.api_key_previous_hash": "as api_key_hash",
+		"platform.tenant_host_name":      "a host is looked up before its merchant is known, and is one merchant's",
+		"platform.delivery_pkey":         "a worker claims what waits for its consumer, in the order of the log",
+		"platform.delivery_failing":      "as delivery_pkey",
+		"platform.idempotency_age":       "old answers are forgotten by age",
+		"platform.timer_due":             "what is due is looked for across merchants",
+		"platform.audit_by_seq":          "the audit log is sealed across merchants, in the order of its numbers",
+		"platform.mail_due":              "as timer_due",
+		"platform.subscription_pkey":     "no merchant's", "platform.subscription_by_topic": "no merchant's", "platform.job_pkey": "no merchant's", "platform.relay_pkey": "no merchant's", "platform.deployment_pkey": "no merchant's", "platform.vault_key_pkey": "no merchant's", "platform.signing_key_pkey": "no merchant's",
 		"migrations.*": "no merchant's",
 	}
 	// asOwner are functions that run with the rights of the owner of the tables.
 	asOwner = map[string]string{
 		"platform.maintain_partitions": "makes partitions, which is DDL; takes no input and reads no row of a merchant",
 		"platform.retire_audit":        "drops partitions, which is DDL; takes an age of a month at least, works for all merchants alike and tells no row",
+		"platform.purge_tenant":        "removes what the program may only add to; row-level security confines it to the one merchant, and it refuses one whose time is not over",
 	}
 )
 
@@ -252,7 +255,7 @@ var _ = Describe("a merchant's rows", Ordered, func() {
 		for _, t := range []uuid.UUID{a, b} {
 			for _, table := range tables {
 				if table != "platform.tenant" {
-					fill(super, table, t)
+					testkit.Fill(super, table, t)
 				}
 			}
 		}
@@ -354,70 +357,3 @@ var _ = Describe("a merchant's rows", Ordered, func() {
 		})).To(Succeed())
 	})
 })
-
-// fill puts one row of a merchant into a table, whatever its columns are. Constraints that
-// hold between rows do not matter here.
-func fill(super *sql.DB, table string, tenant uuid.UUID) {
-	GinkgoHelper()
-	rows, err := super.Query(`
-		select quote_ident(a.attname), format_type(a.atttypid, null), coalesce((
-			select (regexp_match(pg_get_constraintdef(k.oid), '''([a-z_]+)''::text'))[1] from pg_constraint k
-			where k.conrelid = a.attrelid and k.contype = 'c' and k.conkey = array[a.attnum] and pg_get_constraintdef(k.oid) ~ 'ANY'), '')
-		from pg_attribute a where a.attrelid = $1::regclass and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' and a.attidentity = ''`, table)
-	Expect(err).NotTo(HaveOccurred())
-	defer rows.Close()
-	var columns, values []string
-	for rows.Next() {
-		var name, kind, word string
-		Expect(rows.Scan(&name, &kind, &word)).To(Succeed())
-		columns = append(columns, name)
-		switch {
-		case name == "tenant_id":
-			values = append(values, "'"+tenant.String()+"'")
-		case told[table+"."+name] != "":
-			values = append(values, told[table+"."+name])
-		case word != "":
-			values = append(values, "'"+word+"'")
-		default:
-			values = append(values, sample(kind, tenant))
-		}
-	}
-	Expect(rows.Err()).NotTo(HaveOccurred())
-	_, err = super.Exec(fmt.Sprintf(`begin; set local session_replication_role = replica; insert into %s (%s) values (%s); commit`,
-		table, strings.Join(columns, ", "), strings.Join(values, ", ")))
-	Expect(err).NotTo(HaveOccurred(), table)
-}
-
-// told are the values of columns that must go with others.
-var told = map[string]string{
-	"groupbuy.campaign.price_minor": "0", "identity.account.customer_id": "null", "groupbuy.campaign.end_time": "now() + interval '1 hour'",
-}
-
-// sample is some value of a type that the usual checks accept. Texts differ by merchant.
-func sample(kind string, tenant uuid.UUID) string {
-	switch kind {
-	case "uuid":
-		return "gen_random_uuid()"
-	case "bigint", "integer", "smallint", "numeric":
-		return "1"
-	case "boolean":
-		return "true"
-	case "timestamp with time zone":
-		return "now()"
-	case "date":
-		return "current_date"
-	case "json", "jsonb":
-		return "'{}'"
-	case "bytea":
-		return "sha256(gen_random_uuid()::text::bytea)"
-	case "character":
-		return "'abc'"
-	case "text", "character varying":
-		return "'t" + tenant.String()[24:] + "'"
-	}
-	if strings.HasSuffix(kind, "[]") {
-		return "'{}'"
-	}
-	Fail("what is a sample of " + kind + "?")
-	return ""
-}

@@ -170,11 +170,55 @@ func (d *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 	return d.retrying(ctx, "begin read only; select set_config('app.tenant_id', '"+id.Tenant.String()+"', true)", fn)
 }
 
+// Snapshot is Read for what takes a while and must fit together: everything is seen as it
+// was at one moment. fn runs once.
+func (d *DB) Snapshot(ctx context.Context, fn func(tx *Tx) error) error {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	return Explain(ctx, d.once(ctx, "begin isolation level repeatable read read only; select set_config('app.tenant_id', '"+id.Tenant.String()+"', true)", fn))
+}
+
 // Across runs fn in a transaction that sees the platform's own rows of every
 // merchant (and no business row of any). Only the platform may use it: the
 // architecture spec keeps modules away.
 func (d *DB) Across(ctx context.Context, fn func(tx *Tx) error) error {
 	return d.retrying(ctx, "begin; select set_config('app.all_tenants', 'on', true)", fn)
+}
+
+// Across lets fn, within a merchant's transaction, see and write the platform's own rows of
+// every merchant: where one of them looks after another. Only the platform may use it.
+func (tx *Tx) Across(ctx context.Context, fn func() error) error {
+	if _, err := tx.Exec(ctx, "select set_config('app.all_tenants', 'on', true)"); err != nil {
+		return fmt.Errorf("look across merchants: %w", err)
+	}
+	if err := fn(); err != nil {
+		return err // what undoes the transaction undoes the setting
+	}
+	if _, err := tx.Exec(ctx, "select set_config('app.all_tenants', 'off', true)"); err != nil {
+		return fmt.Errorf("look at one merchant again: %w", err)
+	}
+	return nil
+}
+
+// For lets fn, within a merchant's transaction, act for another one: where one of them
+// makes another. Only the platform may use it.
+func (tx *Tx) For(ctx context.Context, tenant uuid.UUID, fn func() error) error {
+	acting, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "select set_config('app.tenant_id', $1, true)", tenant.String()); err != nil {
+		return fmt.Errorf("act for another merchant: %w", err)
+	}
+	if err := fn(); err != nil {
+		return err // what undoes the transaction undoes the setting
+	}
+	if _, err := tx.Exec(ctx, "select set_config('app.tenant_id', $1, true)", acting.Tenant.String()); err != nil {
+		return fmt.Errorf("act for the merchant again: %w", err)
+	}
+	return nil
 }
 
 // As continues a transaction begun by Across as one merchant, up to the next

@@ -46,6 +46,9 @@ type Route struct {
 	// Own lets in customers without the permission, for what is theirs: the handler confines
 	// itself to what identity.OnlyOf says.
 	Own bool
+	// Operator keeps the route to the operator of the installation: to everybody else, whatever
+	// they hold, there is nothing at its address.
+	Operator bool
 	// Once says that the answer holds a secret: it is not kept, and who repeats the request
 	// hears where the thing is that it made.
 	Once bool
@@ -77,6 +80,7 @@ type declared struct {
 	errs        []error
 	permissions map[string]bool
 	ended       map[string]bool // method and path of the routes for those whose session is over
+	routes      []Route
 }
 
 // Group puts the routes declared on it under one heading of the documentation.
@@ -151,6 +155,7 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 	case r.Permission != Public && r.Permission != Known:
 		a.Permit(r.Permission)
 	}
+	a.state.routes = append(a.state.routes, *r)
 	if r.Once && !audit.Hides(out) {
 		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %s holds a secret and does not say where", r.Method, r.Path, out))
 	}
@@ -222,24 +227,6 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 	default:
 	}
 	return newProblem(ctx, f)
-}
-
-// authorise compares the route's permission with what the caller holds, before
-// anything of the request is read.
-func (a *API) authorise(r Route) func(huma.Context, func(huma.Context)) {
-	return func(hc huma.Context, next func(huma.Context)) {
-		id, err := identity.From(hc.Context())
-		switch {
-		case err != nil:
-			humaecho.Unwrap(hc).Error(err)
-		case r.Permission == Public || r.Permission == Known && !id.IsAnonymous() || id.Can(r.Permission) || r.Own && id.Customer != "":
-			next(hc)
-		case id.IsAnonymous():
-			humaecho.Unwrap(hc).Error(errNoCredential)
-		default:
-			humaecho.Unwrap(hc).Error(errForbidden.Saying("This needs the permission %s.", r.Permission).With("requiredPermission", r.Permission))
-		}
-	}
 }
 
 var (

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -32,14 +33,23 @@ type JSON[T any] struct{ Body T }
 // only at what is there.
 type Checker interface{ Check() []fault.Field }
 
-// Resolve lets Huma collect what Check finds.
-func (j *JSON[T]) Resolve(huma.Context) []error {
-	c, ok := any(&j.Body).(Checker)
-	if !ok {
-		return nil
+// Asker is a body with rules that depend on who asks, such as what their shop has enabled.
+// CheckFor is called beside Check.
+type Asker interface {
+	CheckFor(ctx context.Context) []fault.Field
+}
+
+// Resolve lets Huma collect what Check and CheckFor find.
+func (j *JSON[T]) Resolve(hc huma.Context) []error {
+	var fields []fault.Field
+	if c, ok := any(&j.Body).(Checker); ok {
+		fields = c.Check()
+	}
+	if c, ok := any(&j.Body).(Asker); ok {
+		fields = append(fields, c.CheckFor(hc.Context())...)
 	}
 	var errs []error
-	for _, f := range c.Check() {
+	for _, f := range fields {
 		errs = append(errs, &fieldError{f})
 	}
 	return errs

@@ -2,13 +2,18 @@ package httpx
 
 import (
 	"context"
+	"errors"
 	"io"
+	"mime"
 	"net/http"
 	"reflect"
 	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
+
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 )
 
 // Download is a file that is made while it is sent.
@@ -20,10 +25,20 @@ type Download struct {
 	Write func(ctx context.Context, w io.Writer) error
 }
 
+const (
+	// maxDownloads of a route in one process: each holds a connection to the database while
+	// it lasts.
+	maxDownloads = 2
+	// downloadTimeout bounds the whole of a download.
+	downloadTimeout = 15 * time.Minute
+)
+
+var errTooManyDownloads = fault.New(fault.Unavailable, "too_many_downloads", "As many downloads run as this server can serve. Try again shortly.").After(30)
+
 // File declares a route that answers with a file, in one of several forms. The deadline of
-// requests bounds open, not the sending, which may take as long as the caller goes on to
-// read.
+// requests bounds open, not the sending.
 func File[In any](a *API, r Route, media []string, open func(context.Context, *In) (Download, error)) {
+	r.Refusals = append(r.Refusals, errTooManyDownloads)
 	op := a.declare(&r, reflect.TypeFor[In](), reflect.TypeFor[None]())
 	success := op.Responses[strconv.Itoa(r.Status)]
 	success.Description = "The file"
@@ -31,13 +46,23 @@ func File[In any](a *API, r Route, media []string, open func(context.Context, *I
 	for _, m := range media {
 		success.Content[m] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
 	}
+	slots := make(chan struct{}, maxDownloads)
 	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*huma.StreamResponse, error) {
 		callOf(ctx).route = r
+		select {
+		case slots <- struct{}{}:
+		default:
+			return nil, a.problem(ctx, errTooManyDownloads)
+		}
 		file, err := open(ctx, in)
 		if err != nil {
+			<-slots
 			return nil, a.problem(ctx, err)
 		}
-		return &huma.StreamResponse{Body: func(hc huma.Context) { a.send(hc, file) }}, nil
+		return &huma.StreamResponse{Body: func(hc huma.Context) {
+			defer func() { <-slots }()
+			a.send(hc, file)
+		}}, nil
 	})
 }
 
@@ -47,7 +72,7 @@ func (a *API) send(hc huma.Context, file Download) {
 	defer out.extend() // the end has to be sent as well
 	h := c.Response().Header()
 	h.Set("Content-Type", file.Media)
-	h.Set("Content-Disposition", `attachment; filename="`+file.Name+`"`)
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file.Name}))
 	h.Set("Cache-Control", "no-store")
 	out.extend()
 	c.Response().WriteHeader(http.StatusOK)
@@ -55,7 +80,7 @@ func (a *API) send(hc huma.Context, file Download) {
 	if isHead(hc.Context()) {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(hc.Context()))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(hc.Context()), downloadTimeout)
 	defer cancel()
 	go func() {
 		select {
@@ -65,7 +90,9 @@ func (a *API) send(hc huma.Context, file Download) {
 		}
 	}()
 	if err := file.Write(ctx, patient{out}); err != nil {
-		a.log.WarnContext(ctx, "download broken off", "err", err)
+		if !errors.Is(ctx.Err(), context.Canceled) {
+			a.log.ErrorContext(ctx, "download failed", "err", err)
+		}
 		panic(http.ErrAbortHandler) // the one way to tell that it is not whole
 	}
 }

@@ -99,7 +99,14 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 			permission = "none; any credential will do"
 		}
 		op.Security = []map[string][]string{{"key": {}}}
-		op.Description = strings.TrimSpace(op.Description + "\n\nPermission: " + permission)
+		asks := "Permission: " + permission
+		if r.Own {
+			asks += "; customers need none for what is their own"
+		}
+		if r.Operator {
+			asks += ", of the operator: the default tenant"
+		}
+		op.Description = strings.TrimSpace(op.Description + "\n\n" + asks)
 	}
 	problem := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[*Problem](), true, "Problem")
 	refusals := map[int][]*fault.Error{}
@@ -122,7 +129,7 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 	if r.Permission != Public && r.Permission != Known {
 		list = append(list, errForbidden)
 	}
-	if strings.Contains(r.Path, "{") {
+	if strings.Contains(r.Path, "{") || r.Operator {
 		list = append(list, ErrNotFound)
 	}
 	if _, ok := in.FieldByName("Body"); ok {

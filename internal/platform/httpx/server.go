@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,11 +40,20 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, token string) (id identity.Identity, ok bool, err error)
 }
 
+// Tenants says for every request whose shop it is for, and whether that is open.
+type Tenants interface {
+	// At is the tenant whose shop answers under a host.
+	At(ctx context.Context, host string) (uuid.UUID, error)
+	// Admit gives the request the terms of the tenant, or refuses it.
+	Admit(ctx context.Context, id identity.Identity) (context.Context, error)
+}
+
 // Options of the server.
 type Options struct {
 	DB      *db.DB
 	Log     *slog.Logger
 	Version string
+	Tenants Tenants
 	// Observe hears of every request, for metrics. route is the pattern, not the path.
 	Observe func(method, route string, status int, took time.Duration)
 	// Ready names the dependencies with their states.
@@ -236,8 +246,13 @@ func unprefixed(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// identify says who asks and for which merchant. A credential that is not valid is
-// refused even where none is needed: the caller believes to be somebody.
+// nobodys are the routes that are of no shop: they answer under any name, and while the
+// database is away.
+var nobodys = []string{"/", "/health", "/livez", "/readyz", "/openapi.json", "/docs", "/docs/scalar.js"}
+
+// identify says who asks and for which merchant: the credential's, else the host's. A
+// credential that is not valid is refused even where none is needed: the caller believes
+// to be somebody.
 func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		ctx, header := c.Request().Context(), c.Request().Header.Get("Authorization")
@@ -262,11 +277,32 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 				id = identity.Identity{Tenant: id.Tenant, Actor: identity.Anonymous}
 			}
 		}
+		ctx, id, err := s.admit(c, id)
+		if err != nil {
+			return db.Explain(ctx, err)
+		}
 		ctx = identity.With(ctx, id)
 		ctx = telemetry.With(ctx, slog.String("tenant", id.Tenant.String()), slog.String("actor", id.Actor))
 		c.SetRequest(c.Request().WithContext(ctx))
 		return next(c)
 	}
+}
+
+// admit finds the shop that somebody without a credential asks for, and lets in whose shop
+// is open.
+func (s *Server) admit(c echo.Context, id identity.Identity) (context.Context, identity.Identity, error) {
+	ctx := c.Request().Context()
+	if slices.Contains(nobodys, c.Path()) {
+		return ctx, id, nil
+	}
+	if id.IsAnonymous() {
+		var err error
+		if id.Tenant, err = s.opt.Tenants.At(ctx, Caller(ctx).Host); err != nil {
+			return ctx, id, err
+		}
+	}
+	ctx, err := s.opt.Tenants.Admit(ctx, id)
+	return ctx, id, err
 }
 
 func (s *Server) authenticate(ctx context.Context, token string) (identity.Identity, bool, error) {

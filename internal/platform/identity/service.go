@@ -16,10 +16,13 @@ const (
 // they share, and the merchant on whose behalf it asks.
 func ServiceCredential(key string, tenant uuid.UUID) string { return key + "@" + tenant.String() }
 
+// service is the actor of other deployments.
+const service = "service"
+
 // Service is who shows such a credential. It may ask what the deployments ask each other,
 // and change nothing.
 func Service(tenant uuid.UUID) Identity {
-	return Identity{Tenant: tenant, Actor: "service", Permissions: []string{ReadOffers, IntrospectTokens}}
+	return Identity{Tenant: tenant, Actor: service, Permissions: []string{ReadOffers, IntrospectTokens}}
 }
 
 // CutServiceCredential takes a credential apart; ok is false when it is of another kind.
@@ -36,3 +39,6 @@ func CutServiceCredential(token string) (key string, tenant uuid.UUID, ok bool) 
 	}
 	return key, tenant, true
 }
+
+// IsService reports whether another deployment of the shop asks.
+func (i Identity) IsService() bool { return i.Actor == service }

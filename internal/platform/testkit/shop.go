@@ -43,6 +43,13 @@ func As(tenant uuid.UUID, permissions ...string) context.Context {
 	return identity.With(context.Background(), identity.Identity{Tenant: tenant, Actor: "key:spec", Permissions: permissions})
 }
 
+// AsCustomer is a context in which a customer of a merchant acts.
+func AsCustomer(tenant uuid.UUID, customer string) context.Context {
+	return identity.With(context.Background(), identity.Identity{
+		Tenant: tenant, Actor: "user:" + customer, Customer: customer, Permissions: identity.Storefront(),
+	})
+}
+
 // Key makes an API key of a merchant.
 func Key(d *db.DB, tenant uuid.UUID, permissions ...string) string {
 	ginkgo.GinkgoHelper()

@@ -17,6 +17,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
+	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 )
 
 // modules stand in the order in which a purchase meets them.
@@ -26,6 +27,17 @@ var modules = []eventschema.Module{
 	{Name: "inventory", Schemas: inventoryapi.Schemas},
 	{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
 	{Name: "identity", Schemas: identityapi.Schemas},
+	{Name: "platform", Schemas: tenantapi.Schemas},
+}
+
+// contracts are the folders in which the modules keep their schemas and goldens.
+var contracts = map[string]string{"platform": "platform/tenantapi"}
+
+func contractOf(m eventschema.Module) string {
+	if folder, ok := contracts[m.Name]; ok {
+		return filepath.Join("internal", folder)
+	}
+	return filepath.Join("internal", m.Name, m.Name+"api")
 }
 
 func main() {
@@ -56,7 +68,7 @@ func render(root string) (string, error) {
 	}
 	goldens := make([]fs.FS, len(modules))
 	for i, m := range modules {
-		goldens[i] = os.DirFS(filepath.Join(root, "internal", m.Name, m.Name+"api", "testdata"))
+		goldens[i] = os.DirFS(filepath.Join(root, contractOf(m), "testdata"))
 	}
 	return facts.Markdown(goldens...), nil
 }

@@ -28,7 +28,7 @@ var _ = Describe("docs/events.md", func() {
 	It("leaves no module out", func() {
 		var ours []string
 		for _, m := range modules {
-			ours = append(ours, filepath.Join(root, "internal", m.Name, m.Name+"api", "schemas"))
+			ours = append(ours, filepath.Join(root, contractOf(m), "schemas"))
 		}
 		Expect(filepath.Glob(filepath.Join(root, "internal", "*", "*api", "schemas"))).To(ConsistOf(ours))
 	})

@@ -1,0 +1,152 @@
+package identity
+
+import (
+	"net/http"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+)
+
+var _ = Describe("staff", func() {
+	var s *shop
+	BeforeEach(func() { s = open() })
+
+	invite := func(by *testkit.Shop, email string, roles ...string) testkit.Response {
+		GinkgoHelper()
+		return by.Post("/v1/staff/invitations", object{"email": email, "roles": roles})
+	}
+	change := func(by *testkit.Shop, id string, body object) testkit.Response {
+		GinkgoHelper()
+		return by.Call(http.MethodPatch, "/v1/staff/"+id, body)
+	}
+	accept := func(token string) testkit.Response {
+		GinkgoHelper()
+		return s.With("").Post("/v1/staff/invitations/accept", object{"token": token, "password": secret})
+	}
+
+	It("are invited, choose a password and do what their roles permit", func() {
+		email := address()
+		r := invite(s.Shop, email, "support", "fulfilment")
+		Expect(r.Status).To(Equal(http.StatusCreated))
+		Expect(r.Header.Get("Location")).To(Equal("/v1/staff/" + s.id(email)))
+		Expect(accept(s.token(email, "invitation")).Status).To(Equal(http.StatusNoContent))
+		Expect(accept(s.token(email, "invitation")).Code()).To(Equal("invalid_token"))
+		g := s.signedIn(email)
+		me := s.as(g).Get("/v1/me").JSON()
+		Expect(me["permissions"]).To(ContainElements("orders:refund", "inventory:write"))
+		Expect(me["account"]).To(And(HaveKeyWithValue("kind", "staff"), HaveKeyWithValue("emailVerified", true), Not(HaveKey("customerId"))))
+		Expect(s.facts(g.Account.ID)).To(Equal([]string{"identity.account.invited", "identity.account.updated"}))
+		Expect(s.as(g).Get("/v1/staff").Code()).To(Equal("forbidden"))
+	})
+
+	It("are invited again as long as they have not answered, with the newer roles", func() {
+		email := address()
+		invite(s.Shop, email, "support")
+		first := s.token(email, "invitation")
+		Expect(invite(s.Shop, email, "analyst").Status).To(Equal(http.StatusCreated))
+		Expect(accept(first).Status).To(Equal(http.StatusNoContent))
+		Expect(s.as(s.signedIn(email)).Get("/v1/me").JSON()["permissions"]).NotTo(ContainElement("orders:refund"))
+		Expect(accept(s.token(email, "invitation")).Code()).To(Equal("invalid_token"), "who has answered has a password that others do not replace")
+		r := invite(s.Shop, email, "owner")
+		Expect(r.Status).To(Equal(http.StatusConflict))
+		Expect(r.Code()).To(Equal("email_taken"))
+		Expect(invite(s.Shop, s.customer(), "support").Code()).To(Equal("email_taken"))
+	})
+
+	DescribeTable("are not invited", func(field string, value any, pointer, code string) {
+		body := object{"email": address(), "roles": []string{"support"}}
+		body[field] = value
+		r := s.Post("/v1/staff/invitations", body)
+		Expect(r.Status).To(Equal(http.StatusUnprocessableEntity))
+		Expect(string(r.Raw)).To(And(ContainSubstring(`"pointer":"`+pointer+`"`), ContainSubstring(`"code":"`+code+`"`)))
+	},
+		Entry("to a role that there is not", "roles", []string{"support", "emperor"}, "/roles/1", "unknown_role"),
+		Entry("to be customers", "roles", []string{"customer"}, "/roles/0", "unknown_role"),
+		Entry("to the same role twice", "roles", []string{"support", "support"}, "/roles/1", "duplicate"),
+		Entry("to nothing", "roles", []string{}, "/roles", "required"),
+		Entry("at no address", "email", "ana", "/email", "email"),
+		Entry("by a name of two lines", "name", "a\nb", "/name", "invalid_text"),
+	)
+
+	It("give and take only what they hold themselves", func() {
+		owner := s.id(s.staff(identity.Owner))
+		support := s.id(s.staff(identity.Support))
+		desk := s.With(testkit.Key(s.App.DB(), s.Tenant, append([]string{"staff:read", "staff:write"}, permissionsOf([]string{identity.Support})...)...))
+		Expect(invite(desk, address(), identity.Owner).Code()).To(Equal("role_not_held"))
+		Expect(invite(desk, address(), identity.Manager).Code()).To(Equal("role_not_held"))
+		Expect(invite(desk, address(), identity.Support).Status).To(Equal(http.StatusCreated))
+		Expect(change(desk, support, object{"roles": []string{identity.Owner}}).Code()).To(Equal("role_not_held"))
+		Expect(change(desk, owner, object{"roles": []string{identity.Support}}).Code()).To(Equal("role_not_held"))
+		Expect(change(desk, owner, object{"status": "disabled"}).Code()).To(Equal("role_not_held"))
+		Expect(change(desk, support, object{"status": "disabled"}).Status).To(Equal(http.StatusOK))
+	})
+
+	It("have an owner, whatever happens at the same moment", func() {
+		first, second := s.id(s.staff(identity.Owner)), s.id(s.staff(identity.Owner))
+		answers := newTally()
+		parallel(2, func(i int) {
+			answers.add(change(s.Shop, []string{first, second}[i], []object{{"status": "disabled"}, {"roles": []string{"support"}}}[i]))
+		})
+		Expect(answers.of).To(Equal(map[string]int{"OK": 1, "last_owner": 1}))
+	})
+
+	It("lose what is taken from them within two seconds, on every replica", func() {
+		email := s.staff(identity.Manager)
+		g, other := s.signedIn(email), s.twin()
+		for _, replica := range []*shop{s, other} {
+			Expect(replica.as(g).Get("/v1/staff").Status).To(Equal(http.StatusOK))
+		}
+		Expect(change(s.Shop, s.id(email), object{"roles": []string{"support"}}).Status).To(Equal(http.StatusOK))
+		for _, replica := range []*shop{s, other} {
+			Eventually(func() int { return replica.as(g).Get("/v1/staff").Status }, "4s").Should(Equal(http.StatusForbidden))
+			Expect(replica.as(g).Get("/v1/me").Status).To(Equal(http.StatusOK))
+		}
+		Expect(change(s.Shop, s.id(email), object{"status": "disabled"}).Status).To(Equal(http.StatusOK))
+		for _, replica := range []*shop{s, other} {
+			Eventually(func() int { return replica.as(g).Get("/v1/me").Status }, "4s").Should(Equal(http.StatusUnauthorized))
+		}
+		Expect(s.Post("/v1/auth/refresh", object{"refreshToken": g.RefreshToken}).Code()).To(Equal("invalid_refresh_token"))
+		Expect(change(s.Shop, s.id(email), object{"status": "active"}).Status).To(Equal(http.StatusOK))
+		Expect(s.as(g).Get("/v1/me").Status).To(Equal(http.StatusUnauthorized), "a session that was ended stays so")
+		Expect(s.login(email, secret).Status).To(Equal(http.StatusOK))
+	})
+
+	It("who never chose a password are invited, not active, when they are let in again", func() {
+		email := address()
+		invite(s.Shop, email, "support")
+		Expect(change(s.Shop, s.id(email), object{"status": "disabled"}).JSON()).To(HaveKeyWithValue("status", "disabled"))
+		Expect(accept(s.token(email, "invitation")).Code()).To(Equal("invalid_token"))
+		Expect(change(s.Shop, s.id(email), object{"status": "active"}).JSON()).To(HaveKeyWithValue("status", "invited"))
+	})
+
+	It("are listed in pages and read, customers not among them", func() {
+		a, b, c := s.id(s.staff("support")), s.id(s.staff("support")), s.id(s.customer())
+		page := read[struct {
+			Data       []struct{ ID string }
+			NextCursor string
+		}](s.Get("/v1/staff?limit=1"))
+		Expect(page.Data[0].ID).To(Equal(a))
+		Expect(s.Get("/v1/staff?limit=1&cursor=" + page.NextCursor).JSON()["data"]).To(ConsistOf(HaveKeyWithValue("id", b)))
+		Expect(s.Get("/v1/staff/" + b).JSON()).To(HaveKeyWithValue("roles", []any{"support"}))
+		Expect(s.Get("/v1/staff/" + c).Code()).To(Equal("not_found"))
+		Expect(change(s.Shop, c, object{"status": "disabled"}).Code()).To(Equal("not_found"))
+	})
+
+	It("are made and shut out from the command line as well", func() {
+		ctx, email := testkit.As(s.Tenant), address()
+		person, token, err := s.module.InviteStaff(ctx, email, "Ana", []string{identity.Owner})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(person.Status).To(Equal("invited"))
+		Expect(accept(token).Status).To(Equal(http.StatusNoContent))
+		Expect(s.module.Staff(ctx)).To(ConsistOf(HaveField("Status", "active")))
+		Expect(s.module.DisableStaff(ctx, email)).Error().To(MatchError(errLastOwner))
+		s.staff(identity.Owner)
+		Expect(s.module.DisableStaff(ctx, email)).To(HaveField("Status", "disabled"))
+		Expect(s.module.DisableStaff(ctx, address())).Error().To(HaveOccurred())
+		_, _, err = s.module.InviteStaff(ctx, "ana", "", []string{"emperor"})
+		Expect(err).To(MatchError(ContainSubstring("validation_failed")))
+	})
+})

@@ -1,0 +1,492 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
+)
+
+const (
+	permissionTenantsRead   = "tenants:read"
+	permissionTenantsWrite  = "tenants:write"
+	permissionSettingsRead  = "settings:read"
+	permissionSettingsWrite = "settings:write"
+)
+
+// tenants are the routes with which the operator looks after the tenants, and each of them
+// after its own settings.
+type tenants struct {
+	db  *db.DB
+	svc *tenant.Service
+	// exports take turns: each holds a connection as long as somebody reads.
+	exports chan struct{}
+}
+
+const (
+	archive = "application/gzip"
+	// mostExports run at the same moment.
+	mostExports = 2
+)
+
+func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
+	t := &tenants{d, svc, make(chan struct{}, mostExports)}
+	group := api.Group("Tenants")
+	httpx.Handle(group, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/tenants", ID: "createTenant", Summary: "Create a tenant", Permission: permissionTenantsWrite, Operator: true, Once: true, Status: http.StatusCreated,
+		Description: "Makes a shop of its own, and the key of its first owner, which is shown this once. The shop can be used at once.",
+		Refusals:    []*fault.Error{tenant.ErrSlugTaken, tenant.ErrHostTaken},
+	}, t.create)
+	httpx.Handle(group, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/tenants", ID: "listTenants", Summary: "List tenants", Permission: permissionTenantsRead, Operator: true,
+		Description: "By slug.",
+	}, t.list)
+	httpx.Handle(group, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/tenants/{id}", ID: "getTenant", Summary: "Read a tenant", Permission: permissionTenantsRead, Operator: true,
+	}, t.get)
+	httpx.Handle(group, httpx.Route{
+		Method: http.MethodPatch, Path: "/v1/tenants/{id}", ID: "updateTenant", Summary: "Change a tenant", Permission: permissionTenantsWrite, Operator: true,
+		Description: "Changes what is sent and leaves the rest. Quotas and hosts are replaced as a whole. It acts everywhere within two seconds. The slug never changes.",
+		Refusals:    []*fault.Error{tenant.ErrHostTaken},
+	}, t.update)
+	httpx.Handle(group, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/tenants/{id}/suspend", ID: "suspendTenant", Summary: "Close a tenant's shop", Permission: permissionTenantsWrite, Operator: true,
+		Description: "Whoever shows a credential of the tenant or asks for one of its hosts is refused with `tenant_suspended`, everywhere within two seconds. Events in hand are still handled and nothing is lost.",
+		Refusals:    []*fault.Error{tenant.ErrTransition, tenant.ErrOperator},
+	}, t.suspend)
+	httpx.Handle(group, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/tenants/{id}/resume", ID: "resumeTenant", Summary: "Open a tenant's shop again", Permission: permissionTenantsWrite, Operator: true,
+		Description: "Also takes a deletion back, as long as its grace period lasts.",
+		Refusals:    []*fault.Error{tenant.ErrTransition, tenant.ErrOperator},
+	}, t.resume)
+	httpx.Handle(group, httpx.Route{
+		Method: http.MethodDelete, Path: "/v1/tenants/{id}", ID: "deleteTenant", Summary: "Delete a tenant", Permission: permissionTenantsWrite, Operator: true,
+		Description: "Closes the shop at once. Everything that is kept of it is removed after the grace period (`tenants.delete_grace`): `purgeAfter` says when.",
+		Refusals:    []*fault.Error{tenant.ErrTransition, tenant.ErrOperator},
+	}, t.delete)
+	httpx.File(group, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/tenants/{id}/export", ID: "exportTenant", Summary: "Export a tenant", Permission: permissionTenantsWrite, Operator: true,
+		Description: "Everything that is kept of the tenant, as it is at one moment: a tar.gz with a line of JSON for each row of each table. Hashes and sealed secrets are left out.",
+	}, []string{archive}, t.export)
+
+	own := api.Group("Settings")
+	httpx.Handle(own, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/settings", ID: "getSettings", Summary: "Read the shop's settings", Permission: permissionSettingsRead,
+	}, t.settings)
+	httpx.Handle(own, httpx.Route{
+		Method: http.MethodPatch, Path: "/v1/settings", ID: "updateSettings", Summary: "Change the shop's settings", Permission: permissionSettingsWrite,
+		Description: "Changes what is sent and leaves the rest; an empty text takes back what was there. It acts everywhere within two seconds.",
+	}, t.updateSettings)
+}
+
+type coloursBody struct {
+	Primary    *string `json:"primary,omitempty" maxLength:"7" doc:"#rrggbb" example:"#114b5f"`
+	Accent     *string `json:"accent,omitempty" maxLength:"7"`
+	Background *string `json:"background,omitempty" maxLength:"7"`
+	Text       *string `json:"text,omitempty" maxLength:"7"`
+}
+
+// SettingsBody is embedded in the body of a request that changes settings.
+type SettingsBody struct {
+	LogoURL              *string      `json:"logoUrl,omitempty" maxLength:"2048" example:"https://cdn.example.com/logo.png"`
+	StorefrontURL        *string      `json:"storefrontUrl,omitempty" maxLength:"2048" example:"https://shop.example.com"`
+	SenderName           *string      `json:"senderName,omitempty" maxLength:"100" doc:"In whose name mail is sent"`
+	Colours              *coloursBody `json:"colours,omitempty"`
+	Currencies           []string     `json:"currencies,omitempty" minItems:"1" maxItems:"50" doc:"ISO 4217 codes of what the shop sells in"`
+	DefaultCurrency      *string      `json:"defaultCurrency,omitempty" maxLength:"3" doc:"One of the currencies; the first when it is empty"`
+	SecondFactorForStaff *bool        `json:"secondFactorForStaff,omitempty" doc:"Staff must show a second factor"`
+}
+
+// onto is s with the changes of the body.
+func (b *SettingsBody) onto(s tenant.Settings) tenant.Settings {
+	set(&s.LogoURL, b.LogoURL)
+	set(&s.StorefrontURL, b.StorefrontURL)
+	set(&s.SenderName, b.SenderName)
+	if b.Colours != nil {
+		set(&s.Colours.Primary, b.Colours.Primary)
+		set(&s.Colours.Accent, b.Colours.Accent)
+		set(&s.Colours.Background, b.Colours.Background)
+		set(&s.Colours.Text, b.Colours.Text)
+	}
+	if b.Currencies != nil {
+		s.Currencies = b.Currencies
+	}
+	set(&s.DefaultCurrency, b.DefaultCurrency)
+	set(&s.SecondFactorForStaff, b.SecondFactorForStaff)
+	return s
+}
+
+func set[T any](field, sent *T) {
+	if sent != nil {
+		*field = *sent
+	}
+}
+
+// apply changes the settings of a tenant. What is wrong with them together is found here,
+// because not all of them are sent.
+func (b *SettingsBody) apply(to *tenant.Tenant, at string) error {
+	if b == nil {
+		return nil
+	}
+	s := b.onto(to.Settings)
+	if fields := tenant.CheckSettings(at, s); len(fields) > 0 {
+		return httpx.ErrValidation(fields...)
+	}
+	to.Settings = s
+	return nil
+}
+
+type quotasBody struct {
+	Products          *int64 `json:"products,omitempty" minimum:"0" maximum:"1000000000" doc:"Products that are not archived"`
+	OrdersPerDay      *int64 `json:"ordersPerDay,omitempty" minimum:"0" maximum:"1000000000" doc:"Of a day, UTC"`
+	RequestsPerMinute *int64 `json:"requestsPerMinute,omitempty" minimum:"1" maximum:"1000000000"`
+}
+
+func (b *quotasBody) quotas() tenant.Quotas {
+	if b == nil {
+		return tenant.Quotas{}
+	}
+	return tenant.Quotas(*b)
+}
+
+type createTenantBody struct {
+	Slug     string        `json:"slug" minLength:"1" maxLength:"63" doc:"Names the tenant in commands; never changes" example:"harbour"`
+	Name     string        `json:"name" minLength:"1" maxLength:"200" example:"Harbour & Pine"`
+	Hosts    []string      `json:"hosts,omitempty" doc:"Names under which the shop answers" example:"[\"shop.example.com\"]"`
+	Settings *SettingsBody `json:"settings,omitempty"`
+	Quotas   *quotasBody   `json:"quotas,omitempty"`
+}
+
+// Check finds what the schema cannot say.
+func (b *createTenantBody) Check() []fault.Field {
+	_, fields := tenant.ReadHosts("/hosts", b.Hosts)
+	fields = append(fields, tenant.CheckSlug("/slug", b.Slug)...)
+	fields = append(fields, tenant.CheckName("/name", b.Name)...)
+	if b.Settings != nil {
+		fields = append(fields, tenant.CheckSettings("/settings", b.Settings.onto(tenant.Settings{}))...)
+	}
+	return fields
+}
+
+type createTenantInput struct{ httpx.JSON[createTenantBody] }
+
+type tenantResponse struct {
+	ID         string           `json:"id" format:"uuid"`
+	Slug       string           `json:"slug" example:"harbour"`
+	Name       string           `json:"name" example:"Harbour & Pine"`
+	Status     string           `json:"status" enum:"active,suspended,deleting,deleted" doc:"deleted: it cannot be taken back, and what is kept of it is being removed"`
+	Reason     string           `json:"reason,omitempty" doc:"Why it is suspended"`
+	Hosts      []string         `json:"hosts"`
+	Settings   settingsResponse `json:"settings"`
+	Quotas     quotasResponse   `json:"quotas"`
+	PurgeAfter *time.Time       `json:"purgeAfter,omitempty" doc:"When everything that is kept of it is removed"`
+	CreatedAt  time.Time        `json:"createdAt"`
+	UpdatedAt  time.Time        `json:"updatedAt"`
+	OwnerKey   string           `json:"ownerKey,omitempty" doc:"API key of the owner; only in the answer that creates the tenant" secret:"true"`
+
+	version int64
+}
+
+// ETag is the tenant's version.
+func (r tenantResponse) ETag() string { return httpx.VersionTag(r.version) }
+
+// createdTenant also says where the tenant is.
+type createdTenant struct{ tenantResponse }
+
+// Location of the tenant.
+func (r createdTenant) Location() string { return "/v1/tenants/" + r.ID }
+
+type quotasResponse struct {
+	Products          *int64 `json:"products,omitempty" doc:"Absent: without a bound"`
+	OrdersPerDay      *int64 `json:"ordersPerDay,omitempty"`
+	RequestsPerMinute *int64 `json:"requestsPerMinute,omitempty"`
+}
+
+type coloursResponse struct {
+	Primary    string `json:"primary,omitempty" example:"#114b5f"`
+	Accent     string `json:"accent,omitempty"`
+	Background string `json:"background,omitempty"`
+	Text       string `json:"text,omitempty"`
+}
+
+type settingsResponse struct {
+	Name                 string          `json:"name,omitempty" doc:"Of the shop; in its own settings only" example:"Harbour & Pine"`
+	LogoURL              string          `json:"logoUrl,omitempty"`
+	StorefrontURL        string          `json:"storefrontUrl,omitempty"`
+	SenderName           string          `json:"senderName,omitempty"`
+	Colours              coloursResponse `json:"colours"`
+	Currencies           []string        `json:"currencies" doc:"What the shop sells in, the default one first"`
+	DefaultCurrency      string          `json:"defaultCurrency" example:"EUR"`
+	SecondFactorForStaff bool            `json:"secondFactorForStaff"`
+
+	version int64 // 0 where it is shown as a part of the tenant
+}
+
+// ETag is the tenant's version.
+func (r settingsResponse) ETag() string { return httpx.VersionTag(r.version) }
+
+func presentSettings(s tenant.Settings) settingsResponse {
+	r := settingsResponse{
+		LogoURL: s.LogoURL, StorefrontURL: s.StorefrontURL, SenderName: s.SenderName, Colours: coloursResponse(s.Colours),
+		SecondFactorForStaff: s.SecondFactorForStaff,
+	}
+	for _, c := range tenant.Currencies(s) {
+		r.Currencies = append(r.Currencies, string(c))
+	}
+	r.DefaultCurrency = r.Currencies[0]
+	return r
+}
+
+func presentTenant(t tenant.Tenant) tenantResponse {
+	r := tenantResponse{
+		ID: t.ID.String(), Slug: t.Slug, Name: t.Name, Status: string(t.Status), Reason: t.Reason, Hosts: []string{},
+		Settings: presentSettings(t.Settings), Quotas: quotasResponse(t.Quotas), PurgeAfter: t.PurgeAfter,
+		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt, version: t.Version,
+	}
+	r.Hosts = append(r.Hosts, t.Hosts...)
+	return r
+}
+
+func (t *tenants) create(ctx context.Context, in *createTenantInput) (createdTenant, error) {
+	b := in.Body
+	hosts, _ := tenant.ReadHosts("", b.Hosts) // Check has accepted them
+	wanted := tenant.Tenant{Slug: b.Slug, Name: b.Name, Hosts: hosts, Quotas: b.Quotas.quotas()}
+	if err := b.Settings.apply(&wanted, "/settings"); err != nil {
+		return createdTenant{}, err
+	}
+	return httpx.Command(ctx, t.db, func(tx *db.Tx) (createdTenant, error) {
+		made, key, err := t.svc.Create(ctx, tx, wanted)
+		out := createdTenant{presentTenant(made)}
+		out.OwnerKey = key
+		return out, err
+	})
+}
+
+type listTenants struct{ httpx.Page }
+
+type slugPosition struct {
+	Slug string `json:"slug"`
+}
+
+func (t *tenants) list(ctx context.Context, in *listTenants) (httpx.List[tenantResponse], error) {
+	page := httpx.List[tenantResponse]{Data: []tenantResponse{}}
+	var after slugPosition
+	if in.Cursor != "" {
+		if err := httpx.ReadCursor(in.Cursor, &after); err != nil {
+			return page, err
+		}
+	}
+	found, err := t.svc.List(ctx, after.Slug, in.Limit+1)
+	if err != nil {
+		return page, err
+	}
+	if len(found) > in.Limit {
+		found = found[:in.Limit]
+		if page.NextCursor, err = httpx.Cursor(slugPosition{found[in.Limit-1].Slug}); err != nil {
+			return page, err
+		}
+	}
+	for _, one := range found {
+		page.Data = append(page.Data, presentTenant(one))
+	}
+	return page, nil
+}
+
+type tenantByID struct {
+	ID string `path:"id"`
+}
+
+func (t *tenants) get(ctx context.Context, in *tenantByID) (tenantResponse, error) {
+	id, err := httpx.ID(in.ID)
+	if err != nil {
+		return tenantResponse{}, err
+	}
+	found, err := t.svc.Get(ctx, id)
+	return presentTenant(found), err
+}
+
+type updateTenantBody struct {
+	Name     *string       `json:"name,omitempty" minLength:"1" maxLength:"200"`
+	Hosts    *[]string     `json:"hosts,omitempty" doc:"All names under which the shop answers"`
+	Settings *SettingsBody `json:"settings,omitempty"`
+	Quotas   *quotasBody   `json:"quotas,omitempty" doc:"All quotas; what is absent is without a bound"`
+}
+
+// Check finds what the schema cannot say.
+func (b *updateTenantBody) Check() (fields []fault.Field) {
+	if b.Hosts != nil {
+		_, fields = tenant.ReadHosts("/hosts", *b.Hosts)
+	}
+	if b.Name != nil {
+		fields = append(fields, tenant.CheckName("/name", *b.Name)...)
+	}
+	if b.Settings != nil {
+		fields = append(fields, tenant.CheckSettings("/settings", b.Settings.onto(tenant.Settings{}))...)
+	}
+	return fields
+}
+
+type updateTenantInput struct {
+	httpx.IfMatch
+	httpx.JSON[updateTenantBody]
+	ID string `path:"id"`
+}
+
+func (t *tenants) update(ctx context.Context, in *updateTenantInput) (tenantResponse, error) {
+	id, err := httpx.ID(in.ID)
+	if err != nil {
+		return tenantResponse{}, err
+	}
+	b := in.Body
+	return httpx.Command(ctx, t.db, func(tx *db.Tx) (tenantResponse, error) {
+		changed, err := t.svc.Change(ctx, tx, id, func(old *tenant.Tenant) error {
+			audit.Before(ctx, presentTenant(*old))
+			if err := in.Allows(old.Version); err != nil {
+				return err
+			}
+			set(&old.Name, b.Name)
+			if b.Hosts != nil {
+				old.Hosts, _ = tenant.ReadHosts("", *b.Hosts) // Check has accepted them
+			}
+			if b.Quotas != nil {
+				old.Quotas = b.Quotas.quotas()
+			}
+			return b.Settings.apply(old, "/settings")
+		})
+		return presentTenant(changed), err
+	})
+}
+
+type suspendBody struct {
+	Reason string `json:"reason" minLength:"1" maxLength:"500" example:"unpaid"`
+}
+
+// Check finds what the schema cannot say.
+func (b *suspendBody) Check() []fault.Field { return tenant.CheckName("/reason", b.Reason) }
+
+type suspendInput struct {
+	httpx.JSON[suspendBody]
+	ID string `path:"id"`
+}
+
+func (t *tenants) suspend(ctx context.Context, in *suspendInput) (tenantResponse, error) {
+	audit.Because(ctx, in.Body.Reason)
+	return t.step(ctx, in.ID, func(tx *db.Tx, id uuid.UUID) (tenant.Tenant, error) {
+		return t.svc.Suspend(ctx, tx, id, in.Body.Reason)
+	})
+}
+
+func (t *tenants) resume(ctx context.Context, in *tenantByID) (tenantResponse, error) {
+	return t.step(ctx, in.ID, func(tx *db.Tx, id uuid.UUID) (tenant.Tenant, error) { return t.svc.Resume(ctx, tx, id) })
+}
+
+func (t *tenants) delete(ctx context.Context, in *tenantByID) (tenantResponse, error) {
+	return t.step(ctx, in.ID, func(tx *db.Tx, id uuid.UUID) (tenant.Tenant, error) { return t.svc.Delete(ctx, tx, id) })
+}
+
+func (t *tenants) step(ctx context.Context, text string, do func(*db.Tx, uuid.UUID) (tenant.Tenant, error)) (tenantResponse, error) {
+	id, err := httpx.ID(text)
+	if err != nil {
+		return tenantResponse{}, err
+	}
+	return httpx.Command(ctx, t.db, func(tx *db.Tx) (tenantResponse, error) {
+		old, err := t.svc.Find(ctx, tx, id)
+		if err != nil {
+			return tenantResponse{}, err
+		}
+		audit.Before(ctx, presentTenant(old))
+		changed, err := do(tx, id)
+		return presentTenant(changed), err
+	})
+}
+
+func (t *tenants) export(ctx context.Context, in *tenantByID) (httpx.Download, error) {
+	id, err := httpx.ID(in.ID)
+	if err != nil {
+		return httpx.Download{}, err
+	}
+	var found tenant.Tenant
+	if err := t.db.InTx(ctx, func(tx *db.Tx) error {
+		if found, err = t.svc.Find(ctx, tx, id); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Entry{Action: "exportTenant", Entity: "tenant", EntityID: id.String(), Status: http.StatusOK})
+	}); err != nil {
+		return httpx.Download{}, err
+	}
+	return httpx.Download{
+		Media: archive,
+		Name:  found.Slug + ".tar.gz",
+		Write: func(ctx context.Context, to io.Writer) error {
+			select {
+			case t.exports <- struct{}{}:
+				defer func() { <-t.exports }()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			operator, err := identity.From(ctx)
+			if err != nil {
+				return err
+			}
+			operator.Tenant = found.ID
+			if err := tenant.Export(identity.With(ctx, operator), t.db, to); err != nil {
+				return fmt.Errorf("export tenant %s: %w", found.Slug, err)
+			}
+			return nil
+		},
+	}, nil
+}
+
+func presentOwn(t tenant.Tenant) settingsResponse {
+	r := presentSettings(t.Settings)
+	r.Name, r.version = t.Name, t.Version
+	return r
+}
+
+func (t *tenants) settings(ctx context.Context, _ *struct{}) (settingsResponse, error) {
+	own, err := t.svc.Own(ctx)
+	return presentOwn(own), err
+}
+
+type updateSettingsBody struct {
+	Name *string `json:"name,omitempty" minLength:"1" maxLength:"200" doc:"Of the shop"`
+	SettingsBody
+}
+
+// Check finds what the schema cannot say.
+func (b *updateSettingsBody) Check() []fault.Field {
+	fields := tenant.CheckSettings("", b.onto(tenant.Settings{}))
+	if b.Name != nil {
+		fields = append(fields, tenant.CheckName("/name", *b.Name)...)
+	}
+	return fields
+}
+
+type updateSettingsInput struct {
+	httpx.IfMatch
+	httpx.JSON[updateSettingsBody]
+}
+
+func (t *tenants) updateSettings(ctx context.Context, in *updateSettingsInput) (settingsResponse, error) {
+	return httpx.Command(ctx, t.db, func(tx *db.Tx) (settingsResponse, error) {
+		changed, err := t.svc.ChangeOwn(ctx, tx, func(old *tenant.Tenant) error {
+			audit.Before(ctx, presentOwn(*old))
+			if err := in.Allows(old.Version); err != nil {
+				return err
+			}
+			set(&old.Name, in.Body.Name)
+			return in.Body.apply(old, "")
+		})
+		return presentOwn(changed), err
+	})
+}

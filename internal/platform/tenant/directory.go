@@ -1,0 +1,208 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+)
+
+const (
+	// freshness is how long what was read counts without being read again: a change acts
+	// everywhere within that time.
+	freshness = 2 * time.Second
+	// early is when one request reads again while the others go on with what is known.
+	early = time.Second
+	// remembered bounds the memory of tenants and of hosts; beyond it all are read anew.
+	remembered = 10_000
+)
+
+// Directory tells for every request whose shop it is for and on which terms. It remembers
+// what it read for a moment, so that a busy shop costs a query a second, not one a request.
+type Directory struct {
+	db     *db.DB
+	now    clock.Clock
+	strict bool
+
+	terms *memory[uuid.UUID, terms]
+	// Anybody can invent names: those that are nobody's must not push out those that are
+	// somebody's.
+	hosts, strangers *memory[string, uuid.UUID]
+}
+
+// terms are Terms and whether they count.
+type terms struct {
+	Terms
+	status Status // empty: there is no such tenant
+}
+
+// NewDirectory reads from the database. Strict directories refuse hosts that no tenant
+// has; others take them for the default tenant's.
+func NewDirectory(d *db.DB, now clock.Clock, strict bool) *Directory {
+	return &Directory{
+		db: d, now: now, strict: strict,
+		terms: newMemory[uuid.UUID, terms](), hosts: newMemory[string, uuid.UUID](), strangers: newMemory[string, uuid.UUID](),
+	}
+}
+
+// At is the tenant whose shop answers under the host of a request, which may have a port.
+func (d *Directory) At(ctx context.Context, host string) (uuid.UUID, error) {
+	tenant, err := d.owner(ctx, host)
+	switch {
+	case err != nil:
+		return uuid.Nil, err
+	case tenant != uuid.Nil:
+		return tenant, nil
+	case d.strict:
+		return uuid.Nil, errUnknownHost
+	}
+	return identity.DefaultTenant, nil
+}
+
+// owner is uuid.Nil for a name that is nobody's.
+func (d *Directory) owner(ctx context.Context, host string) (uuid.UUID, error) {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host, ok := Host(strings.TrimSuffix(host, "."))
+	if !ok {
+		return uuid.Nil, nil
+	}
+	now := d.now()
+	if tenant, ok := d.strangers.fresh(host, now); ok {
+		return tenant, nil
+	}
+	tenant, err := d.hosts.get(host, now, func() (uuid.UUID, bool, error) {
+		rows, err := db.Query[uuid.UUID](ctx, d.db, `select tenant_id from platform.find_tenant($1)`, host)
+		if err != nil {
+			return uuid.Nil, false, fmt.Errorf("find the tenant of a host: %w", err)
+		}
+		if len(rows) == 0 {
+			return uuid.Nil, false, nil
+		}
+		return rows[0], true, nil
+	})
+	if err == nil && tenant == uuid.Nil {
+		d.strangers.put(host, uuid.Nil, now)
+	}
+	return tenant, err
+}
+
+// Admit gives a request the terms of the tenant that it is for, or refuses it when the
+// shop is closed. The other deployments are let in all the same: what they ask for belongs
+// to events that are still handled.
+func (d *Directory) Admit(ctx context.Context, id identity.Identity) (context.Context, error) {
+	found, err := d.terms.get(id.Tenant, d.now(), func() (terms, bool, error) { return d.read(ctx, id.Tenant) })
+	switch {
+	case err != nil:
+		return ctx, err
+	case found.status == "" && !id.IsService():
+		return ctx, errNotHere
+	case found.status != Active && !id.IsService():
+		return ctx, ErrSuspended
+	}
+	return With(ctx, found.Terms), nil
+}
+
+func (d *Directory) read(ctx context.Context, tenant uuid.UUID) (t terms, known bool, err error) {
+	rows, err := db.Query[struct {
+		Status   string `db:"status"`
+		Name     string `db:"name"`
+		Settings []byte `db:"settings"`
+		Quotas   []byte `db:"quotas"`
+	}](ctx, d.db, `select status, name, settings, quotas from platform.tenant_terms($1)`, tenant)
+	if err != nil {
+		return terms{}, false, fmt.Errorf("read the terms of a tenant: %w", err)
+	}
+	if len(rows) == 0 {
+		return terms{}, false, nil
+	}
+	t.status, t.Name = Status(rows[0].Status), rows[0].Name
+	if err := decode(rows[0].Settings, rows[0].Quotas, &t.Settings, &t.Quotas); err != nil {
+		return terms{}, false, fmt.Errorf("tenant %s: %w", tenant, err)
+	}
+	return t, true, nil
+}
+
+// memory keeps what was read for a moment.
+type memory[K comparable, V any] struct {
+	mu    sync.Mutex
+	known map[K]*entry[V]
+}
+
+type entry[V any] struct {
+	value  V
+	at     time.Time
+	asking time.Time // since when a request reads it again
+	failed time.Time // when the database was last found away
+}
+
+func newMemory[K comparable, V any]() *memory[K, V] {
+	return &memory[K, V]{known: map[K]*entry[V]{}}
+}
+
+func (m *memory[K, V]) fresh(key K, now time.Time) (value V, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.known[key]
+	if e == nil || !within(now, e.at, freshness) {
+		return value, false
+	}
+	return e.value, true
+}
+
+// within: a clock that was set back must not lengthen the life of anything.
+func within(now, since time.Time, d time.Duration) bool {
+	age := now.Sub(since)
+	return age >= 0 && age < d
+}
+
+func (m *memory[K, V]) put(key K, value V, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.known) >= remembered {
+		clear(m.known)
+	}
+	m.known[key] = &entry[V]{value: value, at: at}
+}
+
+// get is what is known, or what ask finds; it keeps what there is. While the database is away,
+// what was known last counts: nothing can be changed there, and nothing of the shop either.
+func (m *memory[K, V]) get(key K, now time.Time, ask func() (V, bool, error)) (V, error) {
+	m.mu.Lock()
+	e := m.known[key]
+	if e != nil {
+		asked := within(now, e.asking, early)
+		if within(now, e.at, early) || within(now, e.failed, early) || asked && within(now, e.at, freshness) {
+			defer m.mu.Unlock()
+			return e.value, nil
+		}
+		e.asking = now
+	}
+	m.mu.Unlock()
+	value, found, err := ask()
+	switch {
+	case db.IsOutage(err) && e != nil:
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		e.failed = now
+		return e.value, nil
+	case err != nil:
+		return value, err
+	case found:
+		m.put(key, value, now)
+	default:
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.known, key)
+	}
+	return value, nil
+}

@@ -1,0 +1,1 @@
+alter table inventory.hold drop column customer_id;
