@@ -11,6 +11,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/identity/oidc"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 )
@@ -48,11 +49,11 @@ func (e *external) Recognises(credential string) bool {
 // Authenticate finds out whom the provider vouches for. The same issuer may serve many
 // shops: the token counts for the one that the request is for.
 func (e *external) Authenticate(ctx context.Context, credential string) (identity.Identity, bool, error) {
-	shop, err := identity.From(ctx)
+	shop, err := httpx.ShopAt(ctx)
 	if err != nil {
 		return identity.Identity{}, false, err
 	}
-	now, hash := e.now(), sha256.Sum256([]byte(shop.Tenant.String()+credential))
+	now, hash := e.now(), sha256.Sum256([]byte(shop.String()+credential))
 	e.mu.Lock()
 	v, ok := e.seen[hash]
 	e.mu.Unlock()
@@ -60,7 +61,7 @@ func (e *external) Authenticate(ctx context.Context, credential string) (identit
 	if age := now.Sub(v.at); ok && age >= 0 && age < freshness && now.Before(v.expires) {
 		return v.id, true, nil
 	}
-	v, ok, err = e.ask(ctx, credential)
+	v, ok, err = e.ask(as(ctx, shop), credential)
 	if err != nil {
 		return identity.Identity{}, false, err
 	}

@@ -31,6 +31,7 @@ type call struct {
 	answer    *answer // rendered inside the transaction
 	cost      db.Cost
 	remote    Remote
+	tenants   Tenants
 	sent      []*http.Cookie
 	cookies   []*http.Cookie // that the answer sets
 
