@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -82,6 +83,6 @@ func (s *service) handleCallback(ctx context.Context, in *callbackInput) (grantR
 	if err != nil {
 		return grantResponse{}, err
 	}
-	httpx.SetCookie(ctx, flowCookie, "", -1) // it is not to be used again
+	httpx.SetCookie(ctx, flowCookie, "", -time.Second) // it is not to be used again
 	return s.granted(g), nil
 }
