@@ -178,6 +178,7 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 		Passwords:   passwordSettings(cfg.Auth),
 		Outbound:    outbound.Options{Inside: networks(cfg.Outbound.Inside)},
 		Audit:       auditOf(cfg),
+		Outbound:    outbound.Options{Inside: networks(cfg.Outbound.Inside)},
 		StrictHosts: cfg.Tenants.StrictHosts, DeleteGrace: cfg.Tenants.DeleteGrace,
 		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
 	}

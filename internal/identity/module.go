@@ -28,15 +28,21 @@ type Tokens interface {
 }
 
 // Module is the accounts and their sessions.
-type Module struct{ svc *service }
+type Module struct {
+	svc       *service
+	customers *customers
+}
 
 // New makes the accounts.
 func New(k app.Kit) *Module {
 	providers := oidc.New(k.Outbound, k.Clock)
-	return &Module{&service{
-		db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
-		auth: newAuthenticator(k.DB, k.Tokens, k.Clock), providers: providers, outbound: k.Outbound, external: newExternal(k.DB, providers, k.Tokens, k.Clock),
-	}}
+	return &Module{
+		svc: &service{
+			db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
+			auth: newAuthenticator(k.DB, k.Tokens, k.Clock), providers: providers, outbound: k.Outbound, external: newExternal(k.DB, providers, k.Tokens, k.Clock),
+		},
+		customers: &customers{db: k.DB},
+	}
 }
 
 // Name of the module, its schema and its migrations.
@@ -51,6 +57,8 @@ func (m *Module) Mount(on app.Mount) {
 	m.svc.vault.Keep(vault.Sealed{Table: "identity.oidc_provider", Column: "client_secret", Purpose: clientSecret})
 	on.Accept(m.svc.external) // who knows its tokens by their issuer
 	on.Accept(m.svc.auth)
+	m.customers.mountCustomers(on.API.Group("Customers"))
+	m.customers.mountAddresses(on.API.Group("Me"))
 }
 
 func (m *Module) mountSigningIn(api *httpx.API) {

@@ -85,7 +85,7 @@ var _ = Describe("a second factor", func() {
 		r := s.login(email, secret)
 		Expect(r.Status).To(Equal(http.StatusUnauthorized))
 		Expect(r.Code()).To(Equal("second_factor_required"))
-		Expect(alike(s.login(email, wrong))).To(Equal(alike(s.login(address(), wrong))), "who does not know the password does not hear of it")
+		Expect(alike(s.login(email, wrong))).To(Equal(alike(s.login(newAddress(), wrong))), "who does not know the password does not hear of it")
 		shown := code(key)
 		Expect(with("code", shown).Status).To(Equal(http.StatusOK))
 		Expect(with("code", shown).Code()).To(Equal("invalid_credentials"))

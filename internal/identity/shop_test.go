@@ -117,12 +117,14 @@ func (s *shop) twin() *shop {
 	return t
 }
 
-func address() string { return "ana." + strings.ReplaceAll(uuid.NewString(), "-", "") + "@example.com" }
+func newAddress() string {
+	return "ana." + strings.ReplaceAll(uuid.NewString(), "-", "") + "@example.com"
+}
 
 // customer registers one.
 func (s *shop) customer() (email string) {
 	GinkgoHelper()
-	email = address()
+	email = newAddress()
 	Expect(s.Post("/v1/auth/register", object{"email": email, "password": secret, "name": "Ana"}).Status).To(Equal(http.StatusAccepted))
 	return email
 }
@@ -130,7 +132,7 @@ func (s *shop) customer() (email string) {
 // staff invites somebody, who accepts.
 func (s *shop) staff(roles ...string) (email string) {
 	GinkgoHelper()
-	email = address()
+	email = newAddress()
 	Expect(s.Post("/v1/staff/invitations", object{"email": email, "roles": roles}).Status).To(Equal(http.StatusCreated))
 	Expect(s.Post("/v1/staff/invitations/accept", object{"token": s.token(email, "invitation"), "password": secret}).Status).To(Equal(http.StatusNoContent))
 	return email

@@ -28,6 +28,12 @@ var bodies = map[string]any{
 	"cancelCampaign": object{"reason": "the kiln broke"},
 	"joinCampaign":   object{"userId": "ana", "quantity": 1},
 
+	"createCustomer":     object{"email": "anna@example.com", "name": "Anna"},
+	"updateCustomer":     object{"name": "Anna Berg"},
+	"createCustomerNote": object{"text": "Rings the bell twice."},
+	"createMyAddress":    object{"line1": "Rua Augusta 1", "city": "Lisboa", "postalCode": "1100-048", "country": "PT"},
+	"updateMyAddress":    object{"city": "Porto"},
+
 	"createKey": warehouse,
 	"rotateKey": object{"overlapSeconds": 60},
 

@@ -35,9 +35,6 @@ var _ = Describe("the effective configuration", func() {
 			"kafka.password = *** (env FUSION_KAFKA_PASSWORD)",
 			"service.key = *** (env FUSION_SERVICE_KEY)",
 			"bootstrap.key = *** (env FUSION_BOOTSTRAP_KEY)",
-			"log.level = info (default)",
-			"log.format = auto (default)",
-			"shutdown.delay = 0s (default)",
 			"shutdown.timeout = 10m (env FUSION_SHUTDOWN_TIMEOUT)",
 		}))
 		Expect(loaded().Rows()).To(ContainElement(And(HaveField("Key", "shutdown.delay"), HaveField("Value", "0s"), HaveField("Origin", "default"))))

@@ -1,0 +1,41 @@
+package identity
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+)
+
+// customers is who buys, with an account or without one.
+type customers struct {
+	db    *db.DB
+	store profileStore
+}
+
+// create notes a customer who has no account.
+func (c *customers) create(ctx context.Context, tx *db.Tx, wanted profileChanges) (profile, error) {
+	p := profile{ID: clock.NewID(), Groups: []string{}}
+	if _, err := p.change(wanted, tx.Now); err != nil {
+		return profile{}, err
+	}
+	p.Version, p.CreatedAt, p.UpdatedAt = 1, tx.Now, tx.Now
+	return p, c.store.insert(ctx, tx, p)
+}
+
+func (c *customers) update(ctx context.Context, tx *db.Tx, p profile, wanted profileChanges) (profile, error) {
+	changed, err := p.change(wanted, tx.Now)
+	if err != nil || !changed {
+		return p, err
+	}
+	return p, c.store.save(ctx, tx, p)
+}
+
+// registered makes the record of a customer who has just made an account.
+func (c *customers) registered(ctx context.Context, tx *db.Tx, id uuid.UUID, email, name string) error {
+	return c.store.insert(ctx, tx, profile{
+		ID: id, Registered: true, Email: email, EmailKey: emailKey(email), Name: name, Groups: []string{}, Version: 1, CreatedAt: tx.Now, UpdatedAt: tx.Now,
+	})
+}
