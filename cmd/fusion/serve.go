@@ -176,7 +176,6 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 		Tokens:      tokenOptions(cfg.Auth),
 		Mail:        mailOptions(cfg),
 		Passwords:   passwordSettings(cfg.Auth),
-		Outbound:    outbound.Options{Inside: networks(cfg.Outbound.Inside)},
 		Audit:       auditOf(cfg),
 		Outbound:    outbound.Options{Inside: networks(cfg.Outbound.Inside)},
 		StrictHosts: cfg.Tenants.StrictHosts, DeleteGrace: cfg.Tenants.DeleteGrace,

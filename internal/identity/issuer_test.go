@@ -46,7 +46,7 @@ func newIssuer() *issuer {
 	var err error
 	i.key, err = rsa.GenerateKey(rand.Reader, 2048)
 	Expect(err).NotTo(HaveOccurred())
-	i.person = object{"sub": uuid.NewString(), "email": address(), "email_verified": true, "name": "Ana Lindqvist"}
+	i.person = object{"sub": uuid.NewString(), "email": newAddress(), "email_verified": true, "name": "Ana Lindqvist"}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		i.answer(w, object{

@@ -95,7 +95,7 @@ var _ = Describe("signing in at an identity provider", func() {
 		Expect(s.as(g).Get("/v1/staff").Status).To(Equal(http.StatusForbidden), "what support may not do")
 		Expect(s.facts(g.Account.ID)).To(ContainElement("identity.account.updated"))
 
-		i.is(func(i *issuer) { i.person["email"], i.person["email_verified"] = address(), false })
+		i.is(func(i *issuer) { i.person["email"], i.person["email_verified"] = newAddress(), false })
 		again := read[granted](s.through(i))
 		Expect(again.Account.ID).To(Equal(g.Account.ID))
 		Expect(s.Post("/v1/auth/refresh", object{"refreshToken": again.RefreshToken}).Status).To(Equal(http.StatusOK))
