@@ -22,6 +22,7 @@ type external struct {
 	db        *db.DB
 	providers providers
 	tokens    Tokens
+	accounts  *authenticator
 	now       clock.Clock
 	store     store
 
@@ -36,8 +37,8 @@ type vouched struct {
 	expires time.Time
 }
 
-func newExternal(d *db.DB, p providers, tokens Tokens, now clock.Clock) *external {
-	return &external{db: d, providers: p, tokens: tokens, now: now, seen: map[[32]byte]vouched{}}
+func newExternal(d *db.DB, p providers, tokens Tokens, accounts *authenticator, now clock.Clock) *external {
+	return &external{db: d, providers: p, tokens: tokens, accounts: accounts, now: now, seen: map[[32]byte]vouched{}}
 }
 
 // Recognises tells a token of somebody else's by its issuer.
@@ -111,15 +112,16 @@ func (e *external) stand(ctx context.Context, p provider, who oidc.Person) (v vo
 	if who.Email != "" && !p.admits(who.Email) {
 		return vouched{}, false, nil
 	}
-	err = e.db.Read(ctx, func(tx *db.Tx) error {
-		var st standing
-		if st, ok, err = e.store.standingOf(ctx, tx, who.Issuer, who.Subject, who.Strong); err != nil || !ok {
-			return err
-		}
-		ok = kind(st.Kind) == p.Kind
-		v = vouched{id: identity.Identity{Tenant: shop.Tenant, Actor: actorOf(st.Account), Account: st.Account}, expires: who.Expires}
-		st.permit(&v.id)
-		return nil
-	})
-	return v, ok, err
+	var st standing
+	if err := e.db.Read(ctx, func(tx *db.Tx) error {
+		st, ok, err = e.store.standingOf(ctx, tx, who.Issuer, who.Subject)
+		return err
+	}); err != nil || !ok || kind(st.Kind) != p.Kind {
+		return vouched{}, false, err
+	}
+	if who.Strong {
+		st.Methods = byCode
+	}
+	v = vouched{id: identity.Identity{Tenant: shop.Tenant, Actor: actorOf(st.Account), Account: st.Account}, expires: who.Expires}
+	return v, true, e.accounts.permit(ctx, st, &v.id)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/password"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
@@ -35,11 +36,11 @@ type Module struct {
 
 // New makes the accounts.
 func New(k app.Kit) *Module {
-	providers := oidc.New(k.Outbound, k.Clock)
+	auth, providers := newAuthenticator(k.DB, k.Tokens, k.Clock, tenant.New(k.DB, k.Events, 0)), oidc.New(k.Outbound, k.Clock)
 	return &Module{
 		svc: &service{
 			db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
-			auth: newAuthenticator(k.DB, k.Tokens, k.Clock), providers: providers, outbound: k.Outbound, external: newExternal(k.DB, providers, k.Tokens, k.Clock),
+			auth: auth, providers: providers, outbound: k.Outbound, external: newExternal(k.DB, providers, k.Tokens, auth, k.Clock),
 		},
 		customers: &customers{db: k.DB},
 	}
@@ -57,6 +58,7 @@ func (m *Module) Mount(on app.Mount) {
 	m.svc.vault.Keep(vault.Sealed{Table: "identity.oidc_provider", Column: "client_secret", Purpose: clientSecret})
 	on.Accept(m.svc.external) // who knows its tokens by their issuer
 	on.Accept(m.svc.auth)
+	m.svc.vault.Keep(vault.Sealed{Table: "identity.totp", Column: "secret", Purpose: totpPurpose})
 	m.customers.mountCustomers(on.API.Group("Customers"))
 	m.customers.mountAddresses(on.API.Group("Me"))
 }
@@ -110,12 +112,6 @@ func (m *Module) mountSigningIn(api *httpx.API) {
 		Method: http.MethodPost, Path: "/v1/auth/introspect", ID: "introspectToken", Summary: "Ask what an access token is worth", Permission: identity.IntrospectTokens, Unrecorded: true,
 		Description: "For the shop's other deployments.",
 	}, m.svc.handleIntrospect)
-	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/auth/settings", ID: "getSignInSettings", Summary: "Read what the shop asks of who signs in", Permission: "settings:read",
-	}, m.svc.handleSettings)
-	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPatch, Path: "/v1/auth/settings", ID: "updateSignInSettings", Summary: "Change what the shop asks of who signs in", Permission: "settings:write",
-	}, m.svc.handleUpdateSettings)
 }
 
 func (m *Module) mountMe(api *httpx.API) {

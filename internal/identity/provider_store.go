@@ -140,14 +140,13 @@ func (store) link(ctx context.Context, tx *db.Tx, issuer, subject string, accoun
 	return nil
 }
 
-// standingOf is what the account of a provider's subject is worth now; ok is false when it
-// is nobody's, or nobody's any more. strong says that more than one proof was shown.
-func (store) standingOf(ctx context.Context, tx *db.Tx, issuer, subject string, strong bool) (st standing, ok bool, err error) {
+// standingOf is what the account of an issuer's subject is worth now; ok is false when it is
+// nobody's, or nobody's any more.
+func (store) standingOf(ctx context.Context, tx *db.Tx, issuer, subject string) (st standing, ok bool, err error) {
 	err = tx.Get(ctx, &st, `
-		select a.kind, coalesce(a.customer_id, '00000000-0000-0000-0000-000000000000') customer_id, array_to_string(a.roles, ',') roles, a.id account_id,
-		       a.kind = 'staff' and not $3 and coalesce((select staff_second_factor from identity.settings), false) wanting
+		select a.kind, coalesce(a.customer_id, '00000000-0000-0000-0000-000000000000') customer_id, array_to_string(a.roles, ',') roles, a.id account_id
 		from identity.oidc_link l join identity.account a on a.id = l.account_id
-		where l.issuer = $1 and l.subject = $2 and a.status = 'active'`, issuer, subject, strong)
+		where l.issuer = $1 and l.subject = $2 and a.status = 'active'`, issuer, subject)
 	if db.IsNoRows(err) {
 		return standing{}, false, nil
 	}

@@ -22,9 +22,9 @@ type passwords interface {
 
 // seals keeps what must be read back.
 type seals interface {
+	Keep(columns ...vault.Sealed)
 	Seal(tenant uuid.UUID, purpose string, plain []byte) ([]byte, error)
 	Open(tenant uuid.UUID, purpose string, sealed []byte) ([]byte, error)
-	Keep(columns ...vault.Sealed)
 }
 
 // postbox has letters delivered once their transaction is committed.

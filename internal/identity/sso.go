@@ -237,7 +237,7 @@ func (s *service) accountOf(ctx context.Context, tx *db.Tx, p provider, who oidc
 // firstTime links whom a provider vouches for. An e-mail address alone, that of a provider's
 // choice, opens no account that somebody uses already.
 func (s *service) firstTime(ctx context.Context, tx *db.Tx, p provider, who oidc.Person) (account, error) {
-	if !who.Verified || len(flawsOfEmail("", who.Email)) > 0 {
+	if !who.Verified || len(flawsOfEmail(who.Email)) > 0 {
 		return account{}, errNotInvited
 	}
 	a, known, err := s.store.byEmail(ctx, tx, keyOf(who.Email))

@@ -173,7 +173,7 @@ func (s *service) publishUpdated(ctx context.Context, tx *db.Tx, a account) erro
 // InviteStaff invites somebody and returns the token of the invitation as well: the first
 // owner of a shop may have no mail yet.
 func (m *Module) InviteStaff(ctx context.Context, email, name string, roles []string) (person identityapi.Staff, token string, err error) {
-	fields := slices.Concat(flawsOfEmail("/email", email), flawsOfRoles("/roles", roles), httpx.Line("/name", name))
+	fields := slices.Concat(flawsOfEmail(email), flawsOfRoles("/roles", roles), httpx.Line("/name", name))
 	if len(fields) > 0 {
 		return person, "", httpx.ErrValidation(fields...)
 	}
@@ -208,9 +208,12 @@ const maxStaff = 10_000
 func (m *Module) DisableStaff(ctx context.Context, email string) (identityapi.Staff, error) {
 	var a account
 	err := m.svc.db.InTx(ctx, func(tx *db.Tx) error {
-		found, _, err := m.svc.store.byEmail(ctx, tx, keyOf(email))
+		found, known, err := m.svc.store.byEmail(ctx, tx, keyOf(email))
 		if err != nil {
 			return err
+		}
+		if !known || found.Kind != staff {
+			return errNoStaff
 		}
 		out := disabled
 		if a, err = m.svc.updateStaff(ctx, tx, found.ID, httpx.IfMatch{}, staffChange{Status: &out}); err != nil {
