@@ -37,13 +37,11 @@ type Module struct {
 // New makes the accounts.
 func New(k app.Kit) *Module {
 	auth, providers := newAuthenticator(k.DB, k.Tokens, k.Clock, tenant.New(k.DB, k.Events, 0)), oidc.New(k.Outbound, k.Clock)
-	return &Module{
-		svc: &service{
-			db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
-			auth: auth, providers: providers, outbound: k.Outbound, external: newExternal(k.DB, providers, k.Tokens, auth, k.Clock),
-		},
-		customers: &customers{db: k.DB},
-	}
+	people := &customers{db: k.DB, events: k.Events, mail: k.Mail, erasures: k.Erasures}
+	return &Module{customers: people, svc: &service{
+		db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock, customers: people,
+		auth: auth, providers: providers, outbound: k.Outbound, external: newExternal(k.DB, providers, k.Tokens, auth, k.Clock),
+	}}
 }
 
 // Name of the module, its schema and its migrations.
@@ -51,16 +49,18 @@ func (*Module) Name() string { return "identity" }
 
 // Mount declares routes and lets in who has signed in.
 func (m *Module) Mount(on app.Mount) {
+	mountRoles(on.API, m.svc.db)
 	m.mountSigningIn(on.API.Group("Signing in"))
 	m.mountMe(on.API.Group("Me"))
+	m.customers.mountAddresses(on.API.Group("Me"))
+	m.customers.mountCustomers(on.API.Group("Customers"))
+	m.customers.mountPrivacy(on.API.Group("Customers"))
 	m.mountStaff(on.API.Group("Staff"))
 	m.mountProviders(on.API.Group("Signing in"))
 	m.svc.vault.Keep(vault.Sealed{Table: "identity.oidc_provider", Column: "client_secret", Purpose: clientSecret})
 	on.Accept(m.svc.external) // who knows its tokens by their issuer
 	on.Accept(m.svc.auth)
 	m.svc.vault.Keep(vault.Sealed{Table: "identity.totp", Column: "secret", Purpose: totpPurpose})
-	m.customers.mountCustomers(on.API.Group("Customers"))
-	m.customers.mountAddresses(on.API.Group("Me"))
 }
 
 func (m *Module) mountSigningIn(api *httpx.API) {

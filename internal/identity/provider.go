@@ -78,7 +78,7 @@ func (p provider) admits(email string) bool {
 // that it is the owner who was invited.
 func mayProvide(ctx context.Context, kinds ...kind) error {
 	who, err := identity.From(ctx)
-	if err == nil && slices.Contains(kinds, staff) && !mayHandle(who, identity.Owner) {
+	if err == nil && slices.Contains(kinds, staff) && !who.Can(identity.Everything) {
 		err = errBeyondOneself.Saying("Only an owner decides who vouches for the shop's staff.")
 	}
 	return err
@@ -91,7 +91,10 @@ func (s *service) addProvider(ctx context.Context, tx *db.Tx, p provider, secret
 	if fields := s.flaws(p); len(fields) > 0 {
 		return provider{}, httpx.ErrValidation(fields...)
 	}
-	var err error
+	err := s.mayHandle(ctx, tx, p.Roles, nil)
+	if err != nil {
+		return provider{}, err
+	}
 	if p.ClientSecret, err = s.sealSecret(ctx, secret); err != nil {
 		return provider{}, err
 	}
@@ -128,6 +131,9 @@ func (s *service) changeProvider(ctx context.Context, tx *db.Tx, id uuid.UUID, m
 	}
 	if fields := s.flaws(p); len(fields) > 0 {
 		return provider{}, httpx.ErrValidation(fields...)
+	}
+	if err := s.mayHandle(ctx, tx, p.Roles, before.Roles); err != nil {
+		return provider{}, err
 	}
 	if secret != nil {
 		if p.ClientSecret, err = s.sealSecret(ctx, *secret); err != nil {

@@ -144,7 +144,8 @@ func (store) link(ctx context.Context, tx *db.Tx, issuer, subject string, accoun
 // nobody's, or nobody's any more.
 func (store) standingOf(ctx context.Context, tx *db.Tx, issuer, subject string) (st standing, ok bool, err error) {
 	err = tx.Get(ctx, &st, `
-		select a.kind, coalesce(a.customer_id, '00000000-0000-0000-0000-000000000000') customer_id, array_to_string(a.roles, ',') roles, a.id account_id
+		select a.kind, coalesce(a.customer_id, '00000000-0000-0000-0000-000000000000') customer_id, array_to_string(a.roles, ',') roles, a.id account_id,
+		       coalesce((select string_agg(p, ',') from identity.role r, unnest(r.permissions) p where r.name = any(a.roles)), '') granted
 		from identity.oidc_link l join identity.account a on a.id = l.account_id
 		where l.issuer = $1 and l.subject = $2 and a.status = 'active'`, issuer, subject)
 	if db.IsNoRows(err) {

@@ -44,6 +44,7 @@ type service struct {
 	providers providers
 	outbound  destinations
 	external  *external
+	customers *customers
 	store     store
 }
 

@@ -304,6 +304,9 @@ func (s *service) newcomer(ctx context.Context, tx *db.Tx, p provider, who oidc.
 		return account{}, err
 	}
 	if a.Kind == customer {
+		if err := s.customers.registered(ctx, tx, a.Customer, a.Email, a.Name); err != nil {
+			return account{}, err
+		}
 		return a, s.events.Publish(ctx, tx, identityapi.CustomerRegistered{CustomerID: a.Customer.String(), AccountID: a.ID.String()})
 	}
 	return a, s.publishUpdated(ctx, tx, a)
