@@ -57,7 +57,7 @@ func (m *Module) Mount(on app.Mount) {
 	m.customers.mountPrivacy(on.API.Group("Customers"))
 	m.mountStaff(on.API.Group("Staff"))
 	m.mountProviders(on.API.Group("Signing in"))
-	m.svc.vault.Keep(vault.Sealed{Table: "identity.oidc_provider", Column: "client_secret", Purpose: clientSecret})
+	m.svc.vault.Keep(vault.Sealed{Table: "identity.oidc_provider", Column: "client_secret", Purpose: sealedFor})
 	on.Accept(m.svc.external) // who knows its tokens by their issuer
 	on.Accept(m.svc.auth)
 	m.svc.vault.Keep(vault.Sealed{Table: "identity.totp", Column: "secret", Purpose: totpPurpose})

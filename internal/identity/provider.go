@@ -37,8 +37,8 @@ type provider struct {
 	UpdatedAt    time.Time
 }
 
-// clientSecret is the purpose that the secrets of providers are sealed for.
-const clientSecret = "oidc-client-secret"
+// sealedFor is the purpose that the secrets of providers are sealed for.
+const sealedFor = "oidc-client"
 
 // flaws are what is wrong with a provider as a whole.
 func (s *service) flaws(p provider) []fault.Field {
@@ -111,7 +111,7 @@ func (s *service) sealSecret(ctx context.Context, secret string) ([]byte, error)
 	if err != nil || secret == "" {
 		return nil, err
 	}
-	return s.vault.Seal(id.Tenant, clientSecret, []byte(secret))
+	return s.vault.Seal(id.Tenant, sealedFor, []byte(secret))
 }
 
 // changeProvider lets change alter a provider, whose result has to make sense again.

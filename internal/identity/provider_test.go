@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"maps"
 	"net/http"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -36,9 +37,7 @@ var _ = Describe("an identity provider of a shop", func() {
 
 	DescribeTable("is refused with what is wrong", func(change object, pointer string) {
 		body := object{"slug": "acme", "name": "Acme", "kind": "staff", "issuer": i.URL, "clientId": clientID}
-		for name, value := range change {
-			body[name] = value
-		}
+		maps.Copy(body, change)
 		r := s.Post("/v1/auth/providers", body)
 		Expect(r.Status).To(Equal(http.StatusUnprocessableEntity), "%s", r.Raw)
 		Expect(r.JSON()["errors"]).To(ContainElement(HaveKeyWithValue("pointer", pointer)))

@@ -76,7 +76,7 @@ func (s *service) registration(ctx context.Context, p provider) (oidc.Registrati
 	}
 	r := oidc.Registration{Issuer: p.Issuer, ClientID: p.ClientID}
 	if len(p.ClientSecret) > 0 {
-		secret, err := s.vault.Open(id.Tenant, clientSecret, p.ClientSecret)
+		secret, err := s.vault.Open(id.Tenant, sealedFor, p.ClientSecret)
 		if err != nil {
 			return oidc.Registration{}, err
 		}

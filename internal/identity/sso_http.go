@@ -46,10 +46,12 @@ type startInput struct {
 }
 
 // elsewhere sends a browser to another address.
-type elsewhere struct{ address string }
+type elsewhere struct {
+	Address string `json:"address" doc:"Where to sign in"`
+}
 
 // Location is where it goes.
-func (e elsewhere) Location() string { return e.address }
+func (e elsewhere) Location() string { return e.Address }
 
 func (s *service) handleStart(ctx context.Context, in *startInput) (elsewhere, error) {
 	address, cookie, err := s.beginAt(ctx, in.Provider)

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -29,9 +30,7 @@ import (
 func (s *shop) trusts(i *issuer, more object) (id string) {
 	GinkgoHelper()
 	body := object{"slug": "acme", "name": "Acme", "kind": "staff", "issuer": i.URL, "clientId": clientID, "clientSecret": "hush"}
-	for name, value := range more {
-		body[name] = value
-	}
+	maps.Copy(body, more)
 	r := s.Post("/v1/auth/providers", body)
 	Expect(r.Status).To(Equal(http.StatusCreated), "%s", r.Raw)
 	id, _ = r.JSON()["id"].(string)
