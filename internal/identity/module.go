@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/fusioncommerce/fusion/internal/identity/oidc"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -24,6 +25,7 @@ import (
 type Tokens interface {
 	Issue(ctx context.Context, c token.Claims) (raw string, expires time.Time, err error)
 	Verify(ctx context.Context, raw string) (token.Claims, error)
+	Issuer() string
 }
 
 // Module is the accounts and their sessions.
@@ -34,10 +36,11 @@ type Module struct {
 
 // New makes the accounts.
 func New(k app.Kit) *Module {
+	auth, providers := newAuthenticator(k.DB, k.Tokens, k.Clock, tenant.New(k.DB, k.Events, 0)), oidc.New(k.Outbound, k.Clock)
 	people := &customers{db: k.DB, events: k.Events, mail: k.Mail, erasures: k.Erasures}
 	return &Module{customers: people, svc: &service{
-		db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
-		auth: newAuthenticator(k.DB, k.Tokens, k.Clock, tenant.New(k.DB, k.Events, 0)), customers: people,
+		db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock, customers: people,
+		auth: auth, providers: providers, outbound: k.Outbound, external: newExternal(k.DB, providers, k.Tokens, auth, k.Clock),
 	}}
 }
 
@@ -53,6 +56,9 @@ func (m *Module) Mount(on app.Mount) {
 	m.customers.mountCustomers(on.API.Group("Customers"))
 	m.customers.mountPrivacy(on.API.Group("Customers"))
 	m.mountStaff(on.API.Group("Staff"))
+	m.mountProviders(on.API.Group("Signing in"))
+	m.svc.vault.Keep(vault.Sealed{Table: "identity.oidc_provider", Column: "client_secret", Purpose: sealedFor})
+	on.Accept(m.svc.external) // who knows its tokens by their issuer
 	on.Accept(m.svc.auth)
 	m.svc.vault.Keep(vault.Sealed{Table: "identity.totp", Column: "secret", Purpose: totpPurpose})
 }

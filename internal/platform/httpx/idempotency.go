@@ -32,6 +32,7 @@ type call struct {
 	cost      db.Cost
 	remote    Remote
 	leave     func() // makes room for the next request
+	tenants   Tenants
 	sent      []*http.Cookie
 	cookies   []*http.Cookie // that the answer sets
 
