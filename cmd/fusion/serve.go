@@ -15,9 +15,11 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/fusioncommerce/fusion/internal/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/kafka"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
@@ -146,8 +148,49 @@ func (s *shop) mount(ctx context.Context, version string, tell progress) error {
 	if options.Carrier, err = carrier(s.cfg, s.log); err != nil {
 		return err
 	}
-	s.app, err = app.New(options, selected(s.cfg, s.modules))
-	return err
+	if options.TLS, err = shopTLS(s.cfg, s.log); err != nil {
+		return err
+	}
+	trust, err := peerTLS(s.cfg, s.log)
+	if err != nil {
+		return err
+	}
+	var people *identity.Module
+	if s.app, err = app.New(options, func(k app.Kit) []app.Module {
+		list := selected(s.cfg, s.modules, trust)(k)
+		people = peopleOf(list)
+		return list
+	}); err != nil {
+		return err
+	}
+	if err := s.forget(ctx, people); err != nil {
+		return errors.Join(err, s.app.Close())
+	}
+	return nil
+}
+
+// forget repeats the erasures that the database does not know of, because it comes from a
+// backup: before anybody can see who was to be forgotten.
+func (s *shop) forget(ctx context.Context, people *identity.Module) error {
+	if people == nil {
+		return nil
+	}
+	list, err := erasure.Read(erasureFile(s.cfg))
+	if err != nil {
+		return err
+	}
+	if list, err = erasure.Missing(ctx, s.app.DB(), list); err != nil {
+		return s.db.reach(err, s.db.app)
+	}
+	for _, e := range list {
+		if err := people.Erase(asTenant(ctx, e.Tenant), e.Subject); err != nil {
+			return fmt.Errorf("repeat the erasure of %s: %w", e.Subject, s.db.reach(err, s.db.app))
+		}
+	}
+	if len(list) > 0 {
+		s.log.InfoContext(ctx, "erasures repeated that the restored database did not know of", "count", len(list))
+	}
+	return nil
 }
 
 // carrier brings events where the settings say that it is not the database that does.
@@ -176,19 +219,23 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version,
 		Tokens:      tokenOptions(cfg.Auth),
 		Mail:        mailOptions(cfg),
+		Erasures:    erasureFile(cfg),
 		Passwords:   passwordSettings(cfg.Auth),
 		Audit:       auditOf(cfg),
 		Outbound:    outbound.Options{Inside: networks(cfg.Outbound.Inside)},
 		StrictHosts: cfg.Tenants.StrictHosts, DeleteGrace: cfg.Tenants.DeleteGrace,
-		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
+		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log,
+		Gateway: gatewayOf(cfg), LimitStore: cfg.Limits.StoreURL.Reveal(),
 	}
 }
+
+func erasureFile(cfg config.Config) string { return filepath.Join(cfg.Data.Dir, "erasures.log") }
 
 func mailOptions(cfg config.Config) mail.Options {
 	return mail.Options{
 		SMTPURL: cfg.Mail.SMTPURL.Reveal(), CAFile: cfg.Mail.CAFile, From: cfg.Mail.From,
 		Dir:      cmp.Or(cfg.Mail.Dir, filepath.Join(cfg.Data.Dir, "mail")),
-		LinkBase: cmp.Or(cfg.Mail.LinkBase, urlOf(cfg.HTTP.Addr)),
+		LinkBase: cmp.Or(cfg.Mail.LinkBase, urlOf(schemeOf(cfg), cfg.HTTP.Addr)),
 	}
 }
 
@@ -228,16 +275,16 @@ func (s *shop) run(ctx context.Context) error {
 }
 
 // url is where this machine finds the shop.
-func (s *shop) url() string { return urlOf(s.ln.Addr().String()) }
+func (s *shop) url() string { return urlOf(schemeOf(s.cfg), s.ln.Addr().String()) }
 
 // urlOf is where this machine finds what listens on addr: an address that means all of
 // the machine's is no place to go to.
-func urlOf(addr string) string {
+func urlOf(scheme, addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
 		addr = net.JoinHostPort("127.0.0.1", port)
 	}
-	return "http://" + addr
+	return scheme + "://" + addr
 }
 
 // ops serves metrics on a listener of their own. The shop does not depend on it: when

@@ -94,36 +94,19 @@ func (a *account) isOwner() bool {
 	return a.Kind == staff && a.Status == active && slices.Contains(a.Roles, identity.Owner)
 }
 
-// permissionsOf are those of somebody's roles together. A role that there is not, or not
-// any more, gives none.
-func permissionsOf(roles []string) []string {
-	all := []string{}
-	for _, r := range roles {
-		permissions, _ := identity.RolePermissions(r)
-		for _, p := range permissions {
-			if !slices.Contains(all, p) {
-				all = append(all, p)
-			}
-		}
-	}
-	return all
-}
-
-// flawsOfRoles refuses roles that staff cannot have.
+// flawsOfRoles refuses roles that staff cannot have, as far as it takes no database to know.
 func flawsOfRoles(pointer string, roles []string) (fields []fault.Field) {
 	for i, r := range roles {
-		at := pointer + "/" + itoa(i)
-		switch _, known := identity.RolePermissions(r); {
-		case !known || r == identity.Customer:
-			fields = append(fields, fault.Field{Pointer: at, Code: "unknown_role", Detail: "is not a role of the shop's staff"})
+		switch {
+		case r == identity.Customer:
+			fields = append(fields, unknownRole(pointer, i))
 		case slices.Contains(roles[:i], r):
-			fields = append(fields, fault.Field{Pointer: at, Code: "duplicate", Detail: "is there already"})
+			fields = append(fields, fault.Field{Pointer: pointer + "/" + itoa(i), Code: "duplicate", Detail: "is there already"})
 		}
 	}
 	return fields
 }
 
-// mayHandle reports whether somebody may give or take roles: who holds all that they permit.
-func mayHandle(who identity.Identity, roles ...string) bool {
-	return !slices.ContainsFunc(permissionsOf(roles), func(p string) bool { return !who.Can(p) })
+func unknownRole(pointer string, i int) fault.Field {
+	return fault.Field{Pointer: pointer + "/" + itoa(i), Code: "unknown_role", Detail: "is not a role of the shop's staff"}
 }

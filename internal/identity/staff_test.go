@@ -74,7 +74,7 @@ var _ = Describe("staff", func() {
 	It("give and take only what they hold themselves", func() {
 		owner := s.id(s.staff(identity.Owner))
 		support := s.id(s.staff(identity.Support))
-		desk := s.With(testkit.Key(s.App.DB(), s.Tenant, append([]string{"staff:read", "staff:write"}, permissionsOf([]string{identity.Support})...)...))
+		desk := s.With(testkit.Key(s.App.DB(), s.Tenant, append([]string{"staff:read", "staff:write"}, permissionsOf([]string{identity.Support}, nil)...)...))
 		Expect(invite(desk, newAddress(), identity.Owner).Code()).To(Equal("role_not_held"))
 		Expect(invite(desk, newAddress(), identity.Manager).Code()).To(Equal("role_not_held"))
 		Expect(invite(desk, newAddress(), identity.Support).Status).To(Equal(http.StatusCreated))

@@ -53,6 +53,8 @@ var bodies = map[string]any{
 	"createKey": warehouse,
 	"rotateKey": object{"overlapSeconds": 60},
 
+	"createRole":     nightShift,
+	"updateRole":     object{"description": "Packs by day"},
 	"createTenant":   object{"slug": "harbour", "name": "Harbour", "hosts": []string{"shop.harbour.example"}},
 	"updateTenant":   object{"name": "Harbour & Pine"},
 	"suspendTenant":  object{"reason": "unpaid"},
@@ -71,7 +73,7 @@ func (o *operation) body() any {
 
 // to fills the path of an operation.
 func (o *operation) to(id, sku string) string {
-	return strings.NewReplacer("{id}", id, "{sku}", sku).Replace(o.Path)
+	return strings.NewReplacer("{id}", id, "{sku}", sku, "{role}", "r"+id).Replace(o.Path)
 }
 
 var _ = Describe("a caller", func() {

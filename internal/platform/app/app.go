@@ -5,6 +5,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,12 +19,14 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
 	"github.com/fusioncommerce/fusion/internal/platform/outbound"
 	"github.com/fusioncommerce/fusion/internal/platform/password"
+	"github.com/fusioncommerce/fusion/internal/platform/ratelimit"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
@@ -42,6 +45,7 @@ type Kit struct {
 	// Outbound makes requests to addresses that people of a shop choose.
 	Outbound *outbound.Guard
 	Mail     *mail.Outbox
+	Erasures *erasure.Log
 	// Passwords are hashed here, so that there is one bound to how many at a time.
 	Passwords *password.Hasher
 }
@@ -76,6 +80,7 @@ type Options struct {
 	Passwords      password.Settings
 	Credentials    []httpx.Authenticator // kinds that no module of this process knows
 	Mail           mail.Options
+	Erasures       string        // file of whose personal data was erased; empty: none
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
@@ -84,6 +89,8 @@ type Options struct {
 	DeleteGrace    time.Duration // in which a deleted tenant can be taken back
 	Log            *slog.Logger
 	Gateway        httpx.Gateway
+	TLS            *tls.Config // nil: it ends before the program
+	LimitStore     string      // that programs of one shop share, as redis://host:port; empty: none
 	Audit          Audit
 	// CheckEvent refuses events that do not follow their schema. Specs set it.
 	CheckEvent func(eventType string, version int, data []byte) error
@@ -109,6 +116,7 @@ type App struct {
 	keys    *apikey.Verifier
 	sealer  *audit.Sealer
 	metrics *telemetry.Metrics
+	limits  *ratelimit.Shared // nil: each program counts for itself
 }
 
 // New builds the program. It does not reach for the database yet.
@@ -136,13 +144,17 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	a.jobs = jobs.NewRunner(busDB, o.Log)
 	a.timers = timer.New(busDB, o.Log)
+	if err := a.count(&o.Gateway.Limits); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
 	if a.mail, err = mail.New(busDB, o.Vault, o.Log, o.Mail); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
+	o.Gateway.KeyOrigins = apikey.NewOrigins(api, o.Clock, o.Log).Allow
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
 		Tenants: tenant.NewDirectory(api, o.Clock, o.StrictHosts),
-		Observe: a.metrics.Request, Ready: a.ready, Gateway: o.Gateway,
+		Observe: a.metrics.Request, Ready: a.ready, Clock: o.Clock, Gateway: o.Gateway,
 	})
 	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
 	a.server.Accept(a.keys)
@@ -169,6 +181,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		Vault:     o.Vault,
 		Tokens:    tokens,
 		Mail:      a.mail,
+		Erasures:  erasure.New(o.Erasures, o.Log),
 		Outbound:  outbound.New(o.Outbound),
 		Passwords: password.New(cmp.Or(o.Passwords, password.Default)),
 	}
@@ -215,6 +228,9 @@ func (a *App) Close() error {
 	if a.opt.Carrier != nil {
 		err = errors.Join(err, a.opt.Carrier.Close())
 	}
+	if a.limits != nil {
+		err = errors.Join(err, a.limits.Close())
+	}
 	return err
 }
 
@@ -225,6 +241,9 @@ func (a *App) ready(ctx context.Context) []httpx.Dependency {
 	dependencies := []httpx.Dependency{{Name: "database", Err: err}}
 	if ok, err := a.bus.Carried(); ok {
 		dependencies = append(dependencies, httpx.Dependency{Name: "events", Err: err, Dispensable: true})
+	}
+	if a.limits != nil {
+		dependencies = append(dependencies, httpx.Dependency{Name: "limits", Err: a.limits.Check(ctx), Dispensable: true})
 	}
 	return dependencies
 }
@@ -237,6 +256,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	workers, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorkers()
 	srv := a.server.HTTP()
+	ln = httpx.Bound(ln, a.opt.Gateway.MaxConnections, a.opt.Gateway.TrustedProxies)
 	g, failed := errgroup.WithContext(workers)
 	g.Go(func() error { return a.bus.Run(failed) })
 	g.Go(func() error { return a.jobs.Run(failed) })
@@ -245,7 +265,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.sealer.Run(failed) })
 	g.Go(func() error { return a.keys.Run(failed, a.busDB, a.opt.Log) })
 	g.Go(func() error {
-		if err := srv.Serve(ln); !httpx.IsClosed(err) {
+		if err := a.listen(srv, ln); !httpx.IsClosed(err) {
 			return fmt.Errorf("serve: %w", err)
 		}
 		return nil
@@ -268,6 +288,14 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+func (a *App) listen(srv *http.Server, ln net.Listener) error {
+	if a.opt.TLS == nil {
+		return srv.Serve(ln)
+	}
+	srv.TLSConfig = a.opt.TLS
+	return srv.ServeTLS(ln, "", "") // the configuration has the certificate
 }
 
 // linger lets requests in for a while that are sent by those who have not noticed yet.

@@ -34,8 +34,8 @@ type Problem struct {
 
 var statusOf = map[fault.Kind]int{
 	fault.Internal: 500, fault.Malformed: 400, fault.Unauthenticated: 401, fault.Forbidden: 403, fault.NotFound: 404,
-	fault.NotAllowed: 405, fault.Conflict: 409, fault.Stale: 412, fault.TooLarge: 413, fault.MediaType: 415,
-	fault.Invalid: 422, fault.TooMany: 429, fault.Unavailable: 503,
+	fault.NotAllowed: 405, fault.Conflict: 409, fault.Stale: 412, fault.TooLarge: 413, fault.LongURI: 414, fault.MediaType: 415,
+	fault.Invalid: 422, fault.TooMany: 429, fault.BigHeaders: 431, fault.Unavailable: 503,
 }
 
 func newProblem(ctx context.Context, f *fault.Error) *Problem {
