@@ -11,10 +11,13 @@ import (
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogclient"
 	"github.com/fusioncommerce/fusion/internal/groupbuy"
 	"github.com/fusioncommerce/fusion/internal/identity"
+	"github.com/fusioncommerce/fusion/internal/identity/identityclient"
 	"github.com/fusioncommerce/fusion/internal/inventory"
 	"github.com/fusioncommerce/fusion/internal/orders"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 )
 
 // elsewhere answers for a catalog that this deployment does not have.
@@ -97,6 +100,14 @@ func chosen(names []string) ([]string, error) {
 // asksElsewhere tells whether these modules have their catalog in another deployment.
 func asksElsewhere(cfg config.Config, names []string) bool {
 	return cfg.Catalog.URL != "" && !slices.Contains(names, "catalog")
+}
+
+// peopleElsewhere lets in who has signed in at another deployment.
+func peopleElsewhere(cfg config.Config, names []string) []httpx.Authenticator {
+	if cfg.Identity.URL == "" || slices.Contains(names, "identity") {
+		return nil
+	}
+	return []httpx.Authenticator{identityclient.New(cfg.Identity.URL, cfg.Service.Key.Reveal(), clock.System)}
 }
 
 // withData adds the modules whose data these read through their interfaces: they need not

@@ -141,6 +141,7 @@ func (s *shop) mount(ctx context.Context, version string, tell progress) error {
 		s.log.WarnContext(ctx, "the catalog is elsewhere and events stay in this database: new products will have no stock here; set FUSION_BUS=kafka in both deployments")
 	}
 	options := appOptions(s.cfg, s.db.app, s.log, version)
+	options.Credentials = peopleElsewhere(s.cfg, s.modules)
 	if options.Vault, err = s.db.unlock(ctx, s.cfg, s.log); err != nil {
 		return err
 	}

@@ -78,6 +78,7 @@ type Options struct {
 	Tokens         token.Options // their DB, Vault and Clock are the program's
 	Outbound       outbound.Options
 	Passwords      password.Settings
+	Credentials    []httpx.Authenticator // kinds that no module of this process knows
 	Mail           mail.Options
 	Erasures       string        // file of whose personal data was erased; empty: none
 	Carrier        event.Carrier // nil: the database carries the events
@@ -157,6 +158,9 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	})
 	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
 	a.server.Accept(a.keys)
+	for _, kind := range o.Credentials {
+		a.server.Accept(kind)
+	}
 	a.sealer = audit.NewSealer(busDB, o.Log)
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs, Accept: a.server.Accept}
 	for _, j := range append(housekeeping(), auditJobs(o)...) {

@@ -36,6 +36,7 @@ type Config struct {
 	Bus       Bus       `key:"bus"`
 	Kafka     Kafka     `key:"kafka"`
 	Catalog   Catalog   `key:"catalog"`
+	Identity  Identity  `key:"identity"`
 	Service   Service   `key:"service"`
 	Bootstrap Bootstrap `key:"bootstrap"`
 	Audit     Audit     `key:"audit"`
@@ -120,6 +121,11 @@ type Kafka struct {
 // Catalog says where products and prices are when this process does not have them.
 type Catalog struct {
 	URL string `key:"url" default:"" is:"url" empty:"in the same database" doc:"A deployment that runs the catalog on a database of its own"`
+}
+
+// Identity says where accounts and sessions are when this process does not have them.
+type Identity struct {
+	URL string `key:"url" default:"" is:"url" empty:"who has signed in elsewhere is not known here" doc:"A deployment that runs the accounts, to be asked who has signed in"`
 }
 
 // Service is how deployments of one shop know each other.

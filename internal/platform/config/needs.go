@@ -25,6 +25,7 @@ func needs(l Loaded) (problems []Problem) {
 	need(c.Service.TLSKeyFile != "" && c.Service.TLSCertFile == "", "service.tls_cert_file", "service.tls_key_file", "a key goes with its certificate")
 	need(!c.Mail.SMTPURL.IsZero() && c.Mail.From == "", "mail.from", "mail.smtp_url", "set FUSION_MAIL_FROM to the sender of the shop's letters, such as shop@example.com")
 	need(c.Catalog.URL != "" && c.Service.Key.IsZero(), "service.key", "catalog.url", "set FUSION_SERVICE_KEY to the same secret in both deployments")
+	need(c.Identity.URL != "" && c.Service.Key.IsZero(), "service.key", "identity.url", "set FUSION_SERVICE_KEY to the same secret in both deployments")
 	// Who names a folder means the shop in it, and must not get another one that the
 	// environment names.
 	if strings.HasPrefix(l.Origin("data.dir"), "flag ") && !c.Database.URL.IsZero() && !strings.HasPrefix(l.Origin("database.url"), "flag ") {

@@ -37,6 +37,8 @@ var _ = Describe("settings that need each other", func() {
 			"service.tls_key_file from env FUSION_SERVICE_TLS_KEY_FILE needs service.tls_cert_file: a key goes with its certificate"),
 		Entry("a catalog elsewhere without the key that it knows us by", world{env: []string{"FUSION_CATALOG_URL=http://catalog:8080"}},
 			"catalog.url from env FUSION_CATALOG_URL needs service.key: set FUSION_SERVICE_KEY to the same secret in both deployments"),
+		Entry("accounts elsewhere without the key that they know us by", world{env: []string{"FUSION_IDENTITY_URL=http://accounts:8080"}},
+			"identity.url from env FUSION_IDENTITY_URL needs service.key: set FUSION_SERVICE_KEY to the same secret in both deployments"),
 	)
 
 	It("are reported together, with all else that is wrong", func() {
