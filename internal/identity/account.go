@@ -67,11 +67,11 @@ type account struct {
 const maxEmail = 254
 
 // flawsOfEmail refuses what is no address that mail can be sent to.
-func flawsOfEmail(pointer, email string) []fault.Field {
+func flawsOfEmail(email string) []fault.Field {
 	trimmed := strings.TrimSpace(email)
 	a, err := mail.ParseAddress(trimmed)
 	if err != nil || a.Address != trimmed || a.Name != "" || len(trimmed) > maxEmail || strings.ContainsAny(trimmed, " <>") {
-		return []fault.Field{{Pointer: pointer, Code: "email", Detail: "must be an e-mail address"}}
+		return []fault.Field{{Pointer: "/email", Code: "email", Detail: "must be an e-mail address"}}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 )
 
@@ -26,10 +28,11 @@ const (
 // authenticator lets in who shows an access token. Its signature is checked once, the
 // session behind it every freshness.
 type authenticator struct {
-	db     *db.DB
-	tokens Tokens
-	now    clock.Clock
-	store  store
+	db      *db.DB
+	tokens  Tokens
+	now     clock.Clock
+	tenants *tenant.Service
+	store   store
 
 	mu       sync.Mutex
 	verified map[[32]byte]token.Claims
@@ -41,8 +44,8 @@ type seen struct {
 	at time.Time
 }
 
-func newAuthenticator(d *db.DB, tokens Tokens, now clock.Clock) *authenticator {
-	return &authenticator{db: d, tokens: tokens, now: now, verified: map[[32]byte]token.Claims{}, sessions: map[uuid.UUID]seen{}}
+func newAuthenticator(d *db.DB, tokens Tokens, now clock.Clock, tenants *tenant.Service) *authenticator {
+	return &authenticator{db: d, tokens: tokens, now: now, tenants: tenants, verified: map[[32]byte]token.Claims{}, sessions: map[uuid.UUID]seen{}}
 }
 
 // Recognises tells an access token by its look.
@@ -119,22 +122,35 @@ func (a *authenticator) claims(ctx context.Context, raw string) (token.Claims, e
 // read asks what a session is worth now.
 func (a *authenticator) read(ctx context.Context, c token.Claims) (id identity.Identity, ok bool, err error) {
 	ctx = as(ctx, c.Tenant)
+	var st standing
 	err = a.db.Read(ctx, func(tx *db.Tx) error {
-		var st standing
-		if st, ok, err = a.store.standing(ctx, tx, c.Session); err != nil || !ok {
-			return err
-		}
-		ok = st.Account == c.Account
-		id = identity.Identity{Tenant: c.Tenant, Actor: "user:" + c.Account.String(), Account: c.Account, Session: c.Session}
-		switch {
-		case kind(st.Kind) == customer:
-			id.Customer, id.Permissions = st.Customer.String(), identity.Storefront()
-		case st.Wanting:
-			id.Permissions = []string{} // but to enrol
-		default:
-			id.Permissions = inOrder(append(permissionsOf(listed(st.Roles), nil), listed(st.Granted)...))
-		}
-		return nil
+		st, ok, err = a.store.standing(ctx, tx, c.Session)
+		return err
 	})
-	return id, ok, err
+	if err != nil || !ok || st.Account != c.Account {
+		return identity.Identity{}, false, err
+	}
+	id = identity.Identity{Tenant: c.Tenant, Actor: actorOf(c.Account), Account: c.Account, Session: c.Session}
+	if kind(st.Kind) == customer {
+		id.Customer, id.Permissions = st.Customer.String(), identity.Storefront()
+		return id, true, nil
+	}
+	lacking, err := a.lacksSecondFactor(ctx, st)
+	if err != nil {
+		return identity.Identity{}, false, err
+	}
+	if id.Permissions = []string{}; !lacking {
+		id.Permissions = inOrder(append(permissionsOf(listed(st.Roles), nil), listed(st.Granted)...))
+	}
+	return id, true, nil
+}
+
+// lacksSecondFactor tells of staff whose session was opened without one although the shop
+// asks for it: they can do nothing but set one.
+func (a *authenticator) lacksSecondFactor(ctx context.Context, st standing) (bool, error) {
+	if slices.Contains(listed(st.Methods), byCode) {
+		return false, nil
+	}
+	shop, err := a.tenants.Own(ctx)
+	return shop.Settings.SecondFactorForStaff, err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/password"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 )
 
@@ -35,7 +36,7 @@ func New(k app.Kit) *Module {
 	return &Module{
 		svc: &service{
 			db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
-			auth: newAuthenticator(k.DB, k.Tokens, k.Clock),
+			auth: newAuthenticator(k.DB, k.Tokens, k.Clock, tenant.New(k.DB, k.Events, 0)),
 		},
 		customers: &customers{db: k.DB},
 	}
@@ -104,12 +105,6 @@ func (m *Module) mountSigningIn(api *httpx.API) {
 		Method: http.MethodPost, Path: "/v1/auth/introspect", ID: "introspectToken", Summary: "Ask what an access token is worth", Permission: identity.IntrospectTokens, Unrecorded: true,
 		Description: "For the shop's other deployments.",
 	}, m.svc.handleIntrospect)
-	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/auth/settings", ID: "getSignInSettings", Summary: "Read what the shop asks of who signs in", Permission: "settings:read",
-	}, m.svc.handleSettings)
-	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPatch, Path: "/v1/auth/settings", ID: "updateSignInSettings", Summary: "Change what the shop asks of who signs in", Permission: "settings:write",
-	}, m.svc.handleUpdateSettings)
 }
 
 func (m *Module) mountMe(api *httpx.API) {

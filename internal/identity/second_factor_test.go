@@ -155,8 +155,7 @@ var _ = Describe("a second factor", func() {
 		boss := s.staff(identity.Manager)
 		session := s.signedIn(boss)
 		Expect(s.as(session).Get("/v1/staff").Status).To(Equal(http.StatusOK))
-		Expect(s.Call(http.MethodPatch, "/v1/auth/settings", object{"secondFactorForStaff": true}).Status).To(Equal(http.StatusOK))
-		Expect(s.Get("/v1/auth/settings").JSON()).To(HaveKeyWithValue("secondFactorForStaff", true))
+		Expect(s.Call(http.MethodPatch, "/v1/settings", object{"secondFactorForStaff": true}).Status).To(Equal(http.StatusOK))
 		Eventually(func() int { return s.as(session).Get("/v1/staff").Status }, "4s").Should(Equal(http.StatusForbidden))
 		Expect(s.as(g).Get("/v1/me").JSON()["permissions"]).NotTo(BeEmpty(), "customers choose")
 

@@ -18,6 +18,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
@@ -30,7 +31,7 @@ type object = map[string]any
 
 // contract is what every fact must follow.
 var contract = sync.OnceValue(func() *eventschema.Catalog {
-	schemas, err := eventschema.Load(eventschema.Module{Name: "identity", Schemas: identityapi.Schemas})
+	schemas, err := eventschema.Load(eventschema.Module{Name: "identity", Schemas: identityapi.Schemas}, eventschema.Module{Name: "tenant", Schemas: tenantapi.Schemas})
 	Expect(err).NotTo(HaveOccurred())
 	return schemas
 })

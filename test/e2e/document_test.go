@@ -76,6 +76,9 @@ var placeholder = regexp.MustCompile(`\\\{[^/]+\\\}`)
 // Public operations need no credential.
 func (o *operation) Public() bool { return len(o.Security) == 0 }
 
+// ForAnybody tells that any credential will do.
+func (o *operation) ForAnybody() bool { return strings.Contains(o.Text, "Permission: none") }
+
 // Permission that the operation asks for.
 func (o *operation) Permission() string {
 	_, rest, found := strings.Cut(o.Text, "Permission: `")

@@ -183,7 +183,11 @@ var _ = Describe("the OpenAPI document", func() {
 					Expect(fields).NotTo(BeEmpty(), "%s %s says nothing of its body", o.ID, status)
 				}
 			}
-			if !o.Public() {
+			switch {
+			case o.Public():
+			case o.ForAnybody():
+				Expect(o.Responses).To(HaveKey("401"), o.ID)
+			default:
 				Expect(o.Permission()).To(MatchRegexp(`^[a-z_]+:[a-z_]+$`), o.ID)
 				Expect(o.Responses).To(And(HaveKey("401"), HaveKey("403")), o.ID)
 			}
