@@ -25,8 +25,8 @@ const (
 	remembered = 10_000
 )
 
-// authenticator lets in who shows an access token. Its signature is checked once, the
-// session behind it every freshness.
+// authenticator lets in who shows an access token. Its signature and the session behind it
+// are checked every freshness: keys that are dropped and sessions that end act within it.
 type authenticator struct {
 	db      *db.DB
 	tokens  Tokens
@@ -35,8 +35,13 @@ type authenticator struct {
 	store   store
 
 	mu       sync.Mutex
-	verified map[[32]byte]token.Claims
+	verified map[[32]byte]signed
 	sessions map[uuid.UUID]seen
+}
+
+type signed struct {
+	claims token.Claims
+	at     time.Time
 }
 
 type seen struct {
@@ -45,7 +50,7 @@ type seen struct {
 }
 
 func newAuthenticator(d *db.DB, tokens Tokens, now clock.Clock, tenants *tenant.Service) *authenticator {
-	return &authenticator{db: d, tokens: tokens, now: now, tenants: tenants, verified: map[[32]byte]token.Claims{}, sessions: map[uuid.UUID]seen{}}
+	return &authenticator{db: d, tokens: tokens, now: now, tenants: tenants, verified: map[[32]byte]signed{}, sessions: map[uuid.UUID]seen{}}
 }
 
 // Recognises tells an access token by its look.
@@ -96,14 +101,15 @@ func (a *authenticator) forget(session uuid.UUID) {
 	delete(a.sessions, session)
 }
 
-// claims of a token, whose signature is checked when it is seen for the first time.
+// claims of a token, unless they were read a moment ago.
 func (a *authenticator) claims(ctx context.Context, raw string) (token.Claims, error) {
 	hash := sha256.Sum256([]byte(raw))
 	a.mu.Lock()
-	c, ok := a.verified[hash]
+	v, ok := a.verified[hash]
 	a.mu.Unlock()
-	if ok && a.now().Before(c.Expires) {
-		return c, nil
+	now := a.now()
+	if age := now.Sub(v.at); ok && age >= 0 && age < freshness && now.Before(v.claims.Expires) {
+		return v.claims, nil
 	}
 	c, err := a.tokens.Verify(ctx, raw)
 	a.mu.Lock()
@@ -115,7 +121,7 @@ func (a *authenticator) claims(ctx context.Context, raw string) (token.Claims, e
 	if len(a.verified) >= remembered {
 		clear(a.verified)
 	}
-	a.verified[hash] = c
+	a.verified[hash] = signed{c, now}
 	return c, nil
 }
 

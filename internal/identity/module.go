@@ -17,6 +17,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/password"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
 // Tokens signs access tokens and checks them.
@@ -52,6 +53,7 @@ func (m *Module) Mount(on app.Mount) {
 	m.mountMe(on.API.Group("Me"))
 	m.mountStaff(on.API.Group("Staff"))
 	on.Accept(m.svc.auth)
+	m.svc.vault.Keep(vault.Sealed{Table: "identity.totp", Column: "secret", Purpose: totpPurpose})
 	m.customers.mountCustomers(on.API.Group("Customers"))
 	m.customers.mountAddresses(on.API.Group("Me"))
 }

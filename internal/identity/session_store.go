@@ -203,8 +203,8 @@ type standing struct {
 func (store) standing(ctx context.Context, tx *db.Tx, id uuid.UUID) (st standing, ok bool, err error) {
 	err = tx.Get(ctx, &st, `
 		select a.kind, coalesce(a.customer_id, '00000000-0000-0000-0000-000000000000') customer_id, array_to_string(a.roles, ',') roles, s.account_id,
-		       array_to_string(s.amr, ',') amr,
-		       coalesce((select string_agg(p, ',') from identity.role r, unnest(r.permissions) p where r.name = any(a.roles)), '') granted
+		       coalesce((select string_agg(p, ',') from identity.role r, unnest(r.permissions) p where r.name = any(a.roles)), '') granted,
+		       array_to_string(s.amr, ',') amr
 		from `+alive+` and s.id = $1`, id)
 	if db.IsNoRows(err) {
 		return standing{}, false, nil

@@ -31,7 +31,7 @@ type object = map[string]any
 
 // contract is what every fact must follow.
 var contract = sync.OnceValue(func() *eventschema.Catalog {
-	schemas, err := eventschema.Load(eventschema.Module{Name: "identity", Schemas: identityapi.Schemas}, eventschema.Module{Name: "tenant", Schemas: tenantapi.Schemas})
+	schemas, err := eventschema.Load(eventschema.Module{Name: "identity", Schemas: identityapi.Schemas}, eventschema.Module{Name: "platform", Schemas: tenantapi.Schemas})
 	Expect(err).NotTo(HaveOccurred())
 	return schemas
 })

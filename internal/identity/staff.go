@@ -208,9 +208,12 @@ const maxStaff = 10_000
 func (m *Module) DisableStaff(ctx context.Context, email string) (identityapi.Staff, error) {
 	var a account
 	err := m.svc.db.InTx(ctx, func(tx *db.Tx) error {
-		found, _, err := m.svc.store.byEmail(ctx, tx, keyOf(email))
+		found, known, err := m.svc.store.byEmail(ctx, tx, keyOf(email))
 		if err != nil {
 			return err
+		}
+		if !known || found.Kind != staff {
+			return errNoStaff
 		}
 		out := disabled
 		if a, err = m.svc.updateStaff(ctx, tx, found.ID, httpx.IfMatch{}, staffChange{Status: &out}); err != nil {

@@ -39,6 +39,7 @@ var forms = []form{
 	{"createCustomerNote", []string{"/text"}, []string{"/text"}, nil},
 	{"createMyAddress", []string{"/line1", "/city", "/country"}, []string{"/name", "/line1", "/city", "/region", "/postalCode", "/country", "/phone"}, nil},
 	{"updateMyAddress", nil, []string{"/name", "/line1", "/city", "/region", "/postalCode", "/country", "/phone"}, nil},
+	{"createKey", []string{"/name"}, []string{"/name", "/kind"}, []string{"/requestsPerMinute"}},
 	{"createKey", []string{"/name", "/permissions"}, []string{"/name", "/kind"}, []string{"/requestsPerMinute"}},
 	{"createRole", []string{"/name", "/permissions"}, []string{"/name", "/description"}, nil},
 	{"updateRole", nil, []string{"/description"}, nil},
@@ -260,8 +261,8 @@ var _ = Describe("a body", func() {
 	It("with its fields in another case is refused: nothing is guessed", func() {
 		for _, f := range forms {
 			for _, r := range s.submit(f, strings.NewReplacer(`"sku"`, `"SKU"`, `"name"`, `"Name"`, `"customerId"`, `"customerid"`, `"reason"`, `"REASON"`, `"onHand"`, `"onhand"`, `"delta"`, `"Delta"`,
-				`"productId"`, `"productID"`, `"maxParticipants"`, `"MaxParticipants"`, `"userId"`, `"UserId"`, `"overlapSeconds"`, `"overlapseconds"`,
-				`"email"`, `"Email"`, `"token"`, `"TOKEN"`, `"password"`, `"Password"`, `"refreshToken"`, `"refreshtoken"`, `"code"`, `"Code"`, `"roles"`, `"Roles"`, `"description"`, `"Description"`).Replace(f.valid())) {
+				`"productId"`, `"productID"`, `"maxParticipants"`, `"MaxParticipants"`, `"userId"`, `"UserId"`, `"overlapSeconds"`, `"overlapseconds"`, `"description"`, `"Description"`,
+				`"email"`, `"Email"`, `"token"`, `"TOKEN"`, `"password"`, `"Password"`, `"refreshToken"`, `"refreshtoken"`, `"code"`, `"Code"`, `"roles"`, `"Roles"`).Replace(f.valid())) {
 				Expect(r).To(answer(422))
 				Expect(r.problem.Errors).To(ContainElement(HaveField("Code", "unknown_field")))
 			}
