@@ -109,7 +109,7 @@ var _ = Describe("who may call what", func() {
 				r := c.send(o.Method, o.to(uuid.NewString(), "GHOST"), o.body())
 				why := name + " on " + o.ID
 				switch {
-				case row[name] == "yes":
+				case row[name] == "yes" || row[name] == "own":
 					Expect(r).NotTo(Or(refuse(401, "unauthenticated"), refuse(403, "forbidden")), why)
 				case row[name] == "no" && name == "anybody":
 					Expect(r).To(refuse(401, "unauthenticated"), why)
