@@ -19,8 +19,10 @@ import (
 	"github.com/fusioncommerce/fusion/cmd/fusion/backup"
 	"github.com/fusioncommerce/fusion/cmd/fusion/invariant"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
+	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/migrate"
 	"github.com/fusioncommerce/fusion/internal/platform/pgcluster"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
 	"github.com/fusioncommerce/fusion/migrations"
 )
 
@@ -33,23 +35,30 @@ func (p *program) backupCommand() *cli.Command {
 		"With a database of yours, name a role that reads past row-level security in --database-migrate-url."
 	verify := leaf("verify", "Restore a backup into a throw-away PostgreSQL and look at every row: exit 6 when something is wrong", "FILE", p.verifyBackup, jsonFlag())
 	verify.Description = "It touches no shop. The copy goes to the folder for temporary files (TMPDIR) and away again."
-	restore := leaf("restore", "Make the shop of a backup again, in a new data folder or an empty database", "FILE", p.restoreBackup, jsonFlag(), databaseSettings())
+	restore := leaf("restore", "Make the shop of a backup again, in a new data folder or an empty database", "FILE", p.restoreBackup, []cli.Flag{
+		&cli.StringFlag{Name: "erasures", Usage: "`FILE` of whose personal data was erased since, the erasures.log of the lost shop: the first start erases it again"},
+	}, jsonFlag(), databaseSettings())
 	restore.Description = "What is there is never overwritten. With a database of yours, --database-migrate-url names its owner-to-be."
 	return group("backup", "Save the shop to a file, try the file out, or make a shop from it", create, verify, restore)
 }
 
 func (p *program) createBackup(ctx context.Context, cmd *cli.Command) error {
 	path := cmp.Or(cmd.String("to"), "fusion-"+time.Now().UTC().Format("20060102T150405Z")+".tar")
-	return p.beside(ctx, cmd, func(_ config.Config, d *database, _ []string) error {
+	return p.beside(ctx, cmd, func(cfg config.Config, d *database, _ []string) error {
 		dsn := cmp.Or(d.owner, d.app)
+		var keys masterKeys
 		if d.cluster != nil {
 			dsn = d.cluster.DSN("postgres", databaseName)
+			var err error
+			if keys, err = readMasterKeys(cfg); err != nil {
+				return err
+			}
 		}
 		if err := d.ask(ctx, dsn, func(ctx context.Context, pool *sql.DB) error { return pool.PingContext(ctx) }); err != nil {
 			return err
 		}
 		m, size, err := backup.Create(ctx, backup.Order{
-			DSN: dsn, Program: p.version, Path: path, Force: cmd.Bool("force"), Progress: p.step, Written: p.everySoOften(),
+			DSN: dsn, Program: p.version, Path: path, Force: cmd.Bool("force"), Key: keys.made, Progress: p.step, Written: p.everySoOften(),
 		})
 		switch {
 		case errors.Is(err, backup.ErrExists):
@@ -230,14 +239,59 @@ func (p *program) restoreBackup(ctx context.Context, cmd *cli.Command) (err erro
 	} else if err != nil {
 		return d.mayMigrate(d.reach(err, dsn))
 	}
+	if f.Key != nil {
+		if err := putBack(keyFile(cfg), *f.Key); err != nil {
+			return err
+		}
+	}
+	erasures, err := handOver(cmd.String("erasures"), erasureFile(cfg))
+	if err != nil {
+		return err
+	}
 	start := "fusion serve --data " + shellQuoted(cfg.Data.Dir)
 	if d.cluster == nil {
 		start = "fusion serve, with FUSION_DATABASE_URL naming the role " + migrate.AppRole + " (give it a password: alter role " + migrate.AppRole + " password '…')"
 	}
-	return p.show(cmd, map[string]any{"file": path, "manifest": f.Manifest}, func(w io.Writer) {
+	return p.show(cmd, map[string]any{"file": path, "manifest": f.Manifest, "erasures": erasures}, func(w io.Writer) {
+		if erasures > 0 {
+			_, _ = fmt.Fprintf(w, "%s noted: its first start repeats those that the backup does not know of.\n", count(int64(erasures), "erasure"))
+		}
 		_, _ = fmt.Fprintf(w, "Restored the shop as it was at %s: %s in %s. Start it: %s\n", when(f.Manifest.TakenAt),
 			count(f.Manifest.Rows(), "row"), count(int64(len(f.Manifest.Tables)), "table"), start)
 	})
+}
+
+// putBack keeps the master key of a backup where the shop looks for it.
+func putBack(path string, key vault.Key) error {
+	there, ok, err := vault.ReadKey(path)
+	switch {
+	case err != nil:
+		return err
+	case ok && there.ID() == key.ID():
+		return nil
+	case ok:
+		return fmt.Errorf("%w: %s holds another one than the backup's. Move it away, and restore again", errMasterKey, shown(path))
+	}
+	return vault.WriteKey(path, key)
+}
+
+// handOver adds the erasures of a file to those of the data folder, for the first start to
+// repeat, and says how many there are.
+func handOver(from, to string) (n int, err error) {
+	if from != "" {
+		if _, err := os.Stat(from); err != nil {
+			return 0, fmt.Errorf("read the erasures: %w", err)
+		}
+		list, err := erasure.Read(from)
+		if err != nil {
+			return 0, err
+		}
+		if err := erasure.Append(to, list...); err != nil {
+			return 0, err
+		}
+	}
+	list, err := erasure.Read(to)
+	return len(list), err
 }
 
 // anotherPlace says where a backup can be restored instead.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
 	"github.com/urfave/cli/v3"
 
 	"github.com/fusioncommerce/fusion/internal/platform/config"
@@ -62,8 +63,10 @@ func (p *program) asOwner(ctx context.Context, cmd *cli.Command, do func(context
 }
 
 // asShop acts for the one merchant of a single-shop installation.
-func asShop(ctx context.Context) context.Context {
+func asShop(ctx context.Context) context.Context { return asTenant(ctx, identity.DefaultTenant) }
+
+func asTenant(ctx context.Context, tenant uuid.UUID) context.Context {
 	return identity.With(ctx, identity.Identity{
-		Tenant: identity.DefaultTenant, Actor: "system:command-line", Permissions: []string{identity.Everything},
+		Tenant: tenant, Actor: "system:command-line", Permissions: []string{identity.Everything},
 	})
 }

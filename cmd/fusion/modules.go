@@ -37,6 +37,37 @@ func modules(k app.Kit, other elsewhere) []app.Module {
 	}
 }
 
+// acquainted introduces to each other those of the modules that this process runs.
+func acquainted(list []app.Module) []app.Module {
+	var holders []identity.Holder
+	for _, m := range list {
+		if h, ok := m.(identity.Holder); ok {
+			holders = append(holders, h)
+		}
+	}
+	people := peopleOf(list)
+	if people == nil {
+		return list
+	}
+	people.Holds(holders...)
+	for _, m := range list {
+		if o, ok := m.(*orders.Module); ok {
+			o.Knows(people)
+		}
+	}
+	return list
+}
+
+// peopleOf is the module that knows people; nil when it runs elsewhere.
+func peopleOf(list []app.Module) *identity.Module {
+	for _, m := range list {
+		if people, ok := m.(*identity.Module); ok {
+			return people
+		}
+	}
+	return nil
+}
+
 // moduleNames in the order of their dependencies, which is the order of migration.
 func moduleNames() []string {
 	var names []string
@@ -83,6 +114,6 @@ func selected(cfg config.Config, names []string) func(app.Kit) []app.Module {
 		other = catalogclient.New(cfg.Catalog.URL, cfg.Service.Key.Reveal())
 	}
 	return func(k app.Kit) []app.Module {
-		return slices.DeleteFunc(modules(k, other), func(m app.Module) bool { return !slices.Contains(names, m.Name()) })
+		return acquainted(slices.DeleteFunc(modules(k, other), func(m app.Module) bool { return !slices.Contains(names, m.Name()) }))
 	}
 }

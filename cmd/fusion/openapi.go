@@ -22,5 +22,5 @@ func (p *program) openAPICommand() *cli.Command {
 
 // blueprint is the program with all its modules and no database, to ask what it would do.
 func (p *program) blueprint() (*app.App, error) {
-	return app.New(app.Options{Version: p.version, Log: slog.New(slog.DiscardHandler)}, func(k app.Kit) []app.Module { return modules(k, nil) })
+	return app.New(app.Options{Version: p.version, Log: slog.New(slog.DiscardHandler)}, func(k app.Kit) []app.Module { return acquainted(modules(k, nil)) })
 }

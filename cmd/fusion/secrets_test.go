@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"os"
@@ -107,6 +108,57 @@ func letter(d testkit.Database, text string) {
 		return o.Send(ctx, tx, mail.Message{To: "anna@example.com", Template: "password-changed"})
 	})).To(Succeed())
 }
+
+var _ = Describe("a backup of a data folder", func() {
+	It("brings the master key back, and nobody who was erased since", func() {
+		const owner = "an-owner-of-the-restored-shop"
+		dir, file := cleanFolder(), filepath.Join(GinkgoT().TempDir(), "shop.tar")
+		before, after := filepath.Join(dir, "before"), filepath.Join(dir, "after")
+		serve := func(data string) (*testkit.Shop, *deployed) {
+			GinkgoHelper()
+			addr := unusedAddress()
+			d := serving(addr, []string{"FUSION_DATA=" + data, "FUSION_BOOTSTRAP_KEY=" + owner})
+			return &testkit.Shop{URL: "http://" + addr, Key: owner}, d
+		}
+		shop, running := serve(before)
+		Expect(shop.Post("/v1/products", map[string]any{"sku": "MUG", "name": "Mug", "price": "12.50", "currency": "EUR", "inventory": 5}).Status).To(Equal(201))
+		customer := shop.Post("/v1/customers", map[string]any{"email": "anna@example.com"}).JSON()["id"].(string)
+		order := shop.Post("/v1/orders", map[string]any{"customerId": customer, "email": "anna@example.com", "items": []any{map[string]any{"sku": "MUG", "quantity": 1}}})
+		Expect(order.Status).To(Equal(201), "%s", order.Raw)
+		Expect(fusion([]string{"FUSION_DATA=" + before}, "backup", "create", "--to", file).code).To(BeZero())
+		Expect(shop.Call("DELETE", "/v1/customers/"+customer, nil).Status).To(Equal(204))
+		running.end()
+
+		c := fusion([]string{"FUSION_DATA=" + after}, "backup", "restore", file, "--erasures", filepath.Join(before, "erasures.log"))
+		Expect(c.code).To(BeZero(), c.err)
+		Expect(c.out).To(ContainSubstring("1 erasure noted"))
+		made, err := os.ReadFile(filepath.Join(before, "secrets.key"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(os.ReadFile(filepath.Join(after, "secrets.key"))).To(Equal(made))
+
+		shop, running = serve(after)
+		Expect(shop.Get("/v1/customers/" + customer).Status).To(Equal(404))
+		path := order.Header.Get("Location")
+		Eventually(func() string { return string(shop.Get(path).Raw) }).Should(And(ContainSubstring(`"total":"12.50"`), Not(ContainSubstring("anna@example.com"))))
+		running.end()
+		Expect(fusion([]string{"FUSION_DATA=" + after}, "secrets", "status").code).To(BeZero())
+	})
+	It("without its key is damaged", func() {
+		dir, file := cleanFolder(), filepath.Join(GinkgoT().TempDir(), "shop.tar")
+		serving(unusedAddress(), []string{"FUSION_DATA=" + dir}).end()
+		Expect(fusion([]string{"FUSION_DATA=" + dir}, "backup", "create", "--to", file).code).To(BeZero())
+		content, err := os.ReadFile(file)
+		Expect(err).NotTo(HaveOccurred())
+		made, err := os.ReadFile(filepath.Join(dir, "secrets.key"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(bytes.Count(content, made)).To(Equal(1))
+		other := []byte(vault.GenerateKey().Reveal() + "\n")
+		Expect(os.WriteFile(file, bytes.Replace(content, made, other, 1), 0o600)).To(Succeed())
+		c := fusion([]string{"FUSION_DATA=" + filepath.Join(dir, "new")}, "backup", "restore", file)
+		Expect(c.code).To(Equal(exitProblems))
+		Expect(c.err).To(ContainSubstring("secrets.key is not the one that was written"))
+	})
+})
 
 var _ = Describe("fusion mail", func() {
 	It("shows what waits, tries it again and gives it up", func() {

@@ -15,9 +15,11 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/fusioncommerce/fusion/internal/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/kafka"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
@@ -145,8 +147,42 @@ func (s *shop) mount(ctx context.Context, version string, tell progress) error {
 	if options.Carrier, err = carrier(s.cfg, s.log); err != nil {
 		return err
 	}
-	s.app, err = app.New(options, selected(s.cfg, s.modules))
-	return err
+	var people *identity.Module
+	if s.app, err = app.New(options, func(k app.Kit) []app.Module {
+		list := selected(s.cfg, s.modules)(k)
+		people = peopleOf(list)
+		return list
+	}); err != nil {
+		return err
+	}
+	if err := s.forget(ctx, people); err != nil {
+		return errors.Join(err, s.app.Close())
+	}
+	return nil
+}
+
+// forget repeats the erasures that the database does not know of, because it comes from a
+// backup: before anybody can see who was to be forgotten.
+func (s *shop) forget(ctx context.Context, people *identity.Module) error {
+	if people == nil {
+		return nil
+	}
+	list, err := erasure.Read(erasureFile(s.cfg))
+	if err != nil {
+		return err
+	}
+	if list, err = erasure.Missing(ctx, s.app.DB(), list); err != nil {
+		return s.db.reach(err, s.db.app)
+	}
+	for _, e := range list {
+		if err := people.Erase(asTenant(ctx, e.Tenant), e.Subject); err != nil {
+			return fmt.Errorf("repeat the erasure of %s: %w", e.Subject, s.db.reach(err, s.db.app))
+		}
+	}
+	if len(list) > 0 {
+		s.log.InfoContext(ctx, "erasures repeated that the restored database did not know of", "count", len(list))
+	}
+	return nil
 }
 
 // carrier brings events where the settings say that it is not the database that does.
@@ -175,6 +211,7 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 		BootstrapKey: cfg.Bootstrap.Key.Reveal(), ServiceKey: cfg.Service.Key.Reveal(), Version: version,
 		Tokens:      tokenOptions(cfg.Auth),
 		Mail:        mailOptions(cfg),
+		Erasures:    erasureFile(cfg),
 		Passwords:   passwordSettings(cfg.Auth),
 		Audit:       auditOf(cfg),
 		Outbound:    outbound.Options{Inside: networks(cfg.Outbound.Inside)},
@@ -182,6 +219,8 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
 	}
 }
+
+func erasureFile(cfg config.Config) string { return filepath.Join(cfg.Data.Dir, "erasures.log") }
 
 func mailOptions(cfg config.Config) mail.Options {
 	return mail.Options{

@@ -115,13 +115,17 @@ func (store) byEmail(ctx context.Context, tx *db.Tx, key string) (a account, ok 
 	return r.domain(), true, nil
 }
 
+// save writes a changed account. The address of a customer's record is that of their account.
 func (store) save(ctx context.Context, tx *db.Tx, a account) error {
 	_, err := tx.Exec(ctx, `
+		with followed as (
+			update identity.customer set email = $2, email_key = $3, version = version + 1, updated_at = $11 where id = $12 and email <> $2
+		)
 		update identity.account
 		set email = $2, email_key = $3, name = $4, password_hash = nullif($5, ''), roles = $6, status = $7, email_verified_at = $8,
 		    epoch = $9, version = $10, updated_at = $11
 		where id = $1`,
-		a.ID, a.Email, a.EmailKey, a.Name, a.PasswordHash, db.Array(a.Roles), string(a.Status), a.VerifiedAt, a.Epoch, a.Version, a.UpdatedAt)
+		a.ID, a.Email, a.EmailKey, a.Name, a.PasswordHash, db.Array(a.Roles), string(a.Status), a.VerifiedAt, a.Epoch, a.Version, a.UpdatedAt, a.Customer)
 	if db.Violates(err, "account_email_key") {
 		return errEmailTaken
 	}

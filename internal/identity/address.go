@@ -2,7 +2,6 @@ package identity
 
 import (
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,8 +16,8 @@ var errTooManyAddresses = fault.New(fault.Conflict, "too_many_addresses", "A cus
 
 const mostAddresses = 50
 
-// address is where a customer has things sent or billed.
-type address struct {
+// destination is where a customer has things sent or billed.
+type destination struct {
 	ID              uuid.UUID `db:"id"`
 	Name            string    `db:"name"`
 	Line1           string    `db:"line1"`
@@ -66,7 +65,7 @@ var postalCodes = func() map[string]*regexp.Regexp {
 const withRegions = "AU BR CA US"
 
 // flaws of an address, as a carrier would find them.
-func (a address) flaws() (fields []fault.Field) {
+func (a destination) flaws() (fields []fault.Field) {
 	say := func(pointer, code, detail string) {
 		fields = append(fields, fault.Field{Pointer: pointer, Code: code, Detail: detail})
 	}
@@ -95,5 +94,3 @@ func (a address) flaws() (fields []fault.Field) {
 	}
 	return fields
 }
-
-func decimal(n int) string { return strconv.Itoa(n) }

@@ -49,8 +49,8 @@ type addressBody struct {
 	DefaultBilling  bool   `json:"defaultBilling,omitempty"`
 }
 
-func (b *addressBody) address() address {
-	return address{
+func (b *addressBody) address() destination {
+	return destination{
 		Name: b.Name, Line1: b.Line1, Line2: b.Line2, City: b.City, Region: b.Region, PostalCode: b.PostalCode, Country: b.Country, Phone: b.Phone,
 		DefaultShipping: b.DefaultShipping, DefaultBilling: b.DefaultBilling,
 	}
@@ -82,7 +82,7 @@ type addressResponse struct {
 // ETag is the address's version.
 func (r addressResponse) ETag() string { return httpx.VersionTag(r.version) }
 
-func presentAddress(a address) addressResponse {
+func presentAddress(a destination) addressResponse {
 	return addressResponse{
 		ID: a.ID.String(), Name: a.Name, Line1: a.Line1, Line2: a.Line2, City: a.City, Region: a.Region, PostalCode: a.PostalCode, Country: a.Country, Phone: a.Phone,
 		DefaultShipping: a.DefaultShipping, DefaultBilling: a.DefaultBilling, CreatedAt: a.CreatedAt.UTC(), UpdatedAt: a.UpdatedAt.UTC(), version: a.Version,
@@ -168,7 +168,7 @@ type updateAddressBody struct {
 }
 
 // change applies what is there.
-func (b updateAddressBody) change(a *address) {
+func (b updateAddressBody) change(a *destination) {
 	for _, f := range []struct{ to, from *string }{
 		{&a.Name, b.Name}, {&a.Line1, b.Line1}, {&a.Line2, b.Line2}, {&a.City, b.City}, {&a.Region, b.Region},
 		{&a.PostalCode, b.PostalCode}, {&a.Country, b.Country}, {&a.Phone, b.Phone},
@@ -242,13 +242,13 @@ func ownAddress(ctx context.Context, text string) (me, id uuid.UUID, err error) 
 }
 
 // lockAddress locks the customer first, as everybody does who changes addresses.
-func (c *customers) lockAddress(ctx context.Context, tx *db.Tx, me, id uuid.UUID, match httpx.IfMatch) (address, error) {
+func (c *customers) lockAddress(ctx context.Context, tx *db.Tx, me, id uuid.UUID, match httpx.IfMatch) (destination, error) {
 	if _, err := c.store.lock(ctx, tx, me); err != nil {
-		return address{}, err
+		return destination{}, err
 	}
 	a, err := c.store.lockAddress(ctx, tx, me, id)
 	if err != nil {
-		return address{}, err
+		return destination{}, err
 	}
 	audit.Before(ctx, presentAddress(a))
 	return a, match.Allows(a.Version)

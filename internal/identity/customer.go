@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -36,11 +35,6 @@ type profile struct {
 	UpdatedAt   time.Time
 }
 
-// emailKey is how addresses are compared.
-func emailKey(address string) string {
-	return strings.ToLower(norm.NFC.String(strings.TrimSpace(address)))
-}
-
 // profileChanges are what is to be different; nil is left as it is.
 type profileChanges struct {
 	Email, Name, Phone, Locale *string
@@ -55,7 +49,7 @@ func (p *profile) change(c profileChanges, at time.Time) (bool, error) {
 		if p.Registered {
 			return false, errAccountEmail
 		}
-		p.Email, p.EmailKey = strings.TrimSpace(*c.Email), emailKey(*c.Email)
+		p.Email, p.EmailKey = strings.TrimSpace(*c.Email), keyOf(*c.Email)
 	}
 	for _, f := range []struct {
 		to   *string
@@ -92,7 +86,7 @@ func flawsOfProfile(c profileChanges) (fields []fault.Field) {
 	}
 	if c.Groups != nil {
 		for i, g := range *c.Groups {
-			pointer := "/groups/" + decimal(i)
+			pointer := "/groups/" + itoa(i)
 			if strings.TrimSpace(g) != g {
 				fields = append(fields, fault.Field{Pointer: pointer, Code: "pattern", Detail: "must not begin or end with blanks"})
 				continue

@@ -139,7 +139,7 @@ func (profileStore) list(ctx context.Context, tx *db.Tx, f profileFilter) ([]pro
 		query += ` and (lower(c.name) like ` + begins + ` or c.email_key like ` + begins + `)`
 	}
 	if f.Email != "" {
-		query += ` and c.email_key = ` + arg(emailKey(f.Email))
+		query += ` and c.email_key = ` + arg(keyOf(f.Email))
 	}
 	if f.Group != "" {
 		query += ` and exists (select from identity.customer_group g where g.tenant_id = c.tenant_id and g.customer_id = c.id and g.name = ` + arg(f.Group) + `)`
@@ -195,7 +195,7 @@ func (profileStore) notes(ctx context.Context, tx *db.Tx, customer uuid.UUID, af
 
 const addressColumns = `id, name, line1, line2, city, region, postal_code, country, phone, default_shipping, default_billing, version, created_at, updated_at`
 
-func (profileStore) addresses(ctx context.Context, tx *db.Tx, customer uuid.UUID) (list []address, err error) {
+func (profileStore) addresses(ctx context.Context, tx *db.Tx, customer uuid.UUID) (list []destination, err error) {
 	if err := tx.Select(ctx, &list, `select `+addressColumns+` from identity.address where customer_id = $1 order by created_at, id`, customer); err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
@@ -203,7 +203,7 @@ func (profileStore) addresses(ctx context.Context, tx *db.Tx, customer uuid.UUID
 }
 
 // lockAddress reads an address of a customer that this transaction is about to change.
-func (profileStore) lockAddress(ctx context.Context, tx *db.Tx, customer, id uuid.UUID) (a address, err error) {
+func (profileStore) lockAddress(ctx context.Context, tx *db.Tx, customer, id uuid.UUID) (a destination, err error) {
 	err = tx.Get(ctx, &a, `select `+addressColumns+` from identity.address where customer_id = $1 and id = $2 for update`, customer, id)
 	if db.IsNoRows(err) {
 		return a, httpx.ErrNotFound
@@ -216,7 +216,7 @@ func (profileStore) lockAddress(ctx context.Context, tx *db.Tx, customer, id uui
 
 // saveAddress writes a new address or a changed one. A new default takes the place of the
 // earlier one; the customer is locked, so that two at the same moment do not clash.
-func (profileStore) saveAddress(ctx context.Context, tx *db.Tx, customer uuid.UUID, a address) error {
+func (profileStore) saveAddress(ctx context.Context, tx *db.Tx, customer uuid.UUID, a destination) error {
 	if a.DefaultShipping || a.DefaultBilling {
 		if _, err := tx.Exec(ctx, `
 			update identity.address set default_shipping = default_shipping and not $3, default_billing = default_billing and not $4, version = version + 1, updated_at = $5

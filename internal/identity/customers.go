@@ -7,12 +7,19 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/erasure"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
 )
 
 // customers is who buys, with an account or without one.
 type customers struct {
-	db    *db.DB
-	store profileStore
+	db       *db.DB
+	events   *event.Log
+	mail     *mail.Outbox
+	erasures *erasure.Log
+	holders  []Holder
+	store    profileStore
 }
 
 // create notes a customer who has no account.
@@ -36,6 +43,6 @@ func (c *customers) update(ctx context.Context, tx *db.Tx, p profile, wanted pro
 // registered makes the record of a customer who has just made an account.
 func (c *customers) registered(ctx context.Context, tx *db.Tx, id uuid.UUID, email, name string) error {
 	return c.store.insert(ctx, tx, profile{
-		ID: id, Registered: true, Email: email, EmailKey: emailKey(email), Name: name, Groups: []string{}, Version: 1, CreatedAt: tx.Now, UpdatedAt: tx.Now,
+		ID: id, Registered: true, Email: email, EmailKey: keyOf(email), Name: name, Groups: []string{}, Version: 1, CreatedAt: tx.Now, UpdatedAt: tx.Now,
 	})
 }

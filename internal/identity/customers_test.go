@@ -87,6 +87,23 @@ var _ = Describe("customers", func() {
 		Expect(shop.Get(path).JSON()).To(HaveKeyWithValue("name", "Anna Berg"))
 		Expect(shop.Get("/v1/customers/" + uuid.NewString()).Status).To(Equal(404))
 	})
+	It("are there as soon as they have signed up, and own an address when they have proven it", func() {
+		email := "mia." + uuid.NewString() + "@example.com"
+		Expect(shop.Post("/v1/auth/register", object{"email": email, "password": "correct horse battery", "name": "Mia Member"}).Status).To(Equal(202))
+		found := shop.Get("/v1/customers?email=" + email).JSON()["data"].([]any)
+		Expect(found).To(ConsistOf(And(HaveKeyWithValue("registered", true), HaveKeyWithValue("name", "Mia Member"))))
+		id := found[0].(object)["id"].(string)
+		_, ok, err := m.ProvenEmail(testkit.As(shop.Tenant), id)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(ok).To(BeFalse())
+		var letters []testkit.Letter
+		Eventually(func() []testkit.Letter { letters = testkit.Letters(email); return letters }).Should(HaveLen(1))
+		Expect(shop.Post("/v1/auth/email/verify", object{"token": letters[0].Token()}).Status).To(Equal(204))
+		proven, ok, err := m.ProvenEmail(testkit.As(shop.Tenant), id)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(ok).To(BeTrue())
+		Expect(proven).To(Equal(email))
+	})
 	It("have one record an address, however it is written", func() {
 		noted(anna)
 		again := shop.Post("/v1/customers", object{"email": " anna@EXAMPLE.com"})
@@ -123,7 +140,7 @@ var _ = Describe("customers", func() {
 		analyst := with("customers:read")
 		for _, r := range []testkit.Response{analyst.Get("/v1/customers/" + id), analyst.Get("/v1/customers"), analyst.Get("/v1/customers/" + id + "/notes")} {
 			Expect(r.Status).To(Equal(200))
-			Expect(string(r.Raw)).NotTo(Or(ContainSubstring("nna"), ContainSubstring("xample"), ContainSubstring("Lind"), ContainSubstring("912"), ContainSubstring("cats")))
+			Expect(string(r.Raw)).NotTo(Or(ContainSubstring("nna"), ContainSubstring("xample"), ContainSubstring("Lind"), ContainSubstring("912 345"), ContainSubstring("cats")))
 		}
 		Expect(analyst.Get("/v1/customers/" + id).JSON()).To(And(HaveKeyWithValue("email", "A***@E***.com"), HaveKeyWithValue("name", "A. L."), HaveKeyWithValue("phone", "***")))
 		for _, query := range []string{"q=anna", "email=anna@example.com"} {

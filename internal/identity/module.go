@@ -34,13 +34,11 @@ type Module struct {
 
 // New makes the accounts.
 func New(k app.Kit) *Module {
-	return &Module{
-		svc: &service{
-			db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
-			auth: newAuthenticator(k.DB, k.Tokens, k.Clock, tenant.New(k.DB, k.Events, 0)),
-		},
-		customers: &customers{db: k.DB},
-	}
+	people := &customers{db: k.DB, events: k.Events, mail: k.Mail, erasures: k.Erasures}
+	return &Module{customers: people, svc: &service{
+		db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
+		auth: newAuthenticator(k.DB, k.Tokens, k.Clock, tenant.New(k.DB, k.Events, 0)), customers: people,
+	}}
 }
 
 // Name of the module, its schema and its migrations.
@@ -51,11 +49,12 @@ func (m *Module) Mount(on app.Mount) {
 	mountRoles(on.API, m.svc.db)
 	m.mountSigningIn(on.API.Group("Signing in"))
 	m.mountMe(on.API.Group("Me"))
+	m.customers.mountAddresses(on.API.Group("Me"))
+	m.customers.mountCustomers(on.API.Group("Customers"))
+	m.customers.mountPrivacy(on.API.Group("Customers"))
 	m.mountStaff(on.API.Group("Staff"))
 	on.Accept(m.svc.auth)
 	m.svc.vault.Keep(vault.Sealed{Table: "identity.totp", Column: "secret", Purpose: totpPurpose})
-	m.customers.mountCustomers(on.API.Group("Customers"))
-	m.customers.mountAddresses(on.API.Group("Me"))
 }
 
 func (m *Module) mountSigningIn(api *httpx.API) {

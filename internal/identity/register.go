@@ -84,6 +84,9 @@ func (s *service) register(ctx context.Context, email, password, name string) er
 		if !made {
 			return accepted, s.send(ctx, tx, a.Email, "account-exists", map[string]string{})
 		}
+		if err := s.customers.registered(ctx, tx, a.Customer, a.Email, a.Name); err != nil {
+			return accepted, err
+		}
 		if err := s.askToVerify(ctx, tx, a); err != nil {
 			return accepted, err
 		}

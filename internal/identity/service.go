@@ -41,6 +41,7 @@ type service struct {
 	passwords passwords
 	now       clock.Clock
 	auth      *authenticator
+	customers *customers
 	store     store
 }
 

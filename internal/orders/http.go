@@ -166,7 +166,7 @@ func (s *service) handleGet(ctx context.Context, in *byID) (orderResponse, error
 		return orderResponse{}, err
 	}
 	o, err := s.get(ctx, id, identity.OnlyOf(ctx, permissionRead))
-	return present(o), err
+	return shownTo(ctx, present(o)), err
 }
 
 type listInput struct {
@@ -229,7 +229,7 @@ func (s *service) listFor(ctx context.Context, in *listInput, only string) (http
 		}
 	}
 	for _, o := range list {
-		out.Data = append(out.Data, present(o))
+		out.Data = append(out.Data, shownTo(ctx, present(o)))
 	}
 	return out, nil
 }
@@ -278,6 +278,6 @@ func (s *service) handleCancel(ctx context.Context, in *cancelInput) (orderRespo
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (orderResponse, error) {
 		o, err := s.cancel(ctx, tx, id, identity.OnlyOf(ctx, permissionWrite), reason)
-		return present(o), err
+		return shownTo(ctx, present(o)), err
 	})
 }

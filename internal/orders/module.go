@@ -57,6 +57,12 @@ func (m *Module) Mount(on app.Mount) {
 		Method: http.MethodGet, Path: "/v1/me/orders", ID: "listMyOrders", Summary: "List one's own orders", Permission: permissionRead, Own: true,
 		Description: "Of who has signed in as a customer; nobody else has any.",
 	}, m.svc.handleListMine)
+	if m.svc.customers != nil {
+		httpx.Handle(api, httpx.Route{
+			Method: http.MethodPost, Path: "/v1/me/orders/claim", ID: "claimMyOrders", Summary: "Claim what you ordered without an account", Permission: permissionWrite, Own: true,
+			Description: "Orders of guests with your e-mail address become yours, once it is proven.", Refusals: []*fault.Error{errUnproven},
+		}, m.svc.handleClaim)
+	}
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "getOrder", Summary: "Read an order", Permission: permissionRead, Own: true, Personal: true,
 	}, m.svc.handleGet)
@@ -70,5 +76,6 @@ func (m *Module) Mount(on app.Mount) {
 
 	event.OnBatch(on.Bus, "orders.confirm-reserved", m.svc.onReserved)
 	event.OnBatch(on.Bus, "orders.fail-insufficient", m.svc.onInsufficient)
+	event.OnBatch(on.Bus, "orders.forget-customer", m.svc.onErased)
 	event.OnBatch(on.Bus, "orders.order-campaign-participation", m.svc.onOrderDue)
 }

@@ -17,12 +17,13 @@ import (
 )
 
 type service struct {
-	db      *db.DB
-	events  *event.Log
-	offers  Offers
-	numbers *numbers
-	daily   *daily
-	store   store
+	db        *db.DB
+	events    *event.Log
+	customers Customers // nil: they are elsewhere
+	offers    Offers
+	numbers   *numbers
+	daily     *daily
+	store     store
 }
 
 // draft prices an order and gives it a number. It asks the catalog and therefore comes
@@ -85,7 +86,11 @@ func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, only, rea
 	if err := s.store.save(ctx, tx, o, actor.Actor); err != nil {
 		return order{}, err
 	}
-	return o, s.events.Publish(ctx, tx, ordersapi.OrderCancelled{Order: fact(o), Reason: reason})
+	off := ordersapi.OrderCancelled{Order: fact(o)}
+	if actor.Customer == "" { // facts are for ever: see above
+		off.Reason = reason
+	}
+	return o, s.events.Publish(ctx, tx, off)
 }
 
 // get reads an order; only one of a customer when one is named.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/migrate"
 	"github.com/fusioncommerce/fusion/internal/platform/pgcluster"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
 // Manifest says what is in a backup and where it comes from.
@@ -29,6 +30,8 @@ type Manifest struct {
 	Schema   map[string]int `json:"schema"`      // version of each module's schema
 	Position int64          `json:"logPosition"` // of the last event
 	Roles    []string       `json:"roles"`       // that were granted something
+	// MasterKey is the fingerprint of the key in the file, if there is one.
+	MasterKey string `json:"masterKey,omitempty"`
 	Contents
 }
 
@@ -55,6 +58,8 @@ type Order struct {
 	Program string // version of this program
 	Path    string
 	Force   bool // write over a file that is there
+	// Key is the master key of a shop that keeps it beside its data; nil: the operator has it.
+	Key *vault.Key
 	// Progress hears what begins, and how many bytes have been written so far.
 	Progress func(step string)
 	Written  func(bytes int64)
@@ -93,7 +98,10 @@ func Create(ctx context.Context, o Order) (m Manifest, size int64, err error) {
 	if m.Tables, err = tables(ctx, tx); err != nil {
 		return m, 0, err
 	}
-	size, err = w.finish(m)
+	if o.Key != nil {
+		m.MasterKey = o.Key.ID()
+	}
+	size, err = w.finish(m, o.Key)
 	if err != nil {
 		return m, 0, fmt.Errorf("write %s: %w", o.Path, err)
 	}

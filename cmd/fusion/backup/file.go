@@ -14,14 +14,18 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
 // A backup is a tar archive of three files, so that nobody needs this program to get at the
-// data: pg_restore reads the dump, and sha256sum --check the sums.
+// data: pg_restore reads the dump, and sha256sum --check the sums. The master key, where the
+// shop has made one, comes behind them; its fingerprint in the manifest is its sum.
 const (
 	dumpName     = "database.dump"
 	manifestName = "manifest.json"
 	sumsName     = "SHA256SUMS"
+	keyName      = "secrets.key"
 )
 
 // format of the archive. A program refuses those above it.
@@ -103,8 +107,8 @@ func (w *writer) sum(name string, h hash.Hash) {
 	_, _ = fmt.Fprintf(&w.sums, "%s  %s\n", hex.EncodeToString(h.Sum(nil)), name)
 }
 
-// finish adds the manifest and the sums, and gives the file its name.
-func (w *writer) finish(m Manifest) (size int64, err error) {
+// finish adds the manifest, the sums and the key, and gives the file its name.
+func (w *writer) finish(m Manifest, key *vault.Key) (size int64, err error) {
 	about, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return 0, err
@@ -112,11 +116,16 @@ func (w *writer) finish(m Manifest) (size int64, err error) {
 	h := sha256.New()
 	_, _ = h.Write(about)
 	w.sum(manifestName, h)
-	out := tar.NewWriter(w.file)
-	for _, f := range []struct {
+	type part struct {
 		name    string
 		content []byte
-	}{{manifestName, about}, {sumsName, w.sums.Bytes()}} {
+	}
+	parts := []part{{manifestName, about}, {sumsName, w.sums.Bytes()}}
+	if key != nil {
+		parts = append(parts, part{keyName, []byte(key.Reveal() + "\n")})
+	}
+	out := tar.NewWriter(w.file)
+	for _, f := range parts {
 		if err := out.WriteHeader(header(f.name, int64(len(f.content)), m.TakenAt)); err != nil {
 			return 0, err
 		}
@@ -175,6 +184,7 @@ func (m *meter) Write(b []byte) (int, error) {
 type File struct {
 	Manifest Manifest
 	Size     int64
+	Key      *vault.Key // nil when the shop's is kept elsewhere
 
 	file *os.File
 	dump *io.SectionReader
@@ -247,11 +257,33 @@ func (f *File) read() error {
 	if f.Manifest.Format > format {
 		return fmt.Errorf("%w (fusion %s), in a format that this one does not know", ErrLater, f.Manifest.Program)
 	}
+	if err := f.readKey(in); err != nil {
+		return err
+	}
 	info, err := f.file.Stat()
 	if err != nil {
 		return err
 	}
 	f.Size = info.Size()
+	return nil
+}
+
+func (f *File) readKey(in *tar.Reader) error {
+	if f.Manifest.MasterKey == "" {
+		return nil
+	}
+	if h, err := in.Next(); err != nil || h.Name != keyName {
+		return damaged("its %s is missing", keyName)
+	}
+	text, err := io.ReadAll(io.LimitReader(in, 1<<10))
+	if err != nil {
+		return damaged("it ends in the middle of its %s", keyName)
+	}
+	key, err := vault.ParseKey(string(text))
+	if err != nil || key.ID() != f.Manifest.MasterKey {
+		return damaged("its %s is not the one that was written", keyName)
+	}
+	f.Key = &key
 	return nil
 }
 

@@ -19,5 +19,6 @@ var _ = eventspec.Contract("orders", ordersapi.Schemas,
 	ordersapi.OrderCreated{Order: order("created")},
 	ordersapi.OrderConfirmed{Order: order("confirmed")},
 	ordersapi.OrderFailed{Order: order("failed"), Reason: "insufficient_stock"},
+	ordersapi.OrderClaimed{Order: order("delivered")},
 	ordersapi.OrderCancelled{Order: order("cancelled"), Reason: "ordered twice"},
 )

@@ -62,10 +62,16 @@ type OrderFailed struct {
 // EventType is the topic.
 func (OrderFailed) EventType() string { return "order.failed" }
 
+// OrderClaimed says that an order of a guest is a customer's now.
+type OrderClaimed struct{ Order }
+
+// EventType is the topic.
+func (OrderClaimed) EventType() string { return "order.claimed" }
+
 // OrderCancelled says that an order was called off: what was held for it is free.
 type OrderCancelled struct {
 	Order
-	Reason string `json:"reason"`
+	Reason string `json:"reason"` // empty when the shopper called it off: it may be about themselves
 }
 
 // EventType is the topic.

@@ -18,6 +18,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
@@ -42,6 +43,7 @@ type Kit struct {
 	// Outbound makes requests to addresses that people of a shop choose.
 	Outbound *outbound.Guard
 	Mail     *mail.Outbox
+	Erasures *erasure.Log
 	// Passwords are hashed here, so that there is one bound to how many at a time.
 	Passwords *password.Hasher
 }
@@ -75,6 +77,7 @@ type Options struct {
 	Outbound       outbound.Options
 	Passwords      password.Settings
 	Mail           mail.Options
+	Erasures       string        // file of whose personal data was erased; empty: none
 	Carrier        event.Carrier // nil: the database carries the events
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
@@ -165,6 +168,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		Vault:     o.Vault,
 		Tokens:    tokens,
 		Mail:      a.mail,
+		Erasures:  erasure.New(o.Erasures, o.Log),
 		Outbound:  outbound.New(o.Outbound),
 		Passwords: password.New(cmp.Or(o.Passwords, password.Default)),
 	}

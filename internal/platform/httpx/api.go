@@ -71,6 +71,8 @@ type API struct {
 	log   *slog.Logger
 	state *declared
 	tag   string
+	// closed is what is said of a shop that cannot be asked.
+	closed []*fault.Error
 
 	listeners *listeners
 }

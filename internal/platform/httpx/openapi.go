@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"path"
 	"reflect"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -116,7 +117,11 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 	}
 	problem := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[*Problem](), true, "Problem")
 	refusals := map[int][]*fault.Error{}
-	for _, f := range append(implied(r, in), r.Refusals...) {
+	implied := implied(r, in)
+	if !slices.Contains(nobodys, r.Path) {
+		implied = append(implied, a.closed...)
+	}
+	for _, f := range append(implied, r.Refusals...) {
 		refusals[statusOf[f.Kind]] = append(refusals[statusOf[f.Kind]], f)
 	}
 	for status, faults := range refusals {

@@ -46,6 +46,8 @@ type Tenants interface {
 	At(ctx context.Context, host string) (uuid.UUID, error)
 	// Admit gives the request the terms of the tenant, or refuses it.
 	Admit(ctx context.Context, id identity.Identity) (context.Context, error)
+	// Refusals are all that At and Admit can answer.
+	Refusals() []*fault.Error
 }
 
 // Options of the server.
@@ -103,7 +105,7 @@ func New(o Options) *Server {
 	cfg.DefaultFormat = "application/json"
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	describe(cfg.OpenAPI)
-	s.api = &API{huma: humaecho.New(e, cfg), db: o.DB, log: o.Log, state: &declared{permissions: map[string]bool{}, ended: map[string]bool{}}, listeners: newListeners(s.draining)}
+	s.api = &API{huma: humaecho.New(e, cfg), db: o.DB, log: o.Log, state: &declared{permissions: map[string]bool{}, ended: map[string]bool{}}, listeners: newListeners(s.draining), closed: o.Tenants.Refusals()}
 	s.platformRoutes()
 	return s
 }

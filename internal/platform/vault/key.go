@@ -60,8 +60,8 @@ func (k Key) ID() string { return hex.EncodeToString(k.id[:]) }
 // Format prints the fingerprint, whatever the verb.
 func (k Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "master key "+k.ID()) }
 
-// reveal is the form that ParseKey reads.
-func (k Key) reveal() string { return base64.StdEncoding.EncodeToString([]byte(*k.secret)) }
+// Reveal is the form that ParseKey reads. Call it where the key is kept.
+func (k Key) Reveal() string { return base64.StdEncoding.EncodeToString([]byte(*k.secret)) }
 
 // ReadKey reads the key of a file; ok is false when there is no file.
 func ReadKey(path string) (k Key, ok bool, err error) {
@@ -94,7 +94,7 @@ func WriteKey(path string, k Key) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.Remove(file.Name())) }()
-	_, err = file.WriteString(k.reveal() + "\n")
+	_, err = file.WriteString(k.Reveal() + "\n")
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
 	}

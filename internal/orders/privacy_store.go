@@ -1,0 +1,39 @@
+package orders
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+)
+
+// adopt makes a customer's the orders of guests with an address. Guests have any id but a
+// UUID: those are customers'.
+func (s store) adopt(ctx context.Context, tx *db.Tx, customer, email string) ([]order, error) {
+	var rows []row
+	if err := tx.Select(ctx, &rows, `
+		update orders.orders set customer_id = $1, version = version + 1, updated_at = $3
+		where lower(email) = $2 and customer_id !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+		returning `+orderColumns, customer, email, tx.Now); err != nil {
+		return nil, fmt.Errorf("claim orders: %w", err)
+	}
+	return s.withLines(ctx, tx, rows)
+}
+
+// forget takes out of customers' orders what says who they are. That something fails for
+// want of stock says nothing of anybody.
+func (store) forget(ctx context.Context, tx *db.Tx, customers []string) error {
+	if _, err := tx.Exec(ctx, `
+		update orders.timeline t set reason = null from orders.orders o
+		where o.customer_id = any($1) and t.order_id = o.id and t.reason <> $2`, db.Array(customers), outOfStock); err != nil {
+		return fmt.Errorf("forget reasons: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `
+		update orders.orders
+		set email = null, shipping_address = null, metadata = '{}', reason = case when reason = $2 then reason end, version = version + 1, updated_at = $3
+		where customer_id = any($1) and (email is not null or shipping_address is not null or metadata <> '{}' or reason <> $2)`,
+		db.Array(customers), outOfStock, tx.Now); err != nil {
+		return fmt.Errorf("forget who bought: %w", err)
+	}
+	return nil
+}
