@@ -113,6 +113,8 @@ var _ = Describe("who may call what", func() {
 					Expect(r).NotTo(Or(refuse(401, "unauthenticated"), refuse(403, "forbidden")), why)
 				case row[name] == "no" && name == "anybody":
 					Expect(r).To(refuse(401, "unauthenticated"), why)
+				case row[name] == "no" && strings.Contains(o.Text, "of the operator"):
+					Expect(r).To(refuse(404, "not_found"), why) // another tenant's people do not know of it
 				case row[name] == "no":
 					Expect(r).To(refuse(403, "forbidden"), why)
 				default:
