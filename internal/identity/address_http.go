@@ -21,11 +21,12 @@ func (c *customers) mountAddresses(api *httpx.API) {
 	const read, write = permissionCustomersRead, permissionCustomersWrite
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/me/addresses", ID: "listMyAddresses", Summary: "List your addresses", Permission: read, Own: true,
+		Refusals: []*fault.Error{httpx.ErrNotFound},
 	}, c.handleAddresses)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/me/addresses", ID: "createMyAddress", Summary: "Add an address", Permission: write, Own: true, Status: http.StatusCreated,
 		Description: "Postal code and region are checked where a country has rules for them. A new default takes the place of the earlier one.",
-		Refusals:    []*fault.Error{errTooManyAddresses},
+		Refusals:    []*fault.Error{errTooManyAddresses, httpx.ErrNotFound},
 	}, c.handleAddAddress)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPatch, Path: "/v1/me/addresses/{id}", ID: "updateMyAddress", Summary: "Change an address", Permission: write, Own: true,

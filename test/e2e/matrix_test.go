@@ -46,6 +46,14 @@ func (s *shop) visitor() *shop {
 	return s.with(s.keyOn(apikey.Terms{Kind: apikey.Publishable}))
 }
 
+// customer is the shop for a customer who has signed in.
+func (s *shop) customer() *shop {
+	GinkgoHelper()
+	page, who := s.visitor(), object{"email": "ana." + uuid.NewString()[24:] + "@example.com", "password": "correct horse battery"}
+	Expect(page.post("/v1/auth/register", who)).To(answer(202))
+	return s.with(as[struct{ AccessToken string }](page.post("/v1/auth/login", who)).AccessToken)
+}
+
 func (s *shop) keyOn(t apikey.Terms) (secret string) {
 	GinkgoHelper()
 	t.Name = "spec"
@@ -84,9 +92,9 @@ var _ = Describe("who may call what", func() {
 
 	It("is what is written down: nobody gets in who should not, and nobody is kept out who should", func() {
 		promised, s := promisedAccess(), open()
-		callers := map[string]*shop{"anybody": s.with(""), "publishable key": s.visitor()}
+		callers := map[string]*shop{"anybody": s.with(""), "publishable key": s.visitor(), "customer": s.customer()}
 		for _, role := range identity.Roles() {
-			if role != identity.Customer { // they sign in
+			if role != identity.Customer {
 				permissions, _ := identity.RolePermissions(role)
 				callers[role] = s.staffed(permissions...)
 			}
@@ -95,13 +103,18 @@ var _ = Describe("who may call what", func() {
 			row := promised[o.Method+" "+o.Path]
 			Expect(row).To(HaveKey("owner"))
 			for name, c := range callers {
+				if strings.HasPrefix(o.Path, "/v1/auth/logout") && name == "customer" {
+					continue // they are needed again
+				}
 				r := c.send(o.Method, o.to(uuid.NewString(), "GHOST"), o.body())
 				why := name + " on " + o.ID
 				switch {
-				case row[name] == "yes":
+				case row[name] == "yes" || row[name] == "own":
 					Expect(r).NotTo(Or(refuse(401, "unauthenticated"), refuse(403, "forbidden")), why)
 				case row[name] == "no" && name == "anybody":
 					Expect(r).To(refuse(401, "unauthenticated"), why)
+				case row[name] == "no" && strings.Contains(o.Text, "of the operator"):
+					Expect(r).To(refuse(404, "not_found"), why) // another tenant's people do not know of it
 				case row[name] == "no":
 					Expect(r).To(refuse(403, "forbidden"), why)
 				default:

@@ -143,7 +143,7 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 	if r.Permission != Public && r.Permission != Known {
 		list = append(list, errForbidden)
 	}
-	if strings.Contains(r.Path, "{") || r.Operator {
+	if strings.Contains(r.Path, "{") || r.Operator || r.Own {
 		list = append(list, ErrNotFound)
 	}
 	if _, ok := in.FieldByName("Body"); ok {
