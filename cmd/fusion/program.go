@@ -57,7 +57,7 @@ func (p *program) commands() *cli.Command {
 		},
 		Commands: []*cli.Command{
 			p.devCommand(), p.serveCommand(), p.migrateCommand(), p.seedCommand(),
-			p.keysCommand(), p.tenantsCommand(),
+			p.keysCommand(), p.staffCommand(), p.tenantsCommand(),
 			p.authCommand(),
 			p.secretsCommand(),
 			p.mailCommand(),

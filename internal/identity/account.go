@@ -41,6 +41,7 @@ var (
 	errRefreshToken   = fault.New(fault.Unauthenticated, "invalid_refresh_token", "The refresh token is not valid, or not any more. Sign in again.")
 	errRefreshing     = fault.New(fault.Conflict, "refresh_in_flight", "The refresh token was used a moment ago. Use the one that came with that answer.").After(1)
 	errAlreadyHasTOTP = fault.New(fault.Conflict, "second_factor_set", "The account has a second factor. Remove it first.")
+	errNoStaff        = fault.New(fault.NotFound, "staff_not_found", "Nobody who works for the shop has this e-mail address.")
 	errNoTOTP         = fault.New(fault.Conflict, "second_factor_not_set", "There is no second factor to confirm or to remove.")
 )
 
@@ -67,11 +68,11 @@ type account struct {
 const maxEmail = 254
 
 // flawsOfEmail refuses what is no address that mail can be sent to.
-func flawsOfEmail(pointer, email string) []fault.Field {
+func flawsOfEmail(email string) []fault.Field {
 	trimmed := strings.TrimSpace(email)
 	a, err := mail.ParseAddress(trimmed)
 	if err != nil || a.Address != trimmed || a.Name != "" || len(trimmed) > maxEmail || strings.ContainsAny(trimmed, " <>") {
-		return []fault.Field{{Pointer: pointer, Code: "email", Detail: "must be an e-mail address"}}
+		return []fault.Field{{Pointer: "/email", Code: "email", Detail: "must be an e-mail address"}}
 	}
 	return nil
 }
@@ -93,36 +94,19 @@ func (a *account) isOwner() bool {
 	return a.Kind == staff && a.Status == active && slices.Contains(a.Roles, identity.Owner)
 }
 
-// permissionsOf are those of somebody's roles together. A role that there is not, or not
-// any more, gives none.
-func permissionsOf(roles []string) []string {
-	all := []string{}
-	for _, r := range roles {
-		permissions, _ := identity.RolePermissions(r)
-		for _, p := range permissions {
-			if !slices.Contains(all, p) {
-				all = append(all, p)
-			}
-		}
-	}
-	return all
-}
-
-// flawsOfRoles refuses roles that staff cannot have.
+// flawsOfRoles refuses roles that staff cannot have, as far as it takes no database to know.
 func flawsOfRoles(pointer string, roles []string) (fields []fault.Field) {
 	for i, r := range roles {
-		at := pointer + "/" + itoa(i)
-		switch _, known := identity.RolePermissions(r); {
-		case !known || r == identity.Customer:
-			fields = append(fields, fault.Field{Pointer: at, Code: "unknown_role", Detail: "is not a role of the shop's staff"})
+		switch {
+		case r == identity.Customer:
+			fields = append(fields, unknownRole(pointer, i))
 		case slices.Contains(roles[:i], r):
-			fields = append(fields, fault.Field{Pointer: at, Code: "duplicate", Detail: "is there already"})
+			fields = append(fields, fault.Field{Pointer: pointer + "/" + itoa(i), Code: "duplicate", Detail: "is there already"})
 		}
 	}
 	return fields
 }
 
-// mayHandle reports whether somebody may give or take roles: who holds all that they permit.
-func mayHandle(who identity.Identity, roles ...string) bool {
-	return !slices.ContainsFunc(permissionsOf(roles), func(p string) bool { return !who.Can(p) })
+func unknownRole(pointer string, i int) fault.Field {
+	return fault.Field{Pointer: pointer + "/" + itoa(i), Code: "unknown_role", Detail: "is not a role of the shop's staff"}
 }

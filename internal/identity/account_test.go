@@ -23,7 +23,7 @@ var _ = Describe("registering", func() {
 
 	It("says the same whether the address is known or not: the mail does not", func() {
 		email := s.customer()
-		known, unknown := register(object{"email": strings.ToUpper(email), "password": wrong}), register(object{"email": address(), "password": wrong})
+		known, unknown := register(object{"email": strings.ToUpper(email), "password": wrong}), register(object{"email": newAddress(), "password": wrong})
 		Expect(known.Status).To(Equal(http.StatusAccepted))
 		Expect(alike(known)).To(Equal(alike(unknown)))
 		Expect(s.mail(strings.ToUpper(email), "account-exists")).To(HaveLen(1))
@@ -33,7 +33,7 @@ var _ = Describe("registering", func() {
 	})
 
 	It("makes one account, however many ask at the same moment", func() {
-		email := address()
+		email := newAddress()
 		parallel(20, func(int) {
 			Expect(register(object{"email": email, "password": secret}).Status).To(Or(Equal(http.StatusAccepted), Equal(http.StatusServiceUnavailable)))
 		})
@@ -43,14 +43,14 @@ var _ = Describe("registering", func() {
 	})
 
 	It("is done once for a request that is repeated", func() {
-		body, again := object{"email": address(), "password": secret}, testkit.Header{Name: "Idempotency-Key", Value: "r-1"}
+		body, again := object{"email": newAddress(), "password": secret}, testkit.Header{Name: "Idempotency-Key", Value: "r-1"}
 		Expect(s.Post("/v1/auth/register", body, again).Header).NotTo(HaveKey("Idempotency-Replayed"))
 		Expect(s.Post("/v1/auth/register", body, again).Header).To(HaveKey("Idempotency-Replayed"))
 		Expect(s.mail(body["email"].(string), "account-exists")).To(BeEmpty())
 	})
 
 	DescribeTable("refuses what nobody may say of themselves", func(field string, value any) {
-		r := register(object{"email": address(), "password": secret, field: value})
+		r := register(object{"email": newAddress(), "password": secret, field: value})
 		Expect(r.Status).To(Equal(http.StatusUnprocessableEntity))
 		Expect(r.Code()).To(Equal("unknown_field"))
 		g := s.signedIn(s.customer())
@@ -71,7 +71,7 @@ var _ = Describe("registering", func() {
 	)
 
 	DescribeTable("refuses a password", func(password, code string) {
-		r := register(object{"email": address(), "password": password})
+		r := register(object{"email": newAddress(), "password": password})
 		Expect(r.Status).To(Equal(http.StatusUnprocessableEntity))
 		Expect(string(r.Raw)).To(And(ContainSubstring(`"pointer":"/password"`), ContainSubstring(`"code":"`+code+`"`)))
 	},
@@ -79,7 +79,7 @@ var _ = Describe("registering", func() {
 	)
 
 	DescribeTable("takes a password", func(password string) {
-		email := address()
+		email := newAddress()
 		Expect(register(object{"email": email, "password": password}).Status).To(Equal(http.StatusAccepted))
 		Expect(s.login(email, password).Status).To(Equal(http.StatusOK))
 		Expect(s.login(email, password[:len(password)-1]).Status).To(Equal(http.StatusUnauthorized), "all of it counts")
@@ -116,7 +116,7 @@ var _ = Describe("an account", func() {
 	})
 
 	It("takes another name at once, and another address when that is proven", func() {
-		email, next := s.customer(), address()
+		email, next := s.customer(), newAddress()
 		g := s.signedIn(email)
 		r := s.as(g).Call(http.MethodPatch, "/v1/me", object{"name": "Anna", "email": next})
 		Expect(r.Status).To(Equal(http.StatusOK))
@@ -129,7 +129,7 @@ var _ = Describe("an account", func() {
 	})
 
 	It("does not tell by an address that somebody else has it", func() {
-		g, taken, free := s.signedIn(s.customer()), s.customer(), address()
+		g, taken, free := s.signedIn(s.customer()), s.customer(), newAddress()
 		change := func(email string) object {
 			GinkgoHelper()
 			return alike(s.as(g).Call(http.MethodPatch, "/v1/me", object{"email": email}))
@@ -160,7 +160,7 @@ var _ = Describe("an account", func() {
 		}
 
 		It("gets a mail, of which nobody else hears", func() {
-			email, unknown := s.customer(), address()
+			email, unknown := s.customer(), newAddress()
 			Expect(forgot(email).Status).To(Equal(http.StatusAccepted))
 			Expect(alike(forgot(email))).To(Equal(alike(forgot(unknown))))
 			Expect(s.mail(email, "reset-password")).To(HaveLen(2))
@@ -208,7 +208,7 @@ var _ = Describe("an account", func() {
 		})
 
 		It("cannot be sought in the time that the link is good when the address has changed", func() {
-			email, next := s.customer(), address()
+			email, next := s.customer(), newAddress()
 			g := s.signedIn(email)
 			forgot(email)
 			s.as(g).Call(http.MethodPatch, "/v1/me", object{"email": next})

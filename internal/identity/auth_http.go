@@ -23,7 +23,7 @@ var accepted = acceptedResponse{"accepted"}
 
 type registerBody struct {
 	Email    string `json:"email" minLength:"1" maxLength:"254" example:"ana@example.com"`
-	Password string `json:"password" maxLength:"1024" doc:"8 to 128 characters"`
+	Password string `json:"password" minLength:"1" maxLength:"1024" doc:"8 to 128 characters"`
 	Name     string `json:"name,omitempty" maxLength:"200" example:"Ana Lindqvist"`
 }
 
@@ -31,7 +31,7 @@ type registerBody struct {
 func (b *registerBody) Check() []fault.Field {
 	fields := httpx.Line("/name", b.Name)
 	if b.Email != "" {
-		fields = append(fields, flawsOfEmail("/email", b.Email)...)
+		fields = append(fields, flawsOfEmail(b.Email)...)
 	}
 	if b.Password != "" {
 		fields = append(fields, password.Flaws("/password", b.Password)...)
@@ -182,7 +182,7 @@ func (b *forgotBody) Check() []fault.Field {
 	if b.Email == "" {
 		return nil
 	}
-	return flawsOfEmail("/email", b.Email)
+	return flawsOfEmail(b.Email)
 }
 
 type forgotInput struct{ httpx.JSON[forgotBody] }
@@ -196,7 +196,7 @@ func (s *service) handleForgot(ctx context.Context, in *forgotInput) (acceptedRe
 // redemptionBody is a token from a mail with the password that it lets somebody choose.
 type redemptionBody struct {
 	Token    string `json:"token" minLength:"1" maxLength:"200" doc:"From the mail"`
-	Password string `json:"password" maxLength:"1024" doc:"8 to 128 characters"`
+	Password string `json:"password" minLength:"1" maxLength:"1024" doc:"8 to 128 characters"`
 }
 
 // Check finds what the schema cannot say.
@@ -234,7 +234,7 @@ func (s *service) choosePassword(ctx context.Context, b redemptionBody, use func
 
 type changePasswordBody struct {
 	CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024"`
-	Password        string `json:"password" maxLength:"1024" doc:"8 to 128 characters"`
+	Password        string `json:"password" minLength:"1" maxLength:"1024" doc:"8 to 128 characters"`
 }
 
 // Check finds what the schema cannot say.

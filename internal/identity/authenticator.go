@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 )
 
@@ -23,17 +25,23 @@ const (
 	remembered = 10_000
 )
 
-// authenticator lets in who shows an access token. Its signature is checked once, the
-// session behind it every freshness.
+// authenticator lets in who shows an access token. Its signature and the session behind it
+// are checked every freshness: keys that are dropped and sessions that end act within it.
 type authenticator struct {
-	db     *db.DB
-	tokens Tokens
-	now    clock.Clock
-	store  store
+	db      *db.DB
+	tokens  Tokens
+	now     clock.Clock
+	tenants *tenant.Service
+	store   store
 
 	mu       sync.Mutex
-	verified map[[32]byte]token.Claims
+	verified map[[32]byte]signed
 	sessions map[uuid.UUID]seen
+}
+
+type signed struct {
+	claims token.Claims
+	at     time.Time
 }
 
 type seen struct {
@@ -41,8 +49,8 @@ type seen struct {
 	at time.Time
 }
 
-func newAuthenticator(d *db.DB, tokens Tokens, now clock.Clock) *authenticator {
-	return &authenticator{db: d, tokens: tokens, now: now, verified: map[[32]byte]token.Claims{}, sessions: map[uuid.UUID]seen{}}
+func newAuthenticator(d *db.DB, tokens Tokens, now clock.Clock, tenants *tenant.Service) *authenticator {
+	return &authenticator{db: d, tokens: tokens, now: now, tenants: tenants, verified: map[[32]byte]signed{}, sessions: map[uuid.UUID]seen{}}
 }
 
 // Recognises tells an access token by its look.
@@ -93,14 +101,15 @@ func (a *authenticator) forget(session uuid.UUID) {
 	delete(a.sessions, session)
 }
 
-// claims of a token, whose signature is checked when it is seen for the first time.
+// claims of a token, unless they were read a moment ago.
 func (a *authenticator) claims(ctx context.Context, raw string) (token.Claims, error) {
 	hash := sha256.Sum256([]byte(raw))
 	a.mu.Lock()
-	c, ok := a.verified[hash]
+	v, ok := a.verified[hash]
 	a.mu.Unlock()
-	if ok && a.now().Before(c.Expires) {
-		return c, nil
+	now := a.now()
+	if age := now.Sub(v.at); ok && age >= 0 && age < freshness && now.Before(v.claims.Expires) {
+		return v.claims, nil
 	}
 	c, err := a.tokens.Verify(ctx, raw)
 	a.mu.Lock()
@@ -112,29 +121,42 @@ func (a *authenticator) claims(ctx context.Context, raw string) (token.Claims, e
 	if len(a.verified) >= remembered {
 		clear(a.verified)
 	}
-	a.verified[hash] = c
+	a.verified[hash] = signed{c, now}
 	return c, nil
 }
 
 // read asks what a session is worth now.
 func (a *authenticator) read(ctx context.Context, c token.Claims) (id identity.Identity, ok bool, err error) {
 	ctx = as(ctx, c.Tenant)
+	var st standing
 	err = a.db.Read(ctx, func(tx *db.Tx) error {
-		var st standing
-		if st, ok, err = a.store.standing(ctx, tx, c.Session); err != nil || !ok {
-			return err
-		}
-		ok = st.Account == c.Account
-		id = identity.Identity{Tenant: c.Tenant, Actor: "user:" + c.Account.String(), Account: c.Account, Session: c.Session}
-		switch {
-		case kind(st.Kind) == customer:
-			id.Customer, id.Permissions = st.Customer.String(), identity.Storefront()
-		case st.Wanting:
-			id.Permissions = []string{} // but to enrol
-		default:
-			id.Permissions = permissionsOf(listed(st.Roles))
-		}
-		return nil
+		st, ok, err = a.store.standing(ctx, tx, c.Session)
+		return err
 	})
-	return id, ok, err
+	if err != nil || !ok || st.Account != c.Account {
+		return identity.Identity{}, false, err
+	}
+	id = identity.Identity{Tenant: c.Tenant, Actor: actorOf(c.Account), Account: c.Account, Session: c.Session}
+	if kind(st.Kind) == customer {
+		id.Customer, id.Permissions = st.Customer.String(), identity.Storefront()
+		return id, true, nil
+	}
+	lacking, err := a.lacksSecondFactor(ctx, st)
+	if err != nil {
+		return identity.Identity{}, false, err
+	}
+	if id.Permissions = []string{}; !lacking {
+		id.Permissions = inOrder(append(permissionsOf(listed(st.Roles), nil), listed(st.Granted)...))
+	}
+	return id, true, nil
+}
+
+// lacksSecondFactor tells of staff whose session was opened without one although the shop
+// asks for it: they can do nothing but set one.
+func (a *authenticator) lacksSecondFactor(ctx context.Context, st standing) (bool, error) {
+	if slices.Contains(listed(st.Methods), byCode) {
+		return false, nil
+	}
+	shop, err := a.tenants.Own(ctx)
+	return shop.Settings.SecondFactorForStaff, err
 }

@@ -56,23 +56,23 @@ var _ = Describe("signing in", func() {
 
 	It("is refused alike whether there is such an account or not", func() {
 		email := s.customer()
-		known, unknown := s.login(email, wrong), s.login(address(), wrong)
+		known, unknown := s.login(email, wrong), s.login(newAddress(), wrong)
 		Expect(known.Status).To(Equal(http.StatusUnauthorized))
 		Expect(known.Code()).To(Equal("invalid_credentials"))
 		Expect(alike(known)).To(Equal(alike(unknown)))
 	})
 
 	It("is refused alike to who is disabled, and to who has not accepted an invitation", func() {
-		email, waiting := s.staff("support"), address()
+		email, waiting := s.staff("support"), newAddress()
 		Expect(s.Post("/v1/staff/invitations", object{"email": waiting, "roles": []string{"support"}}).Status).To(Equal(http.StatusCreated))
 		Expect(s.Call(http.MethodPatch, "/v1/staff/"+s.id(email), object{"status": "disabled"}).Status).To(Equal(http.StatusOK))
-		Expect(alike(s.login(email, secret))).To(Equal(alike(s.login(address(), secret))))
-		Expect(alike(s.login(waiting, secret))).To(Equal(alike(s.login(address(), secret))))
+		Expect(alike(s.login(email, secret))).To(Equal(alike(s.login(newAddress(), secret))))
+		Expect(alike(s.login(waiting, secret))).To(Equal(alike(s.login(newAddress(), secret))))
 	})
 
 	It("verifies five of six hundred wrong passwords that come at the same moment, on two replicas", func() {
 		replicas := []*shop{s, s.twin()}
-		for _, email := range []string{s.customer(), address()} {
+		for _, email := range []string{s.customer(), newAddress()} {
 			before := replicas[0].work.verified.Load() + replicas[1].work.verified.Load()
 			answers := newTally()
 			parallel(600, func(i int) { answers.add(replicas[i%2].login(email, wrong)) })
@@ -95,7 +95,7 @@ var _ = Describe("signing in", func() {
 	})
 
 	DescribeTable("is not possible for 15 minutes after five failures, whoever's the address is", func(registered bool) {
-		email := address()
+		email := newAddress()
 		if registered {
 			email = s.customer()
 		}

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -22,12 +23,13 @@ type meResponse struct {
 	SessionID   string           `json:"sessionId,omitempty" format:"uuid"`
 }
 
-// ETag is the account's version; who has none has nothing that changes.
+// ETag is the account's version and what it may do, which changes with its roles.
 func (r meResponse) ETag() string {
-	if r.Account == nil {
-		return ""
+	version := int64(0)
+	if r.Account != nil {
+		version = r.Account.version
 	}
-	return r.Account.ETag()
+	return fmt.Sprintf(`"%d-%x"`, version, hashOf(r.Permissions...)[:4])
 }
 
 func presentMe(id identity.Identity, a account) meResponse {
@@ -63,7 +65,7 @@ func (b *updateMeBody) Check() (fields []fault.Field) {
 		fields = httpx.Line("/name", *b.Name)
 	}
 	if b.Email != nil && *b.Email != "" {
-		fields = append(fields, flawsOfEmail("/email", *b.Email)...)
+		fields = append(fields, flawsOfEmail(*b.Email)...)
 	}
 	return fields
 }
@@ -91,10 +93,11 @@ func (s *service) updateMe(ctx context.Context, tx *db.Tx, who identity.Identity
 	if err != nil {
 		return account{}, err
 	}
-	if err := match.Allows(a.Version); err != nil {
+	before := presentMe(who, a)
+	if err := match.AllowsTag(before.ETag()); err != nil {
 		return account{}, err
 	}
-	audit.Before(ctx, presentMe(who, a))
+	audit.Before(ctx, before)
 	if b.Email != nil && keyOf(*b.Email) != a.EmailKey {
 		if err := s.askToChange(ctx, tx, a, strings.TrimSpace(*b.Email)); err != nil {
 			return account{}, err

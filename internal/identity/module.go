@@ -15,7 +15,9 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/password"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
 // Tokens signs access tokens and checks them.
@@ -33,10 +35,14 @@ type Module struct {
 // New makes the accounts.
 func New(k app.Kit) *Module {
 	people := &customers{db: k.DB, events: k.Events, mail: k.Mail, erasures: k.Erasures}
-	return &Module{customers: people, svc: &service{
-		db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
-		auth: newAuthenticator(k.DB, k.Tokens, k.Clock), customers: people,
-	}}
+	return &Module{
+		svc: &service{
+			db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
+			auth: newAuthenticator(k.DB, k.Tokens, k.Clock, tenant.New(k.DB, k.Events, 0)),
+			customers: people,
+		},
+		customers: people,
+	}
 }
 
 // Name of the module, its schema and its migrations.
@@ -44,13 +50,15 @@ func (*Module) Name() string { return "identity" }
 
 // Mount declares routes and lets in who has signed in.
 func (m *Module) Mount(on app.Mount) {
+	mountRoles(on.API, m.svc.db)
 	m.mountSigningIn(on.API.Group("Signing in"))
 	m.mountMe(on.API.Group("Me"))
-	m.customers.mountAddresses(on.API.Group("Me"))
-	m.customers.mountCustomers(on.API.Group("Customers"))
-	m.customers.mountPrivacy(on.API.Group("Customers"))
 	m.mountStaff(on.API.Group("Staff"))
 	on.Accept(m.svc.auth)
+	m.svc.vault.Keep(vault.Sealed{Table: "identity.totp", Column: "secret", Purpose: totpPurpose})
+	m.customers.mountCustomers(on.API.Group("Customers"))
+	m.customers.mountPrivacy(on.API.Group("Customers"))
+	m.customers.mountAddresses(on.API.Group("Me"))
 }
 
 func (m *Module) mountSigningIn(api *httpx.API) {
@@ -102,12 +110,6 @@ func (m *Module) mountSigningIn(api *httpx.API) {
 		Method: http.MethodPost, Path: "/v1/auth/introspect", ID: "introspectToken", Summary: "Ask what an access token is worth", Permission: identity.IntrospectTokens, Unrecorded: true,
 		Description: "For the shop's other deployments.",
 	}, m.svc.handleIntrospect)
-	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/auth/settings", ID: "getSignInSettings", Summary: "Read what the shop asks of who signs in", Permission: "settings:read",
-	}, m.svc.handleSettings)
-	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPatch, Path: "/v1/auth/settings", ID: "updateSignInSettings", Summary: "Change what the shop asks of who signs in", Permission: "settings:write",
-	}, m.svc.handleUpdateSettings)
 }
 
 func (m *Module) mountMe(api *httpx.API) {

@@ -11,6 +11,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
 // passwords hashes and compares, a few at a time.
@@ -21,6 +22,7 @@ type passwords interface {
 
 // seals keeps what must be read back.
 type seals interface {
+	Keep(columns ...vault.Sealed)
 	Seal(tenant uuid.UUID, purpose string, plain []byte) ([]byte, error)
 	Open(tenant uuid.UUID, purpose string, sealed []byte) ([]byte, error)
 }

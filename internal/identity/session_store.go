@@ -194,16 +194,17 @@ type standing struct {
 	Kind     string    `db:"kind"`
 	Customer uuid.UUID `db:"customer_id"`
 	Roles    string    `db:"roles"`
+	Granted  string    `db:"granted"` // permissions of those roles that are the shop's own
 	Account  uuid.UUID `db:"account_id"`
-	// Wanting is a second factor that staff must have and this session was opened without.
-	Wanting bool `db:"wanting"`
+	Methods  string    `db:"amr"`
 }
 
 // standing reads it; ok is false for a session that is over.
 func (store) standing(ctx context.Context, tx *db.Tx, id uuid.UUID) (st standing, ok bool, err error) {
 	err = tx.Get(ctx, &st, `
 		select a.kind, coalesce(a.customer_id, '00000000-0000-0000-0000-000000000000') customer_id, array_to_string(a.roles, ',') roles, s.account_id,
-		       a.kind = 'staff' and not 'otp' = any(s.amr) and coalesce((select staff_second_factor from identity.settings), false) wanting
+		       coalesce((select string_agg(p, ',') from identity.role r, unnest(r.permissions) p where r.name = any(a.roles)), '') granted,
+		       array_to_string(s.amr, ',') amr
 		from `+alive+` and s.id = $1`, id)
 	if db.IsNoRows(err) {
 		return standing{}, false, nil

@@ -18,6 +18,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
@@ -30,7 +31,7 @@ type object = map[string]any
 
 // contract is what every fact must follow.
 var contract = sync.OnceValue(func() *eventschema.Catalog {
-	schemas, err := eventschema.Load(eventschema.Module{Name: "identity", Schemas: identityapi.Schemas})
+	schemas, err := eventschema.Load(eventschema.Module{Name: "identity", Schemas: identityapi.Schemas}, eventschema.Module{Name: "platform", Schemas: tenantapi.Schemas})
 	Expect(err).NotTo(HaveOccurred())
 	return schemas
 })
@@ -115,12 +116,14 @@ func (s *shop) twin() *shop {
 	return t
 }
 
-func address() string { return "ana." + strings.ReplaceAll(uuid.NewString(), "-", "") + "@example.com" }
+func newAddress() string {
+	return "ana." + strings.ReplaceAll(uuid.NewString(), "-", "") + "@example.com"
+}
 
 // customer registers one.
 func (s *shop) customer() (email string) {
 	GinkgoHelper()
-	email = address()
+	email = newAddress()
 	Expect(s.Post("/v1/auth/register", object{"email": email, "password": secret, "name": "Ana"}).Status).To(Equal(http.StatusAccepted))
 	return email
 }
@@ -128,7 +131,7 @@ func (s *shop) customer() (email string) {
 // staff invites somebody, who accepts.
 func (s *shop) staff(roles ...string) (email string) {
 	GinkgoHelper()
-	email = address()
+	email = newAddress()
 	Expect(s.Post("/v1/staff/invitations", object{"email": email, "roles": roles}).Status).To(Equal(http.StatusCreated))
 	Expect(s.Post("/v1/staff/invitations/accept", object{"token": s.token(email, "invitation"), "password": secret}).Status).To(Equal(http.StatusNoContent))
 	return email

@@ -12,18 +12,13 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
-	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
 // invite makes an account of the staff and mails to its address how to open it. Who has not
 // answered yet can be invited again.
 func (s *service) invite(ctx context.Context, tx *db.Tx, email, name string, roles []string) (a account, token string, err error) {
-	who, err := identity.From(ctx)
-	if err != nil {
+	if err := s.mayHandle(ctx, tx, roles, nil); err != nil {
 		return account{}, "", err
-	}
-	if !mayHandle(who, roles...) {
-		return account{}, "", errBeyondOneself
 	}
 	now, err := s.store.now(ctx, tx)
 	if err != nil {
@@ -38,7 +33,7 @@ func (s *service) invite(ctx context.Context, tx *db.Tx, email, name string, rol
 		return account{}, "", err
 	}
 	if !made {
-		if a, err = s.inviteAgain(ctx, tx, who, a); err != nil {
+		if a, err = s.inviteAgain(ctx, tx, a); err != nil {
 			return account{}, "", err
 		}
 	}
@@ -52,7 +47,7 @@ func (s *service) invite(ctx context.Context, tx *db.Tx, email, name string, rol
 }
 
 // inviteAgain gives who has not answered yet the name and roles of the newer invitation.
-func (s *service) inviteAgain(ctx context.Context, tx *db.Tx, who identity.Identity, newer account) (account, error) {
+func (s *service) inviteAgain(ctx context.Context, tx *db.Tx, newer account) (account, error) {
 	a, known, err := s.store.byEmail(ctx, tx, newer.EmailKey)
 	if err != nil {
 		return account{}, err
@@ -66,8 +61,8 @@ func (s *service) inviteAgain(ctx context.Context, tx *db.Tx, who identity.Ident
 	if a.Status != invited {
 		return account{}, errEmailTaken.At("/email", "email_taken", "belongs to another account")
 	}
-	if !mayHandle(who, a.Roles...) {
-		return account{}, errBeyondOneself
+	if err := s.mayHandle(ctx, tx, nil, a.Roles); err != nil {
+		return account{}, err
 	}
 	a.Name, a.Roles = newer.Name, newer.Roles
 	a.touch(newer.UpdatedAt)
@@ -100,10 +95,6 @@ type staffChange struct {
 
 // updateStaff changes what somebody may do, or shuts them out.
 func (s *service) updateStaff(ctx context.Context, tx *db.Tx, id uuid.UUID, match httpx.IfMatch, c staffChange) (account, error) {
-	who, err := identity.From(ctx)
-	if err != nil {
-		return account{}, err
-	}
 	// Before the account, so that two owners lock in the same order.
 	owners, err := s.store.lockOwners(ctx, tx)
 	if err != nil {
@@ -122,15 +113,24 @@ func (s *service) updateStaff(ctx context.Context, tx *db.Tx, id uuid.UUID, matc
 	before := a
 	audit.Before(ctx, present(before))
 	c.apply(&a)
-	switch others := slices.ContainsFunc(owners, func(o uuid.UUID) bool { return o != a.ID }); {
-	case slices.Equal(before.Roles, a.Roles) && before.Status == a.Status:
+	if slices.Equal(before.Roles, a.Roles) && before.Status == a.Status {
 		return a, nil
-	case !mayHandle(who, slices.Concat(before.Roles, a.Roles)...):
-		return account{}, errBeyondOneself
-	case before.isOwner() && !a.isOwner() && !others:
+	}
+	if err := s.mayHandle(ctx, tx, c.given(), slices.Concat(before.Roles, a.Roles)); err != nil {
+		return account{}, err
+	}
+	if others := slices.ContainsFunc(owners, func(o uuid.UUID) bool { return o != a.ID }); before.isOwner() && !a.isOwner() && !others {
 		return account{}, errLastOwner
 	}
 	return s.saveStaff(ctx, tx, a)
+}
+
+// given are the roles that somebody is to have.
+func (c staffChange) given() []string {
+	if c.Roles == nil {
+		return nil
+	}
+	return *c.Roles
 }
 
 func (c staffChange) apply(a *account) {
@@ -173,7 +173,7 @@ func (s *service) publishUpdated(ctx context.Context, tx *db.Tx, a account) erro
 // InviteStaff invites somebody and returns the token of the invitation as well: the first
 // owner of a shop may have no mail yet.
 func (m *Module) InviteStaff(ctx context.Context, email, name string, roles []string) (person identityapi.Staff, token string, err error) {
-	fields := slices.Concat(flawsOfEmail("/email", email), flawsOfRoles("/roles", roles), httpx.Line("/name", name))
+	fields := slices.Concat(flawsOfEmail(email), flawsOfRoles("/roles", roles), httpx.Line("/name", name))
 	if len(fields) > 0 {
 		return person, "", httpx.ErrValidation(fields...)
 	}
@@ -208,9 +208,12 @@ const maxStaff = 10_000
 func (m *Module) DisableStaff(ctx context.Context, email string) (identityapi.Staff, error) {
 	var a account
 	err := m.svc.db.InTx(ctx, func(tx *db.Tx) error {
-		found, _, err := m.svc.store.byEmail(ctx, tx, keyOf(email))
+		found, known, err := m.svc.store.byEmail(ctx, tx, keyOf(email))
 		if err != nil {
 			return err
+		}
+		if !known || found.Kind != staff {
+			return errNoStaff
 		}
 		out := disabled
 		if a, err = m.svc.updateStaff(ctx, tx, found.ID, httpx.IfMatch{}, staffChange{Status: &out}); err != nil {

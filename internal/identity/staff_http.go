@@ -44,7 +44,7 @@ type inviteBody struct {
 func (b *inviteBody) Check() []fault.Field {
 	fields := append(httpx.Line("/name", b.Name), flawsOfRoles("/roles", b.Roles)...)
 	if b.Email != "" {
-		fields = append(fields, flawsOfEmail("/email", b.Email)...)
+		fields = append(fields, flawsOfEmail(b.Email)...)
 	}
 	return fields
 }

@@ -28,7 +28,7 @@ var _ = Describe("stock", func() {
 	It("moves nothing when a count finds what is known", func() {
 		s := open()
 		s.sells("MUG", 10)
-		s.changingNothing(func() {
+		s.doingNothing(1, func() {
 			Expect(s.put("/v1/inventory/MUG", object{"onHand": 10})).To(answer(200))
 		})
 	})

@@ -99,7 +99,7 @@ var _ = Describe("who may call what", func() {
 				why := name + " on " + o.ID
 				switch {
 				case row[name] == "yes":
-					Expect(r).NotTo(Or(answer(401), refuse(403, "forbidden")), why)
+					Expect(r).NotTo(Or(refuse(401, "unauthenticated"), refuse(403, "forbidden")), why)
 				case row[name] == "no" && name == "anybody":
 					Expect(r).To(refuse(401, "unauthenticated"), why)
 				case row[name] == "no":

@@ -160,7 +160,7 @@ var _ = Describe("an order", func() {
 			o := s.confirmed(item{SKU: "MUG", Quantity: 4})
 			once := s.post("/v1/orders/"+o.ID+"/cancel", object{"reason": "changed my mind"})
 			Expect(once).To(answer(200))
-			s.changingNothing(func() {
+			s.doingNothing(1, func() {
 				twice := s.post("/v1/orders/"+o.ID+"/cancel", object{"reason": "another reason"})
 				Expect(twice).To(answer(200))
 				Expect(twice.body).To(Equal(once.body))

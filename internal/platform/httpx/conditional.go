@@ -15,12 +15,15 @@ type IfMatch struct {
 var errStale = fault.New(fault.Stale, "version_conflict", "It was changed in the meantime. Read it again and repeat the change.")
 
 // Allows compares with the version that is stored now.
-func (m IfMatch) Allows(version int64) error {
+func (m IfMatch) Allows(version int64) error { return m.AllowsTag(VersionTag(version)) }
+
+// AllowsTag compares with the ETag of what is stored now, where that is more than a version.
+func (m IfMatch) AllowsTag(tag string) error {
 	if m.Match == "" {
 		return nil
 	}
 	for candidate := range strings.SplitSeq(m.Match, ",") {
-		if c := strings.TrimSpace(candidate); c == "*" || c == VersionTag(version) {
+		if c := strings.TrimSpace(candidate); c == "*" || c == tag {
 			return nil
 		}
 	}

@@ -20,7 +20,7 @@ func Cookie(ctx context.Context, name string) string {
 // scripts. It travels with a successful answer.
 func SetCookie(ctx context.Context, name, value string, keep time.Duration) {
 	c := callOf(ctx)
-	c.cookies = append(c.cookies, &http.Cookie{
+	c.cookies = append(c.cookies, &http.Cookie{ //nolint:gosec // Secure as far as the caller is; a shop on a laptop has no TLS
 		Name: name, Value: value, Path: "/", MaxAge: int(keep.Seconds()), HttpOnly: true, Secure: c.remote.Scheme == "https", SameSite: http.SameSiteLaxMode,
 	})
 }

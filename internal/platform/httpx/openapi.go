@@ -108,6 +108,12 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 		}
 		op.Description = strings.TrimSpace(op.Description + "\n\n" + asks)
 	}
+	if r.Unrecorded {
+		op.Extensions = map[string]any{"x-unrecorded": true}
+	}
+	if r.Personal {
+		op.Description = strings.TrimSpace(op.Description + "\n\nWho is shown personal data of others by it leaves an entry in the audit log.")
+	}
 	problem := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[*Problem](), true, "Problem")
 	refusals := map[int][]*fault.Error{}
 	for _, f := range append(implied(r, in), r.Refusals...) {

@@ -11,8 +11,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
 type tick struct {
@@ -22,6 +25,13 @@ type tick struct {
 type room struct {
 	Name string `path:"room"`
 }
+
+// open is the one shop of a server that is asked for no other.
+type open struct{}
+
+func (open) At(context.Context, string) (uuid.UUID, error) { return identity.DefaultTenant, nil }
+
+func (open) Admit(ctx context.Context, _ identity.Identity) (context.Context, error) { return ctx, nil }
 
 var _ = Describe("a feed", func() {
 	var (
@@ -33,7 +43,7 @@ var _ = Describe("a feed", func() {
 	)
 
 	BeforeEach(func() {
-		server = New(Options{Log: slog.New(slog.NewTextHandler(GinkgoWriter, nil))})
+		server = New(Options{Tenants: open{}, Log: slog.New(slog.NewTextHandler(GinkgoWriter, nil))})
 		told, left := make(chan Event[tick]), &atomic.Int64{}
 		events, closed = told, left
 		Stream(server.API(), Route{Method: http.MethodGet, Path: "/v1/{room}/ticks", ID: "ticks", Permission: Public}, func(_ context.Context, in *room) (Feed[tick], error) {

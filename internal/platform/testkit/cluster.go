@@ -207,24 +207,37 @@ type Database struct {
 	App   string // DSN of the application's role, which row-level security binds
 	Owner string // DSN of the owner of the tables
 	Super string // DSN of the superuser, whom nothing binds: for auditors and saboteurs
+
+	name string
 }
 
 // NewDatabase clones a database for the running spec and drops it afterwards.
 func NewDatabase() Database {
 	ginkgo.GinkgoHelper()
+	return forSpec(template)
+}
+
+// Copy clones a database with all that is in it. Nobody may be connected to it.
+func (d Database) Copy() Database {
+	ginkgo.GinkgoHelper()
+	return forSpec(d.name)
+}
+
+func forSpec(origin string) Database {
+	ginkgo.GinkgoHelper()
 	name := "spec_" + strings.ReplaceAll(clock.NewID().String(), "-", "")
-	d := clone(name)
+	d := clone(name, origin)
 	ginkgo.DeferCleanup(func(ctx context.Context) {
 		gomega.Expect(run(ctx, Cluster().DSN("postgres", "postgres"), `drop database if exists `+name+` with (force)`)).To(gomega.Succeed())
 	})
 	return d
 }
 
-func clone(name string) Database {
+func clone(name, origin string) Database {
 	ginkgo.GinkgoHelper()
 	c := Cluster()
-	gomega.Expect(run(context.Background(), c.DSN("postgres", "postgres"), `create database `+name+` template `+template+` owner `+ownerRole)).To(gomega.Succeed())
-	d := Database{App: c.DSN(migrate.AppRole, name), Owner: c.DSN(ownerRole, name), Super: c.DSN("postgres", name)}
+	gomega.Expect(run(context.Background(), c.DSN("postgres", "postgres"), `create database `+name+` template `+origin+` owner `+ownerRole)).To(gomega.Succeed())
+	d := Database{App: c.DSN(migrate.AppRole, name), Owner: c.DSN(ownerRole, name), Super: c.DSN("postgres", name), name: name}
 	// A clone is a deployment of its own.
 	gomega.Expect(run(context.Background(), d.Super, `update platform.deployment set id = gen_random_uuid()`)).To(gomega.Succeed())
 	return d
@@ -257,14 +270,14 @@ var (
 // and cannot see each other, which is the isolation that we sell.
 func Shared() Database {
 	ginkgo.GinkgoHelper()
-	sharedOnce.Do(func() { shared = clone("shared") })
+	sharedOnce.Do(func() { shared = clone("shared", template) })
 	return shared
 }
 
 // Lasting is a database that lives as long as the suite, beside Shared.
 func Lasting(name string) Database {
 	ginkgo.GinkgoHelper()
-	return clone(name)
+	return clone(name, template)
 }
 
 // Patience is how long specs wait for what happens soon.

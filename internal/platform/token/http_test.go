@@ -73,13 +73,20 @@ var _ = Describe("a request with a token", Ordered, func() {
 		return shop.Do(r)
 	}
 
-	It("is the person's", func() {
+	// member is somebody of the shop.
+	member := func() token.Claims {
 		c := somebody()
+		c.Tenant = shop.Tenant
+		return c
+	}
+
+	It("is the person's", func() {
+		c := member()
 		Expect(said(issue(tokens, c)).JSON()).To(Equal(object{"actor": "user:" + c.Account.String(), "tenant": c.Tenant.String()}))
 	})
 
 	It("is refused with the same words whatever is wrong with the token", func() {
-		raw := issue(tokens, somebody())
+		raw := issue(tokens, member())
 		key := i.key()
 		f := forgeries{raw: raw, header: part(raw, 0), claims: part(raw, 1), ours: by(key), key: key, public: key.Public(), now: i.wrist.now().Unix()}
 		words := said("nonsense")
@@ -105,14 +112,14 @@ var _ = Describe("a request with a token", Ordered, func() {
 	})
 
 	It("is refused when it brings two", func() {
-		ours, theirs := issue(tokens, somebody()), issue(tokens, somebody())
+		ours, theirs := issue(tokens, member()), issue(tokens, member())
 		Expect(said(ours, theirs).Code()).To(Equal("invalid_credentials"))
 		Expect(said(ours, ours).Code()).To(Equal("invalid_credentials"))
 		Expect(said(ours + ", Bearer " + theirs).Code()).To(Equal("invalid_credentials"))
 	})
 
 	It("can be checked by others, with the key set that is published", func() {
-		raw := issue(tokens, somebody())
+		raw := issue(tokens, member())
 		answer := shop.Get("/.well-known/jwks.json")
 		Expect(answer.Status).To(Equal(http.StatusOK))
 		Expect(answer.Header.Get("Cache-Control")).To(Equal("public, max-age=300"))
