@@ -38,7 +38,7 @@ func New(k app.Kit) *Module {
 	return &Module{
 		svc: &service{
 			db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
-			auth: newAuthenticator(k.DB, k.Tokens, k.Clock, tenant.New(k.DB, k.Events, 0)),
+			auth:      newAuthenticator(k.DB, k.Tokens, k.Clock, tenant.New(k.DB, k.Events, 0)),
 			customers: people,
 		},
 		customers: people,
