@@ -169,8 +169,14 @@ type updateAddressBody struct {
 // change applies what is there.
 func (b updateAddressBody) change(a *destination) {
 	for _, f := range []struct{ to, from *string }{
-		{&a.Name, b.Name}, {&a.Line1, b.Line1}, {&a.Line2, b.Line2}, {&a.City, b.City}, {&a.Region, b.Region},
-		{&a.PostalCode, b.PostalCode}, {&a.Country, b.Country}, {&a.Phone, b.Phone},
+		{&a.Name, b.Name},
+		{&a.Line1, b.Line1},
+		{&a.Line2, b.Line2},
+		{&a.City, b.City},
+		{&a.Region, b.Region},
+		{&a.PostalCode, b.PostalCode},
+		{&a.Country, b.Country},
+		{&a.Phone, b.Phone},
 	} {
 		if f.from != nil {
 			*f.to = *f.from
