@@ -32,7 +32,7 @@ build: ## Build bin/fusion
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/fusion ./cmd/fusion
 
 .PHONY: test
-test: postgres kafka ## Run all specs (SUITES=./internal/orders for some)
+test: postgres kafka redis oidc ## Run all specs (SUITES=./internal/orders for some)
 	$(GINKGO) $(SUITES)
 
 .PHONY: faults
@@ -48,7 +48,7 @@ mutants: postgres ## Show that the fault specs fail when the program is wrong (m
 	scripts/mutants.sh
 
 .PHONY: deployments
-deployments: postgres kafka ## Run the end-to-end specs on Kafka, split in two, and behind PgBouncer
+deployments: postgres kafka redis ## Run the end-to-end specs on Kafka, split in two, and behind PgBouncer
 	@scripts/ensure-pgbouncer.sh
 	@for kind in kafka split pgbouncer; do \
 		echo "deployment: $$kind"; \
@@ -56,7 +56,7 @@ deployments: postgres kafka ## Run the end-to-end specs on Kafka, split in two, 
 	done
 
 .PHONY: race
-race: postgres kafka ## Run the specs of internal/ under the race detector
+race: postgres kafka redis oidc ## Run the specs of internal/ under the race detector
 	CGO_ENABLED=1 $(GINKGO) --race ./internal
 
 .PHONY: lint
@@ -94,6 +94,14 @@ postgres: ## Install PostgreSQL's programs when there are none
 .PHONY: kafka
 kafka: ## Install Apache Kafka for the specs when there is none
 	@scripts/ensure-kafka.sh
+
+.PHONY: redis
+redis: ## Install Redis for the specs when there is neither it nor Valkey
+	@scripts/ensure-redis.sh
+
+.PHONY: oidc
+oidc: ## Install an identity provider for the specs when there is none
+	@scripts/ensure-oidc.sh
 
 .PHONY: clean
 clean: ## Remove what was built (the data of `fusion dev` stays)

@@ -19,7 +19,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/kafka"
 	"github.com/fusioncommerce/fusion/internal/platform/migrate"
@@ -518,6 +520,40 @@ var _ = Describe("fusion events", func() {
 	})
 })
 
+var _ = Describe("fusion audit", func() {
+	It("lists, exports and verifies the log, and tells who tampered with it", func(ctx SpecContext) {
+		d := testkit.NewDatabase()
+		environ := onDatabase(d)
+		Expect(fusion(environ, "audit", "list").out).To(Equal("No entries.\n"))
+		Expect(fusion(environ, "audit", "verify").code).To(BeZero())
+		pool, acting := testkit.Open(d.App), testkit.As(identity.DefaultTenant)
+		for _, reason := range []string{"first", "second", "third"} {
+			Expect(pool.InTx(acting, func(tx *db.Tx) error {
+				return audit.Record(acting, tx, audit.Entry{Action: "adjustStock", Entity: "inventory", EntityID: "MUG", Reason: reason})
+			})).To(Succeed())
+		}
+		Expect(audit.NewSealer(pool, testkit.Log()).Seal(ctx)).To(Succeed())
+		Expect(fusion(environ, "audit", "list", "--entity", "inventory").out).To(MatchRegexp(`key:spec +adjustStock +inventory MUG +third\n(.*\n)+.*first`))
+		Expect(fusion(environ, "audit", "list", "--from", "soon").code).To(Equal(exitUsage))
+		Expect(strings.Count(fusion(environ, "audit", "export", "--action", "adjustStock").out, "\n")).To(Equal(3))
+		Expect(fusion(environ, "audit", "export", "--format", "xlsx").code).To(Equal(exitUsage))
+
+		heads := filepath.Join(GinkgoT().TempDir(), "heads")
+		Expect(os.WriteFile(heads, []byte(fusion(environ, "audit", "head").out), 0o600)).To(Succeed())
+		Expect(fusion(environ, "audit", "verify", "--head", heads).code).To(BeZero())
+		Expect(fusion(environ, "audit", "verify", "--head", "nowhere").code).To(Equal(exitUsage))
+
+		super := testkit.SQL(d.Super)
+		var seq int64
+		Expect(super.QueryRow(`select seq from platform.audit where reason = 'second'`).Scan(&seq)).To(Succeed())
+		_, err := super.Exec(`set session_replication_role = replica; update platform.audit set reason = 'other' where reason = 'second'`)
+		Expect(err).NotTo(HaveOccurred())
+		c := fusion(environ, "audit", "verify")
+		Expect(c.code).To(Equal(exitFailed))
+		Expect(c.err).To(ContainSubstring(fmt.Sprintf("row %d was changed", seq)))
+	})
+})
+
 var _ = Describe("fusion doctor", func() {
 	examined := func(c commandLine) (states, fixes map[string]string) {
 		GinkgoHelper()
@@ -534,6 +570,7 @@ var _ = Describe("fusion doctor", func() {
 		states, _ := examined(c)
 		Expect(states).To(Equal(map[string]string{
 			"config": fine, "address": fine, "database": fine, "schema": fine, "role": fine, "clock": fine, "events": fine, "secrets": fine, "broker": fine,
+			"certificates": fine, "limits": fine,
 		}))
 	})
 

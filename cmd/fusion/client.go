@@ -26,7 +26,7 @@ const atOnce = 4
 func (s *shop) client(key string) client {
 	return client{s.url(), key, &http.Client{
 		Timeout:   30 * time.Second,
-		Transport: &http.Transport{MaxConnsPerHost: atOnce, MaxIdleConnsPerHost: atOnce},
+		Transport: &http.Transport{TLSClientConfig: toItself(s.cfg), MaxConnsPerHost: atOnce, MaxIdleConnsPerHost: atOnce},
 	}}
 }
 

@@ -35,6 +35,8 @@ func (p *program) dev(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	cfg.Modules, cfg.Log.Format = nil, "pretty"
+	// Whoever builds a storefront has it on this machine, at a port that changes.
+	cfg.HTTP.CORSOrigins = append(cfg.HTTP.CORSOrigins, "http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*")
 	// Until the shop is ready the steps say how it goes.
 	level := new(slog.LevelVar)
 	level.Set(max(slog.LevelWarn, levelOf(cfg.Log)))

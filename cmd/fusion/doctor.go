@@ -77,7 +77,7 @@ func (p *program) doctor(ctx context.Context, cmd *cli.Command) error {
 		for _, w := range wrong.Problems {
 			c.note("config", problem, w.Detail, "")
 		}
-		c.skip("the settings must be right first", "address", "database", "role", "schema", "clock", "events", "secrets", "broker")
+		c.skip("the settings must be right first", "address", "database", "role", "schema", "clock", "events", "secrets", "broker", "certificates", "limits")
 	} else if err != nil {
 		return err
 	} else {
@@ -130,6 +130,8 @@ func (p *program) examine(ctx context.Context, c *checkup, loaded config.Loaded)
 	c.address(ctx, cfg)
 	p.examineDatabase(ctx, c, cfg, names)
 	c.broker(ctx, cfg)
+	c.certificates(cfg)
+	c.limits(ctx, cfg)
 }
 
 // brokerPatience is how long the brokers may take to answer.
@@ -181,7 +183,7 @@ func (c *checkup) address(ctx context.Context, cfg config.Config) {
 		c.ok("address", "%s is free: the shop is not running", cfg.HTTP.Addr)
 		return
 	}
-	if r, none := probe(ctx, urlOf(cfg.HTTP.Addr)); errors.Is(err, errPortTaken) && none == nil {
+	if r, none := probe(ctx, urlOf(schemeOf(cfg), cfg.HTTP.Addr), toItself(cfg)); errors.Is(err, errPortTaken) && none == nil {
 		if r.Ready {
 			c.ok("address", "the shop answers on %s", cfg.HTTP.Addr)
 		} else {

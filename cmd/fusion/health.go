@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,11 +35,13 @@ func (p *program) health(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	var trust *tls.Config
 	url := strings.TrimRight(cmd.String("url"), "/")
 	if url == "" {
-		url = urlOf(loaded.Config.HTTP.Addr)
+		url = urlOf(schemeOf(loaded.Config), loaded.Config.HTTP.Addr)
+		trust = toItself(loaded.Config)
 	}
-	r, err := probe(ctx, url)
+	r, err := probe(ctx, url, trust)
 	if err != nil {
 		return err
 	}
@@ -55,15 +58,17 @@ func (p *program) health(ctx context.Context, cmd *cli.Command) error {
 	return nil
 }
 
-// probe asks a shop how it is. An error means that none answers.
-func probe(ctx context.Context, url string) (readiness, error) {
+// probe asks a shop how it is; trust nil is the system's. An error means that none answers.
+func probe(ctx context.Context, url string, trust *tls.Config) (readiness, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", http.NoBody)
 	if err != nil {
 		return readiness{}, usageError(fmt.Sprintf("%q is not a URL", url))
 	}
-	res, err := http.DefaultClient.Do(req)
+	asking := &http.Transport{TLSClientConfig: trust}
+	defer asking.CloseIdleConnections()
+	res, err := (&http.Client{Transport: asking}).Do(req)
 	if err != nil {
 		return readiness{}, fmt.Errorf("no shop answers at %s: %s", url, unanswered(err))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,10 +11,13 @@ import (
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogclient"
 	"github.com/fusioncommerce/fusion/internal/groupbuy"
 	"github.com/fusioncommerce/fusion/internal/identity"
+	"github.com/fusioncommerce/fusion/internal/identity/identityclient"
 	"github.com/fusioncommerce/fusion/internal/inventory"
 	"github.com/fusioncommerce/fusion/internal/orders"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 )
 
 // elsewhere answers for a catalog that this deployment does not have.
@@ -98,6 +102,14 @@ func asksElsewhere(cfg config.Config, names []string) bool {
 	return cfg.Catalog.URL != "" && !slices.Contains(names, "catalog")
 }
 
+// peopleElsewhere lets in who has signed in at another deployment.
+func peopleElsewhere(cfg config.Config, names []string) []httpx.Authenticator {
+	if cfg.Identity.URL == "" || slices.Contains(names, "identity") {
+		return nil
+	}
+	return []httpx.Authenticator{identityclient.New(cfg.Identity.URL, cfg.Service.Key.Reveal(), clock.System)}
+}
+
 // withData adds the modules whose data these read through their interfaces: they need not
 // run in this process, but their schema has to be there.
 func withData(cfg config.Config, names []string) []string {
@@ -107,11 +119,12 @@ func withData(cfg config.Config, names []string) []string {
 	})
 }
 
-// selected is the part of the modules that a process runs.
-func selected(cfg config.Config, names []string) func(app.Kit) []app.Module {
+// selected is the part of the modules that a process runs. trust is how it knows other
+// deployments.
+func selected(cfg config.Config, names []string, trust *tls.Config) func(app.Kit) []app.Module {
 	var other elsewhere
 	if asksElsewhere(cfg, names) {
-		other = catalogclient.New(cfg.Catalog.URL, cfg.Service.Key.Reveal())
+		other = catalogclient.New(cfg.Catalog.URL, cfg.Service.Key.Reveal(), trust)
 	}
 	return func(k app.Kit) []app.Module {
 		return acquainted(slices.DeleteFunc(modules(k, other), func(m app.Module) bool { return !slices.Contains(names, m.Name()) }))

@@ -97,6 +97,7 @@ type seeded struct{ products, campaigns int }
 func (p *program) seedInto(ctx context.Context, cfg config.Config, slug string, products []demoProduct) (made seeded, err error) {
 	key := config.NewSecret(rand.Text() + rand.Text()) // of this process; stored nowhere
 	cfg.Bootstrap.Key, cfg.Ops.Addr = key, ""
+	cfg.HTTP.TLSCertFile, cfg.HTTP.TLSKeyFile, cfg.HTTP.TLSClientCA = "", "", "" // it talks to itself
 	log := p.quietLogger(cfg.Log)
 	s := &shop{cfg: cfg, log: log}
 	// Where modules are apart, the others of them are another deployment's.

@@ -141,15 +141,23 @@ func (s *shop) mount(ctx context.Context, version string, tell progress) error {
 		s.log.WarnContext(ctx, "the catalog is elsewhere and events stay in this database: new products will have no stock here; set FUSION_BUS=kafka in both deployments")
 	}
 	options := appOptions(s.cfg, s.db.app, s.log, version)
+	options.Credentials = peopleElsewhere(s.cfg, s.modules)
 	if options.Vault, err = s.db.unlock(ctx, s.cfg, s.log); err != nil {
 		return err
 	}
 	if options.Carrier, err = carrier(s.cfg, s.log); err != nil {
 		return err
 	}
+	if options.TLS, err = shopTLS(s.cfg, s.log); err != nil {
+		return err
+	}
+	trust, err := peerTLS(s.cfg, s.log)
+	if err != nil {
+		return err
+	}
 	var people *identity.Module
 	if s.app, err = app.New(options, func(k app.Kit) []app.Module {
-		list := selected(s.cfg, s.modules)(k)
+		list := selected(s.cfg, s.modules, trust)(k)
 		people = peopleOf(list)
 		return list
 	}); err != nil {
@@ -216,7 +224,8 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 		Audit:       auditOf(cfg),
 		Outbound:    outbound.Options{Inside: networks(cfg.Outbound.Inside)},
 		StrictHosts: cfg.Tenants.StrictHosts, DeleteGrace: cfg.Tenants.DeleteGrace,
-		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log, Gateway: gatewayOf(cfg),
+		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log,
+		Gateway: gatewayOf(cfg), LimitStore: cfg.Limits.StoreURL.Reveal(),
 	}
 }
 
@@ -226,7 +235,7 @@ func mailOptions(cfg config.Config) mail.Options {
 	return mail.Options{
 		SMTPURL: cfg.Mail.SMTPURL.Reveal(), CAFile: cfg.Mail.CAFile, From: cfg.Mail.From,
 		Dir:      cmp.Or(cfg.Mail.Dir, filepath.Join(cfg.Data.Dir, "mail")),
-		LinkBase: cmp.Or(cfg.Mail.LinkBase, urlOf(cfg.HTTP.Addr)),
+		LinkBase: cmp.Or(cfg.Mail.LinkBase, urlOf(schemeOf(cfg), cfg.HTTP.Addr)),
 	}
 }
 
@@ -266,16 +275,16 @@ func (s *shop) run(ctx context.Context) error {
 }
 
 // url is where this machine finds the shop.
-func (s *shop) url() string { return urlOf(s.ln.Addr().String()) }
+func (s *shop) url() string { return urlOf(schemeOf(s.cfg), s.ln.Addr().String()) }
 
 // urlOf is where this machine finds what listens on addr: an address that means all of
 // the machine's is no place to go to.
-func urlOf(addr string) string {
+func urlOf(scheme, addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
 		addr = net.JoinHostPort("127.0.0.1", port)
 	}
-	return "http://" + addr
+	return scheme + "://" + addr
 }
 
 // ops serves metrics on a listener of their own. The shop does not depend on it: when

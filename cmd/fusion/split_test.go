@@ -33,7 +33,7 @@ func serving(addr string, environ []string, args ...string) *deployed {
 	p := &program{version: "1.2.3", stdout: gbytes.NewBuffer(), stderr: GinkgoWriter, environ: environ}
 	go func() { d.code <- p.run(ctx, append([]string{"fusion", "serve"}, args...)) }()
 	DeferCleanup(d.end)
-	Eventually(func() int { return fusion([]string{"FUSION_ADDR=" + addr}, "health").code }).Should(BeZero())
+	Eventually(func() int { return fusion(environ, "health").code }).Should(BeZero())
 	return d
 }
 

@@ -64,7 +64,7 @@ func (m *Module) Mount(on app.Mount) {
 		Description: "Nobody gets an order. Cancelling a cancelled campaign changes nothing.", Refusals: []*fault.Error{errNotCancellable},
 	}, m.svc.handleCancel)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/campaigns/{id}/join", ID: "joinCampaign", Summary: "Join a campaign", Permission: join,
+		Method: http.MethodPost, Path: "/v1/campaigns/{id}/join", ID: "joinCampaign", Summary: "Join a campaign", Permission: join, Limit: httpx.LimitCheckout,
 		Description: "For one user, once: customers join for themselves; who may join and nothing more, as a storefront's page, does so for guests. The join that makes `minParticipants` turns the campaign `successful`: orders follow within moments. " +
 			"Joins go on until the campaign is full or over.",
 		Refusals: []*fault.Error{errNotActive, errAlreadyJoined, errFull},

@@ -137,18 +137,20 @@ func (a *authenticator) read(ctx context.Context, c token.Claims) (id identity.I
 		return identity.Identity{}, false, err
 	}
 	id = identity.Identity{Tenant: c.Tenant, Actor: actorOf(c.Account), Account: c.Account, Session: c.Session}
+	return id, true, a.permit(ctx, st, &id)
+}
+
+// permit gives who acts what their account may do now.
+func (a *authenticator) permit(ctx context.Context, st standing, id *identity.Identity) error {
 	if kind(st.Kind) == customer {
 		id.Customer, id.Permissions = st.Customer.String(), identity.Storefront()
-		return id, true, nil
+		return nil
 	}
 	lacking, err := a.lacksSecondFactor(ctx, st)
-	if err != nil {
-		return identity.Identity{}, false, err
-	}
-	if id.Permissions = []string{}; !lacking {
+	if id.Permissions = []string{}; err == nil && !lacking {
 		id.Permissions = inOrder(append(permissionsOf(listed(st.Roles), nil), listed(st.Granted)...))
 	}
-	return id, true, nil
+	return err
 }
 
 // lacksSecondFactor tells of staff whose session was opened without one although the shop

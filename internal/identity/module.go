@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/fusioncommerce/fusion/internal/identity/oidc"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -24,6 +25,7 @@ import (
 type Tokens interface {
 	Issue(ctx context.Context, c token.Claims) (raw string, expires time.Time, err error)
 	Verify(ctx context.Context, raw string) (token.Claims, error)
+	Issuer() string
 }
 
 // Module is the accounts and their sessions.
@@ -34,15 +36,12 @@ type Module struct {
 
 // New makes the accounts.
 func New(k app.Kit) *Module {
+	auth, providers := newAuthenticator(k.DB, k.Tokens, k.Clock, tenant.New(k.DB, k.Events, 0)), oidc.New(k.Outbound, k.Clock)
 	people := &customers{db: k.DB, events: k.Events, mail: k.Mail, erasures: k.Erasures}
-	return &Module{
-		svc: &service{
-			db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock,
-			auth:      newAuthenticator(k.DB, k.Tokens, k.Clock, tenant.New(k.DB, k.Events, 0)),
-			customers: people,
-		},
-		customers: people,
-	}
+	return &Module{customers: people, svc: &service{
+		db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock, customers: people,
+		auth: auth, providers: providers, outbound: k.Outbound, external: newExternal(k.DB, providers, k.Tokens, auth, k.Clock),
+	}}
 }
 
 // Name of the module, its schema and its migrations.
@@ -53,28 +52,31 @@ func (m *Module) Mount(on app.Mount) {
 	mountRoles(on.API, m.svc.db)
 	m.mountSigningIn(on.API.Group("Signing in"))
 	m.mountMe(on.API.Group("Me"))
-	m.mountStaff(on.API.Group("Staff"))
-	on.Accept(m.svc.auth)
-	m.svc.vault.Keep(vault.Sealed{Table: "identity.totp", Column: "secret", Purpose: totpPurpose})
+	m.customers.mountAddresses(on.API.Group("Me"))
 	m.customers.mountCustomers(on.API.Group("Customers"))
 	m.customers.mountPrivacy(on.API.Group("Customers"))
-	m.customers.mountAddresses(on.API.Group("Me"))
+	m.mountStaff(on.API.Group("Staff"))
+	m.mountProviders(on.API.Group("Signing in"))
+	m.svc.vault.Keep(vault.Sealed{Table: "identity.oidc_provider", Column: "client_secret", Purpose: sealedFor})
+	on.Accept(m.svc.external) // who knows its tokens by their issuer
+	on.Accept(m.svc.auth)
+	m.svc.vault.Keep(vault.Sealed{Table: "identity.totp", Column: "secret", Purpose: totpPurpose})
 }
 
 func (m *Module) mountSigningIn(api *httpx.API) {
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/auth/register", ID: "register", Summary: "Make a customer's account", Permission: httpx.Public, Status: http.StatusAccepted,
+		Method: http.MethodPost, Path: "/v1/auth/register", ID: "register", Limit: httpx.LimitLogin, Summary: "Make a customer's account", Permission: httpx.Public, Status: http.StatusAccepted,
 		Description: "The answer is the same whether the address has an account already or not: what became of it, a mail to the address tells. A new account can sign in at once.",
 		Refusals:    []*fault.Error{password.ErrOverloaded},
 	}, m.svc.handleRegister)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/auth/login", ID: "login", Summary: "Sign in", Permission: httpx.Public, Unrecorded: true,
+		Method: http.MethodPost, Path: "/v1/auth/login", ID: "login", Limit: httpx.LimitLogin, Summary: "Sign in", Permission: httpx.Public, Unrecorded: true,
 		Description: "For customers and staff. After five failures there are no more attempts for 15 minutes, except from a browser in which the account has signed in before, " +
 			"which a cookie recognises.",
 		Refusals: []*fault.Error{errCredentials, errSecondFactor, errTooMany, password.ErrOverloaded},
 	}, m.svc.handleLogin)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/auth/refresh", ID: "refresh", Summary: "Get the next access token", Permission: httpx.Public, Unrecorded: true,
+		Method: http.MethodPost, Path: "/v1/auth/refresh", ID: "refresh", Limit: httpx.LimitLogin, Summary: "Get the next access token", Permission: httpx.Public, Unrecorded: true,
 		Description: "Each refreshToken is good for one exchange. Used again within ten seconds it is refused, as one that two tabs share; used again later it ends the session.",
 		Refusals:    []*fault.Error{errRefreshToken, errRefreshing},
 	}, m.svc.handleRefresh)
@@ -87,23 +89,23 @@ func (m *Module) mountSigningIn(api *httpx.API) {
 		Refusals: []*fault.Error{errNoAccount},
 	}, m.svc.handleLogoutAll)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/auth/password/forgot", ID: "forgotPassword", Summary: "Ask for a mail to choose another password", Permission: httpx.Public, Status: http.StatusAccepted,
+		Method: http.MethodPost, Path: "/v1/auth/password/forgot", ID: "forgotPassword", Limit: httpx.LimitLogin, Summary: "Ask for a mail to choose another password", Permission: httpx.Public, Status: http.StatusAccepted,
 		Description: "The answer is the same whether the address has an account or not.",
 	}, m.svc.handleForgot)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/auth/password/reset", ID: "resetPassword", Summary: "Choose another password with the token of a mail", Permission: httpx.Public, Status: http.StatusNoContent,
+		Method: http.MethodPost, Path: "/v1/auth/password/reset", ID: "resetPassword", Limit: httpx.LimitLogin, Summary: "Choose another password with the token of a mail", Permission: httpx.Public, Status: http.StatusNoContent,
 		Description: "Ends all sessions of the account.", Refusals: []*fault.Error{errInvalidToken, password.ErrOverloaded},
 	}, m.svc.handleReset)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/auth/password/change", ID: "changePassword", Summary: "Choose another password", Permission: httpx.Known, Status: http.StatusNoContent,
+		Method: http.MethodPost, Path: "/v1/auth/password/change", ID: "changePassword", Limit: httpx.LimitLogin, Summary: "Choose another password", Permission: httpx.Known, Status: http.StatusNoContent,
 		Description: "Ends all other sessions of the account.", Refusals: []*fault.Error{errNoAccount, errCredentials, errTooMany, password.ErrOverloaded},
 	}, m.svc.handleChangePassword)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/auth/email/verify", ID: "verifyEmail", Summary: "Prove an e-mail address with the token of a mail", Permission: httpx.Public, Status: http.StatusNoContent,
+		Method: http.MethodPost, Path: "/v1/auth/email/verify", ID: "verifyEmail", Limit: httpx.LimitLogin, Summary: "Prove an e-mail address with the token of a mail", Permission: httpx.Public, Status: http.StatusNoContent,
 		Refusals: []*fault.Error{errInvalidToken, errEmailTaken},
 	}, m.svc.handleVerify)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/auth/email/resend", ID: "resendVerification", Summary: "Ask for that mail once more", Permission: httpx.Known, Status: http.StatusAccepted,
+		Method: http.MethodPost, Path: "/v1/auth/email/resend", ID: "resendVerification", Limit: httpx.LimitLogin, Summary: "Ask for that mail once more", Permission: httpx.Known, Status: http.StatusAccepted,
 		Refusals: []*fault.Error{errNoAccount},
 	}, m.svc.handleResend)
 	httpx.Handle(api, httpx.Route{

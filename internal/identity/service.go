@@ -41,6 +41,9 @@ type service struct {
 	passwords passwords
 	now       clock.Clock
 	auth      *authenticator
+	providers providers
+	outbound  destinations
+	external  *external
 	customers *customers
 	store     store
 }

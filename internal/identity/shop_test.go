@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/outbound"
 	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
@@ -78,7 +80,7 @@ type shop struct {
 func open() *shop {
 	GinkgoHelper()
 	s := &shop{super: testkit.SQL(testkit.Shared().Super)}
-	s.Shop = testkit.Start(testkit.Shared(), app.Options{CheckEvent: contract().Check}, func(k app.Kit) []app.Module {
+	s.Shop = testkit.Start(testkit.Shared(), app.Options{CheckEvent: contract().Check, Outbound: outbound.Options{Inside: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}, func(k app.Kit) []app.Module {
 		s.module = New(k)
 		s.work = &counting{passwords: s.module.svc.passwords}
 		s.module.svc.passwords = s.work

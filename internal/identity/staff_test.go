@@ -145,7 +145,7 @@ var _ = Describe("staff", func() {
 		Expect(s.module.DisableStaff(ctx, email)).Error().To(MatchError(errLastOwner))
 		s.staff(identity.Owner)
 		Expect(s.module.DisableStaff(ctx, email)).To(HaveField("Status", "disabled"))
-		Expect(s.module.DisableStaff(ctx, newAddress())).Error().To(HaveOccurred())
+		Expect(s.module.DisableStaff(ctx, newAddress())).Error().To(MatchError(errNoStaff))
 		_, _, err = s.module.InviteStaff(ctx, "ana", "", []string{"emperor"})
 		Expect(err).To(MatchError(ContainSubstring("validation_failed")))
 	})

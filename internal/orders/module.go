@@ -45,7 +45,7 @@ func (m *Module) Mount(on app.Mount) {
 	api := on.API.Group("Orders")
 	api.Permit(permissionOverridePrice)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/orders", ID: "createOrder", Summary: "Place an order", Permission: place, Status: http.StatusCreated,
+		Method: http.MethodPost, Path: "/v1/orders", ID: "createOrder", Summary: "Place an order", Permission: place, Limit: httpx.LimitCheckout, Status: http.StatusCreated,
 		Description: "A customer's order is their own; who may place orders and nothing more, as a storefront's page, places them for guests. Prices are the catalog's. A price that is sent is the one the buyer saw: if it is another, the order is refused, unless the caller holds `orders:override_price`. " +
 			"The order is `created`; it becomes `confirmed` when its stock is held, or `failed` with a reason, within moments.",
 		Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange, errPriceChanged, httpx.ErrNotFound, tenant.ErrQuota},

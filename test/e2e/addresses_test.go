@@ -86,9 +86,17 @@ var _ = Describe("an address", func() {
 		Expect(s.post("/v1/orders/"+s.product.ID+"/cancel", object{"reason": "x"})).To(refuse(404, "not_found"))
 	})
 
-	It("beyond all bounds is refused by the listener", func() {
-		answered := answerTo("GET /v1/products/" + strings.Repeat("x", 40_000) + " HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
-		Expect(answered).To(HavePrefix("HTTP/1.1 431 "))
+	It("of any length is refused, beyond all bounds by the listener", func() {
+		asked := func(length int) string {
+			return answerTo("GET /v1/products/" + strings.Repeat("x", length) + " HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
+		}
+		Expect(asked(20_000)).To(And(HavePrefix("HTTP/1.1 414 "), ContainSubstring(`"code":"uri_too_long"`)))
+		Expect(asked(100_000)).To(HavePrefix("HTTP/1.1 431 "))
+	})
+
+	It("is not heard behind headers that are too large", func() {
+		answered := answerTo("GET /v1/products HTTP/1.1\r\nHost: shop\r\nX-Large: " + strings.Repeat("x", 20_000) + "\r\nConnection: close\r\n\r\n")
+		Expect(answered).To(And(HavePrefix("HTTP/1.1 431 "), ContainSubstring(`"code":"headers_too_large"`)))
 	})
 })
 

@@ -89,6 +89,9 @@ func (o *operation) Permission() string {
 	return name
 }
 
+// Operator tells that the operation is the operator's alone.
+func (o *operation) Operator() bool { return strings.Contains(o.Text, ", of the operator:") }
+
 // ByID tells that the path names one thing.
 func (o *operation) ByID() bool { return strings.Contains(o.Path, "{") }
 

@@ -33,6 +33,7 @@ const first = 1
 var needsStop = map[string]string{
 	"inventory/2": "the reaction to an order asks it whether a hold is claimed",
 	"platform/3":  "whoever publishes a fact asks it how the consumers hear of it",
+	"platform/4":  "whoever changes something writes into it that they did",
 }
 
 // reads show that a module's schema is gone.

@@ -4,6 +4,7 @@ package catalogclient
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,9 +49,10 @@ type Client struct {
 	patience time.Duration
 }
 
-// New makes a client. key is the one that the deployments of a shop share.
-func New(base, key string) *Client {
-	transport := &http.Transport{MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
+// New makes a client. key is the one that the deployments of a shop share; trust says which
+// certificates are believed and shown, nil as the system does.
+func New(base, key string, trust *tls.Config) *Client {
+	transport := &http.Transport{TLSClientConfig: trust, MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
 	return &Client{strings.TrimSuffix(base, "/"), key, &http.Client{Transport: transport}, patience}
 }
 

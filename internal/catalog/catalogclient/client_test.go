@@ -47,7 +47,7 @@ var _ = Describe("asking a catalog that runs elsewhere", func() {
 			here = catalog.New(k)
 			return []app.Module{here}
 		})
-		client = catalogclient.New(shop.URL, serviceKey)
+		client = catalogclient.New(shop.URL, serviceKey, nil)
 		ctx = testkit.As(shop.Tenant)
 	})
 
@@ -135,7 +135,7 @@ var _ = Describe("asking a catalog that runs elsewhere", func() {
 
 	It("is refused with another key, or none", func() {
 		for _, key := range []string{"guess", "", shop.Key, serviceKey + "x"} {
-			Expect(catalogclient.New(shop.URL, key).Offers(ctx, []string{"MUG"})).Error().To(beUnavailable(), key)
+			Expect(catalogclient.New(shop.URL, key, nil).Offers(ctx, []string{"MUG"})).Error().To(beUnavailable(), key)
 		}
 	})
 })
@@ -144,7 +144,7 @@ var _ = Describe("a catalog elsewhere that is in trouble", func() {
 	var ctx context.Context
 	BeforeEach(func() { ctx = testkit.As(identity.DefaultTenant) })
 	ask := func(url string) (map[string]catalogapi.Offer, error) {
-		return catalogclient.New(url, serviceKey).Within(5*time.Second).Offers(ctx, []string{"MUG"})
+		return catalogclient.New(url, serviceKey, nil).Within(5*time.Second).Offers(ctx, []string{"MUG"})
 	}
 	// answering counts how often it is asked.
 	answering := func(h http.HandlerFunc) (url string, asked *atomic.Int32) {
@@ -218,7 +218,7 @@ var _ = Describe("a catalog elsewhere that is in trouble", func() {
 		silent, err := net.Listen("tcp", "127.0.0.1:0")
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(silent.Close)
-		client := catalogclient.New("http://"+silent.Addr().String(), serviceKey).Within(100 * time.Millisecond)
+		client := catalogclient.New("http://"+silent.Addr().String(), serviceKey, nil).Within(100 * time.Millisecond)
 		answer := make(chan error, 1)
 		go func() {
 			_, err := client.Offers(ctx, []string{"MUG"})
@@ -237,7 +237,7 @@ var _ = Describe("a catalog elsewhere that is in trouble", func() {
 		buyer, leave := context.WithCancel(ctx)
 		answer := make(chan error, 1)
 		go func() {
-			_, err := catalogclient.New(url, serviceKey).Within(time.Hour).Offers(buyer, []string{"MUG"})
+			_, err := catalogclient.New(url, serviceKey, nil).Within(time.Hour).Offers(buyer, []string{"MUG"})
 			answer <- err
 		}()
 		Eventually(arrived).Should(Receive())

@@ -74,7 +74,7 @@ func (v *Verifier) isBootstrap(hash [32]byte) bool {
 func (v *Verifier) Authenticate(ctx context.Context, token string) (identity.Identity, bool, error) {
 	hash := sha256.Sum256([]byte(token))
 	if v.isBootstrap(hash) {
-		return identity.Identity{Tenant: identity.DefaultTenant, Actor: "key:bootstrap", Permissions: []string{identity.Everything}}, true, nil
+		return identity.Identity{Tenant: identity.DefaultTenant, Actor: identity.ActorBootstrap, Permissions: []string{identity.Everything}}, true, nil
 	}
 	if key, tenant, ok := identity.CutServiceCredential(token); ok && v.hasPeers {
 		shown := sha256.Sum256([]byte(key))
@@ -142,6 +142,7 @@ func (f found) checked(now time.Time) (checked, error) {
 	c := checked{
 		id: identity.Identity{
 			Tenant: f.Tenant, Actor: "key:" + f.ID.String(), Permissions: Key{Kind: f.Kind, Permissions: f.Permissions}.complete().Permissions,
+			Publishable: f.Kind == Publishable,
 		},
 		key: f.ID, at: now, lasted: freshness,
 	}

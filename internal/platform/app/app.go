@@ -5,6 +5,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +26,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
 	"github.com/fusioncommerce/fusion/internal/platform/outbound"
 	"github.com/fusioncommerce/fusion/internal/platform/password"
+	"github.com/fusioncommerce/fusion/internal/platform/ratelimit"
 	"github.com/fusioncommerce/fusion/internal/platform/telemetry"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
@@ -76,6 +78,7 @@ type Options struct {
 	Tokens         token.Options // their DB, Vault and Clock are the program's
 	Outbound       outbound.Options
 	Passwords      password.Settings
+	Credentials    []httpx.Authenticator // kinds that no module of this process knows
 	Mail           mail.Options
 	Erasures       string        // file of whose personal data was erased; empty: none
 	Carrier        event.Carrier // nil: the database carries the events
@@ -86,6 +89,8 @@ type Options struct {
 	DeleteGrace    time.Duration // in which a deleted tenant can be taken back
 	Log            *slog.Logger
 	Gateway        httpx.Gateway
+	TLS            *tls.Config // nil: it ends before the program
+	LimitStore     string      // that programs of one shop share, as redis://host:port; empty: none
 	Audit          Audit
 	// CheckEvent refuses events that do not follow their schema. Specs set it.
 	CheckEvent func(eventType string, version int, data []byte) error
@@ -111,6 +116,7 @@ type App struct {
 	keys    *apikey.Verifier
 	sealer  *audit.Sealer
 	metrics *telemetry.Metrics
+	limits  *ratelimit.Shared // nil: each program counts for itself
 }
 
 // New builds the program. It does not reach for the database yet.
@@ -138,16 +144,23 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	}
 	a.jobs = jobs.NewRunner(busDB, o.Log)
 	a.timers = timer.New(busDB, o.Log)
+	if err := a.count(&o.Gateway.Limits); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
 	if a.mail, err = mail.New(busDB, o.Vault, o.Log, o.Mail); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
+	o.Gateway.KeyOrigins = apikey.NewOrigins(api, o.Clock, o.Log).Allow
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
 		Tenants: tenant.NewDirectory(api, o.Clock, o.StrictHosts),
-		Observe: a.metrics.Request, Ready: a.ready, Gateway: o.Gateway,
+		Observe: a.metrics.Request, Ready: a.ready, Clock: o.Clock, Gateway: o.Gateway,
 	})
 	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
 	a.server.Accept(a.keys)
+	for _, kind := range o.Credentials {
+		a.server.Accept(kind)
+	}
 	a.sealer = audit.NewSealer(busDB, o.Log)
 	mount := Mount{API: a.server.API(), Bus: a.bus, Jobs: a.jobs, Accept: a.server.Accept}
 	for _, j := range append(housekeeping(), auditJobs(o)...) {
@@ -215,6 +228,9 @@ func (a *App) Close() error {
 	if a.opt.Carrier != nil {
 		err = errors.Join(err, a.opt.Carrier.Close())
 	}
+	if a.limits != nil {
+		err = errors.Join(err, a.limits.Close())
+	}
 	return err
 }
 
@@ -225,6 +241,9 @@ func (a *App) ready(ctx context.Context) []httpx.Dependency {
 	dependencies := []httpx.Dependency{{Name: "database", Err: err}}
 	if ok, err := a.bus.Carried(); ok {
 		dependencies = append(dependencies, httpx.Dependency{Name: "events", Err: err, Dispensable: true})
+	}
+	if a.limits != nil {
+		dependencies = append(dependencies, httpx.Dependency{Name: "limits", Err: a.limits.Check(ctx), Dispensable: true})
 	}
 	return dependencies
 }
@@ -237,6 +256,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	workers, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorkers()
 	srv := a.server.HTTP()
+	ln = httpx.Bound(ln, a.opt.Gateway.MaxConnections, a.opt.Gateway.TrustedProxies)
 	g, failed := errgroup.WithContext(workers)
 	g.Go(func() error { return a.bus.Run(failed) })
 	g.Go(func() error { return a.jobs.Run(failed) })
@@ -245,7 +265,7 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error { return a.sealer.Run(failed) })
 	g.Go(func() error { return a.keys.Run(failed, a.busDB, a.opt.Log) })
 	g.Go(func() error {
-		if err := srv.Serve(ln); !httpx.IsClosed(err) {
+		if err := a.listen(srv, ln); !httpx.IsClosed(err) {
 			return fmt.Errorf("serve: %w", err)
 		}
 		return nil
@@ -268,6 +288,14 @@ func (a *App) Serve(ctx context.Context, ln net.Listener) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+func (a *App) listen(srv *http.Server, ln net.Listener) error {
+	if a.opt.TLS == nil {
+		return srv.Serve(ln)
+	}
+	srv.TLSConfig = a.opt.TLS
+	return srv.ServeTLS(ln, "", "") // the configuration has the certificate
 }
 
 // linger lets requests in for a while that are sent by those who have not noticed yet.

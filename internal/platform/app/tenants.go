@@ -29,18 +29,12 @@ const (
 type tenants struct {
 	db  *db.DB
 	svc *tenant.Service
-	// exports take turns: each holds a connection as long as somebody reads.
-	exports chan struct{}
 }
 
-const (
-	archive = "application/gzip"
-	// mostExports run at the same moment.
-	mostExports = 2
-)
+const archive = "application/gzip"
 
 func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
-	t := &tenants{d, svc, make(chan struct{}, mostExports)}
+	t := &tenants{d, svc}
 	group := api.Group("Tenants")
 	httpx.Handle(group, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/tenants", ID: "createTenant", Summary: "Create a tenant", Permission: permissionTenantsWrite, Operator: true, Once: true, Status: http.StatusCreated,
@@ -428,12 +422,6 @@ func (t *tenants) export(ctx context.Context, in *tenantByID) (httpx.Download, e
 		Media: archive,
 		Name:  found.Slug + ".tar.gz",
 		Write: func(ctx context.Context, to io.Writer) error {
-			select {
-			case t.exports <- struct{}{}:
-				defer func() { <-t.exports }()
-			case <-ctx.Done():
-				return ctx.Err()
-			}
 			operator, err := identity.From(ctx)
 			if err != nil {
 				return err

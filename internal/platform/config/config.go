@@ -29,12 +29,14 @@ import "time"
 type Config struct {
 	Data      Data      `key:"data"`
 	HTTP      HTTP      `key:"http"`
+	Limits    Limits    `key:"limits"`
 	Ops       Ops       `key:"ops"`
 	Database  Database  `key:"database"`
 	Modules   []string  `key:"modules" default:"" is:"module" empty:"all of them" doc:"Modules this process runs"`
 	Bus       Bus       `key:"bus"`
 	Kafka     Kafka     `key:"kafka"`
 	Catalog   Catalog   `key:"catalog"`
+	Identity  Identity  `key:"identity"`
 	Service   Service   `key:"service"`
 	Bootstrap Bootstrap `key:"bootstrap"`
 	Audit     Audit     `key:"audit"`
@@ -57,6 +59,22 @@ type HTTP struct {
 	Addr string `key:"addr" default:"127.0.0.1:8080" is:"address" env:"FUSION_ADDR" paas:"PORT=0.0.0.0:*" flag:"addr" doc:"Address the shop listens on"`
 	// Whoever is trusted says for everybody else where they come from: none by default.
 	TrustedProxies []string `key:"trusted_proxies" default:"" is:"network" empty:"none" doc:"Proxies before the shop, whose X-Forwarded-For or Forwarded is believed, as addresses or networks"`
+	CORSOrigins    []string `key:"cors_origins" default:"" is:"origin" empty:"none" doc:"Origins whose pages may ask the shop from a browser"`
+	MaxConnections int      `key:"max_connections" default:"1000" min:"0" max:"1000000" doc:"Connections of one address at a time; 0 is any number. Trusted proxies have any number"`
+	TLSCertFile    string   `key:"tls_cert_file" default:"" is:"path" empty:"no TLS" doc:"Certificate of the shop, in PEM form and with those between it and its authority; read again when it changes"`
+	TLSKeyFile     string   `key:"tls_key_file" default:"" is:"path" empty:"no TLS" doc:"Key of http.tls_cert_file, in PEM form"`
+	TLSMinVersion  string   `key:"tls_min_version" default:"1.3" oneof:"1.2|1.3" doc:"Oldest version of TLS that is spoken"`
+	TLSClientCA    string   `key:"tls_client_ca_file" default:"" is:"path" empty:"none are asked for" doc:"Authorities of client certificates, in PEM form; service.key is then accepted with such a certificate only"`
+}
+
+// Limits are what one caller, and all together, may ask for.
+type Limits struct {
+	RequestsPerMinute  int `key:"requests_per_minute" default:"1000" min:"0" max:"1000000" doc:"Requests of one caller a minute, which may come at once; 0 is any number"`
+	LoginsPerMinute    int `key:"logins_per_minute" default:"30" min:"0" max:"1000000" doc:"Tries of one address to sign in a minute; 0 is any number"`
+	CheckoutsPerMinute int `key:"checkouts_per_minute" default:"120" min:"0" max:"1000000" doc:"Orders and joins of one shopper at one address a minute; 0 is any number"`
+	// A URL with a password in it is a secret.
+	StoreURL    Secret `key:"store_url" default:"" is:"store" empty:"each program counts for itself" doc:"Redis or Valkey in which programs of one shop count together"`
+	Concurrency int    `key:"concurrency" default:"0" min:"0" max:"100000" doc:"Requests that are worked on at once, and as many again that wait; 0 is 16 for each of database.api_connections"`
 }
 
 // Ops is the listener of metrics, which customers never reach.
@@ -105,9 +123,17 @@ type Catalog struct {
 	URL string `key:"url" default:"" is:"url" empty:"in the same database" doc:"A deployment that runs the catalog on a database of its own"`
 }
 
+// Identity says where accounts and sessions are when this process does not have them.
+type Identity struct {
+	URL string `key:"url" default:"" is:"url" empty:"who has signed in elsewhere is not known here" doc:"A deployment that runs the accounts, to be asked who has signed in"`
+}
+
 // Service is how deployments of one shop know each other.
 type Service struct {
-	Key Secret `key:"key" default:"" empty:"no such key" doc:"What deployments of one shop show each other; the same in all of them"`
+	Key         Secret `key:"key" default:"" empty:"no such key" doc:"What deployments of one shop show each other; the same in all of them"`
+	TLSCertFile string `key:"tls_cert_file" default:"" is:"path" empty:"none" doc:"Certificate that the program shows other deployments, in PEM form; read again when it changes"`
+	TLSKeyFile  string `key:"tls_key_file" default:"" is:"path" empty:"none" doc:"Key of service.tls_cert_file, in PEM form"`
+	TLSCAFile   string `key:"tls_ca_file" default:"" is:"path" empty:"those of the system" doc:"Authorities that sign the other deployments' certificates, in PEM form"`
 }
 
 // Bootstrap is for machines that use a shop before anybody made a key.

@@ -25,8 +25,20 @@ var _ = Describe("settings that need each other", func() {
 			"kafka.cert_file from env FUSION_KAFKA_CERT_FILE needs kafka.key_file: a certificate is shown with its key"),
 		Entry("a key without its certificate", kafka("FUSION_KAFKA_TLS=true", "FUSION_KAFKA_KEY_FILE=us.key"),
 			"kafka.key_file from env FUSION_KAFKA_KEY_FILE needs kafka.cert_file: a key goes with its certificate"),
+		Entry("a certificate of the shop without its key", world{env: []string{"FUSION_HTTP_TLS_CERT_FILE=shop.pem"}},
+			"http.tls_cert_file from env FUSION_HTTP_TLS_CERT_FILE needs http.tls_key_file: a certificate is shown with its key"),
+		Entry("a key of the shop without its certificate", world{env: []string{"FUSION_HTTP_TLS_KEY_FILE=shop.key"}},
+			"http.tls_key_file from env FUSION_HTTP_TLS_KEY_FILE needs http.tls_cert_file: a key goes with its certificate"),
+		Entry("an authority of clients without TLS", world{env: []string{"FUSION_HTTP_TLS_CLIENT_CA_FILE=ca.pem"}},
+			"http.tls_client_ca_file from env FUSION_HTTP_TLS_CLIENT_CA_FILE needs http.tls_cert_file: clients show a certificate to who shows one"),
+		Entry("a certificate of ours without its key", world{env: []string{"FUSION_SERVICE_TLS_CERT_FILE=us.pem"}},
+			"service.tls_cert_file from env FUSION_SERVICE_TLS_CERT_FILE needs service.tls_key_file: a certificate is shown with its key"),
+		Entry("a key of ours without its certificate", world{env: []string{"FUSION_SERVICE_TLS_KEY_FILE=us.key"}},
+			"service.tls_key_file from env FUSION_SERVICE_TLS_KEY_FILE needs service.tls_cert_file: a key goes with its certificate"),
 		Entry("a catalog elsewhere without the key that it knows us by", world{env: []string{"FUSION_CATALOG_URL=http://catalog:8080"}},
 			"catalog.url from env FUSION_CATALOG_URL needs service.key: set FUSION_SERVICE_KEY to the same secret in both deployments"),
+		Entry("accounts elsewhere without the key that they know us by", world{env: []string{"FUSION_IDENTITY_URL=http://accounts:8080"}},
+			"identity.url from env FUSION_IDENTITY_URL needs service.key: set FUSION_SERVICE_KEY to the same secret in both deployments"),
 	)
 
 	It("are reported together, with all else that is wrong", func() {

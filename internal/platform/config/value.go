@@ -35,6 +35,8 @@ var rules = map[string]rule{
 	"master_keys": {"32 bytes in base64 each, with commas between", isMasterKeys},
 	"smtp":        {"smtp://user:password@host:587 or smtps://user:password@host (special characters percent-encoded)", isSMTP},
 	"sender":      {"an e-mail address such as shop@example.com or Shop <shop@example.com>", isSender},
+	"origin":      {"origins, such as https://shop.example or http://localhost:3000", isOrigin},
+	"store":       {"a URL such as redis://host:6379/0 or rediss://user:password@host:6379/0", isStore},
 	"network":     {"addresses or networks, such as 10.0.0.0/8 or fd00::1", isNetwork},
 	"url":         {"an http or https URL such as http://catalog:8080", isURL},
 	"path":        {"a path", func(s string) bool { return strings.TrimSpace(s) != "" }},
@@ -258,6 +260,21 @@ func isURL(s string) bool {
 		return false
 	}
 	return u.Hostname() != ""
+}
+
+// isOrigin takes an origin as browsers send it (WHATWG HTML, 7.1.1).
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || !isURL(s) || s != strings.ToLower(u.Scheme+"://"+u.Host) {
+		return false
+	}
+	usual := map[string]string{"http": "80", "https": "443"}
+	return u.Port() != usual[u.Scheme]
+}
+
+func isStore(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "redis" || u.Scheme == "rediss") && u.Hostname() != ""
 }
 
 func isNetwork(s string) bool {

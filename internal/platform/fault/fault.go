@@ -22,9 +22,11 @@ const (
 	Conflict                    // 409: clashes with the current state
 	Stale                       // 412: If-Match names an older version
 	TooLarge                    // 413
+	LongURI                     // 414
 	MediaType                   // 415
 	Invalid                     // 422: readable, but not acceptable
 	TooMany                     // 429
+	BigHeaders                  // 431
 	Unavailable                 // 503: try again later
 )
 

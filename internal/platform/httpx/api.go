@@ -49,6 +49,7 @@ type Route struct {
 	// Operator keeps the route to the operator of the installation: to everybody else, whatever
 	// they hold, there is nothing at its address.
 	Operator bool
+	Limit    Limit
 	// Once says that the answer holds a secret: it is not kept, and who repeats the request
 	// hears where the thing is that it made.
 	Once bool
@@ -71,6 +72,8 @@ type API struct {
 	log   *slog.Logger
 	state *declared
 	tag   string
+	// closed is what is said of a shop that cannot be asked.
+	closed []*fault.Error
 
 	listeners *listeners
 }
@@ -79,8 +82,10 @@ type API struct {
 type declared struct {
 	errs        []error
 	permissions map[string]bool
-	ended       map[string]bool // method and path of the routes for those whose session is over
-	routes      []Route
+	// limits are by method and path, as the router writes them.
+	limits map[string]Limit
+	ended  map[string]bool // method and path of the routes for those whose session is over
+	routes []Route
 }
 
 // Group puts the routes declared on it under one heading of the documentation.
@@ -144,6 +149,9 @@ func Handle[In, Out any](a *API, r Route, h func(context.Context, *In) (Out, err
 	})
 }
 
+// routerPath writes a path as the router does.
+var routerPath = strings.NewReplacer("{", ":", "}", "")
+
 // declare makes a documented operation of a route, and notes what is wrong with it.
 func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 	if r.Status == 0 {
@@ -167,6 +175,7 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 			a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %w", r.Method, r.Path, err))
 		}
 	}
+	a.state.limits[r.Method+" "+routerPath.Replace(r.Path)] = r.Limit
 	op := huma.Operation{
 		OperationID: r.ID, Method: r.Method, Path: r.Path, Summary: r.Summary, Description: r.Description,
 		Tags: []string{a.tag}, DefaultStatus: r.Status, MaxBodyBytes: maxBody, Errors: nil,

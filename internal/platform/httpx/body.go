@@ -23,6 +23,7 @@ import (
 const (
 	maxBody  = 256<<10 + 1 // Huma refuses at the limit, we accept 256 KiB
 	maxDepth = 64
+	maxNames = 10_000 // of all objects of a body together
 )
 
 // JSON is a request body. Embed it in the input struct of a route.
@@ -149,7 +150,10 @@ func readTree(data []byte) (any, error) {
 // caller who means to empty a field would not hear that nothing happened.
 type null struct{}
 
-type treeReader struct{ dec *json.Decoder }
+type treeReader struct {
+	dec   *json.Decoder
+	names int
+}
 
 func (r *treeReader) value(depth int) (any, error) {
 	t, err := r.dec.Token()
@@ -183,6 +187,9 @@ func (r *treeReader) object(depth int) (any, error) {
 		name, ok := t.(string)
 		if err != nil || !ok {
 			return nil, cannotRead(errMalformed, "The body is not valid JSON (at byte %d).", r.dec.InputOffset())
+		}
+		if r.names++; r.names > maxNames {
+			return nil, cannotRead(errMalformed, "The body has more than %d fields.", maxNames)
 		}
 		if err := checkText(name); err != nil {
 			return nil, err

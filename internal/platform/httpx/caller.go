@@ -18,6 +18,9 @@ type Remote struct {
 	UserAgent string
 	Scheme    string // http or https
 	Host      string // as sent, in lower case, perhaps with a port
+	// Certified is who has shown a client certificate of our authority. Who comes through a
+	// proxy has not: what that shows is its own.
+	Certified bool
 }
 
 // Caller is who sent the request that ctx belongs to.
@@ -32,7 +35,7 @@ type proxies []netip.Prefix
 func (p proxies) client(r *http.Request) Remote {
 	from := Remote{IP: addressOf(r.RemoteAddr), UserAgent: r.UserAgent(), Scheme: "http", Host: strings.ToLower(r.Host)}
 	if r.TLS != nil {
-		from.Scheme = "https"
+		from.Scheme, from.Certified = "https", len(r.TLS.VerifiedChains) > 0
 	}
 	if !p.trust(from.IP) {
 		return from
@@ -53,7 +56,7 @@ func (p proxies) client(r *http.Request) Remote {
 	if at >= 0 {
 		proto, host = cmp.Or(hops[at].proto, proto), cmp.Or(hops[at].host, host)
 	}
-	from.IP = ip
+	from.IP, from.Certified = ip, from.Certified && at < 0
 	if proto = strings.ToLower(proto); proto == "http" || proto == "https" {
 		from.Scheme = proto
 	}

@@ -93,7 +93,7 @@ func (a *API) send(hc huma.Context, file Download) {
 		if !errors.Is(ctx.Err(), context.Canceled) {
 			a.log.ErrorContext(ctx, "download failed", "err", err)
 		}
-		panic(http.ErrAbortHandler) // the one way to tell that it is not whole
+		panic(http.ErrAbortHandler) //nolint:forbidigo // the one way to tell that it is not whole; net/http expects it
 	}
 }
 

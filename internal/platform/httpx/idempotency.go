@@ -31,6 +31,8 @@ type call struct {
 	answer    *answer // rendered inside the transaction
 	cost      db.Cost
 	remote    Remote
+	leave     func() // makes room for the next request
+	tenants   Tenants
 	sent      []*http.Cookie
 	cookies   []*http.Cookie // that the answer sets
 
@@ -40,8 +42,13 @@ type call struct {
 }
 
 // opened notes that the answer is a feed: how long somebody listens says nothing about
-// how quick we are.
-func (c *call) opened() { c.took = time.Since(c.began) }
+// how quick we are, and is no work.
+func (c *call) opened() {
+	c.took = time.Since(c.began)
+	if c.leave != nil {
+		c.leave()
+	}
+}
 
 type callKey struct{}
 

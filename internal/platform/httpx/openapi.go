@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"path"
 	"reflect"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -116,7 +117,11 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 	}
 	problem := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[*Problem](), true, "Problem")
 	refusals := map[int][]*fault.Error{}
-	for _, f := range append(implied(r, in), r.Refusals...) {
+	implied := implied(r, in)
+	if !slices.Contains(nobodys, r.Path) {
+		implied = append(implied, a.closed...)
+	}
+	for _, f := range append(implied, r.Refusals...) {
 		refusals[statusOf[f.Kind]] = append(refusals[statusOf[f.Kind]], f)
 	}
 	for status, faults := range refusals {
@@ -128,7 +133,10 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 
 // implied are the refusals that follow from the shape of a route.
 func implied(r Route, in reflect.Type) []*fault.Error {
-	list := []*fault.Error{errParameter, errQuery, errBadCredential, ErrAddress, fault.ErrInternal, errUnavailable}
+	list := []*fault.Error{errParameter, errQuery, errBadCredential, ErrAddress, errOrigin, errLongURI, errBigHeaders, errRateLimited, fault.ErrInternal, errUnavailable}
+	if r.Limit != Unlimited {
+		list = append(list, errOverloaded)
+	}
 	if r.Permission != Public {
 		list = append(list, errNoCredential)
 	}

@@ -21,13 +21,13 @@ var docs embed.FS
 // platformRoutes are those of no module: health, the document and its page.
 func (s *Server) platformRoutes() {
 	Handle(s.api.Group("Platform"), Route{
-		Method: http.MethodGet, Path: "/health", ID: "health", Summary: "Whether the program answers", Permission: Public,
+		Method: http.MethodGet, Path: "/health", ID: "health", Limit: Unlimited, Summary: "Whether the program answers", Permission: Public,
 	}, func(context.Context, *struct{}) (Health, error) { return Health{"ok"}, nil })
 	Handle(s.api.Group("Platform"), Route{
-		Method: http.MethodGet, Path: "/livez", ID: "livez", Summary: "Whether the process should be kept", Permission: Public,
+		Method: http.MethodGet, Path: "/livez", ID: "livez", Limit: Unlimited, Summary: "Whether the process should be kept", Permission: Public,
 	}, func(context.Context, *struct{}) (Health, error) { return Health{"ok"}, nil })
 	Handle(s.api.Group("Platform"), Route{
-		Method: http.MethodGet, Path: "/readyz", ID: "readyz", Summary: "Whether requests should be sent here", Permission: Public,
+		Method: http.MethodGet, Path: "/readyz", ID: "readyz", Limit: Unlimited, Summary: "Whether requests should be sent here", Permission: Public,
 		Description: "Names each dependency and its state.", Refusals: []*fault.Error{errNotReady, errDraining},
 	}, s.ready)
 
@@ -39,7 +39,10 @@ func (s *Server) platformRoutes() {
 		}
 		return c.Blob(http.StatusOK, "application/json", body)
 	})
-	s.echo.GET("/docs", func(c echo.Context) error { return s.doc(c, "docs/index.html", "text/html; charset=utf-8", "") })
+	s.echo.GET("/docs", func(c echo.Context) error {
+		c.Response().Header().Set("Content-Security-Policy", docsPolicy)
+		return s.doc(c, "docs/index.html", "text/html; charset=utf-8", "")
+	})
 	s.echo.GET("/docs/scalar.js", func(c echo.Context) error {
 		c.Response().Header().Set("Cache-Control", "public, max-age=86400")
 		return s.doc(c, "docs/scalar.js.gz", "text/javascript; charset=utf-8", "gzip")

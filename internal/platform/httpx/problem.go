@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 
+	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 )
 
@@ -34,8 +35,8 @@ type Problem struct {
 
 var statusOf = map[fault.Kind]int{
 	fault.Internal: 500, fault.Malformed: 400, fault.Unauthenticated: 401, fault.Forbidden: 403, fault.NotFound: 404,
-	fault.NotAllowed: 405, fault.Conflict: 409, fault.Stale: 412, fault.TooLarge: 413, fault.MediaType: 415,
-	fault.Invalid: 422, fault.TooMany: 429, fault.Unavailable: 503,
+	fault.NotAllowed: 405, fault.Conflict: 409, fault.Stale: 412, fault.TooLarge: 413, fault.LongURI: 414, fault.MediaType: 415,
+	fault.Invalid: 422, fault.TooMany: 429, fault.BigHeaders: 431, fault.Unavailable: 503,
 }
 
 func newProblem(ctx context.Context, f *fault.Error) *Problem {
@@ -285,7 +286,12 @@ func (s *Server) onError(err error, c echo.Context) {
 		}
 	}
 	ctx := c.Request().Context()
-	if f.Kind == fault.Internal {
+	switch {
+	case f.Kind != fault.Internal:
+	case errors.Is(ctx.Err(), context.Canceled):
+		s.log.InfoContext(ctx, "caller went away", "err", err)
+		f = db.ErrUnavailable
+	default:
 		s.log.ErrorContext(ctx, "request failed", "err", err)
 	}
 	if err := respond(c, f); err != nil {

@@ -29,8 +29,9 @@ func (c *call) entry(ctx context.Context, ans *answer, out any) audit.Entry {
 	}
 	e.Entity, e.EntityID = about(c.route.Path, c.path)
 	if made, ok := ans.header["Location"]; ok {
-		at := strings.LastIndexByte(made, '/')
-		e.EntityID = made[at+1:]
+		words := strings.Split(made, "/")
+		n := len(words)
+		e.Entity, e.EntityID = singular(words[n-2]), words[n-1]
 	}
 	return e
 }
@@ -45,7 +46,15 @@ func about(pattern, path string) (entity, id string) {
 			kind, id = i-1, values[i]
 		}
 	}
-	return strings.TrimSuffix(words[kind], "s"), id
+	return singular(words[kind]), id
+}
+
+// singular of a word that stands in a path.
+func singular(word string) string {
+	if stem, ok := strings.CutSuffix(word, "sses"); ok {
+		return stem + "ss"
+	}
+	return strings.TrimSuffix(word, "s")
 }
 
 // read is what the audit log keeps of a call that showed personal data: which, not what.

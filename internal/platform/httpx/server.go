@@ -46,6 +46,8 @@ type Tenants interface {
 	At(ctx context.Context, host string) (uuid.UUID, error)
 	// Admit gives the request the terms of the tenant, or refuses it.
 	Admit(ctx context.Context, id identity.Identity) (context.Context, error)
+	// Refusals are all that At and Admit can answer.
+	Refusals() []*fault.Error
 }
 
 // Options of the server.
@@ -58,6 +60,7 @@ type Options struct {
 	Observe func(method, route string, status int, took time.Duration)
 	// Ready names the dependencies with their states.
 	Ready func(ctx context.Context) []Dependency
+	Clock clock.Clock // nil: the system's
 	Gateway
 }
 
@@ -65,6 +68,18 @@ type Options struct {
 type Gateway struct {
 	// TrustedProxies are the networks of the proxies before the program.
 	TrustedProxies []netip.Prefix
+	// Origins are those whose pages may ask from a browser; ":*" at the end is any port.
+	Origins []string
+	// KeyOrigins tells whether a page of an origin may show a publishable key, be it any.
+	KeyOrigins func(ctx context.Context, origin string) bool
+	Limits     Limits
+	// Concurrency is how many requests are worked on at once; 0 is no bound.
+	Concurrency int
+	// MaxConnections is how many an address may have at a time; 0 is any number.
+	MaxConnections int
+	// ServiceByCertificate accepts the key of other deployments only from who shows a client
+	// certificate as well.
+	ServiceByCertificate bool
 }
 
 // Server is the one router of the program.
@@ -75,18 +90,25 @@ type Server struct {
 	opt  Options
 	// credentials are the kinds that are accepted, in the order in which they are tried.
 	credentials []Authenticator
+	gate        *gate // nil: no bound
 	// draining makes readiness fail while requests in hand are finished.
 	draining chan struct{}
 }
 
 // New prepares the router. Modules declare their routes on API() before Handler() serves.
 func New(o Options) *Server {
+	if o.Clock == nil {
+		o.Clock = clock.System
+	}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	s := &Server{echo: e, log: o.Log, opt: o, draining: make(chan struct{})}
 	e.HTTPErrorHandler = s.onError
-	e.Pre(s.track, readable, unprefixed)
-	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{DisablePrintStack: true, LogErrorFunc: s.panicked}), s.identify, s.body)
+	if o.Concurrency > 0 {
+		s.gate = newGate(o.Concurrency, o.Clock)
+	}
+	e.Pre(s.track, bounded, s.cors, readable, unprefixed)
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{DisablePrintStack: true, LogErrorFunc: s.panicked}), s.identify, s.limit, s.inTurn, s.body)
 
 	// Huma keeps these in package variables; they are the same for every server.
 	huma.DefaultArrayNullable = false // a list is empty, never null
@@ -103,7 +125,10 @@ func New(o Options) *Server {
 	cfg.DefaultFormat = "application/json"
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	describe(cfg.OpenAPI)
-	s.api = &API{huma: humaecho.New(e, cfg), db: o.DB, log: o.Log, state: &declared{permissions: map[string]bool{}, ended: map[string]bool{}}, listeners: newListeners(s.draining)}
+	s.api = &API{
+		huma: humaecho.New(e, cfg), db: o.DB, log: o.Log, listeners: newListeners(s.draining), closed: o.Tenants.Refusals(),
+		state: &declared{permissions: map[string]bool{}, ended: map[string]bool{}, limits: map[string]Limit{}},
+	}
 	s.platformRoutes()
 	return s
 }
@@ -154,7 +179,7 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started, r := time.Now(), c.Request() //nolint:forbidigo // measures, decides nothing
-		cl := &call{requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), remote: proxies(s.opt.TrustedProxies).client(r), sent: r.Cookies(), query: r.URL.RawQuery, began: started, gone: r.Context().Done()}
+		cl := &call{tenants: s.opt.Tenants, requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), remote: proxies(s.opt.TrustedProxies).client(r), sent: r.Cookies(), query: r.URL.RawQuery, began: started, gone: r.Context().Done()}
 		if !requestID.MatchString(cl.requestID) {
 			cl.requestID = clock.NewID().String()
 		}
@@ -168,7 +193,7 @@ func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 		c.SetRequest(r.WithContext(ctx))
 		h := c.Response().Header()
 		h.Set("X-Request-Id", cl.requestID)
-		h.Set("X-Content-Type-Options", "nosniff")
+		secure(h, cl.remote)
 		if s.isDraining() {
 			// A connection that is kept open would be cut under the next request.
 			h.Set("Connection", "close")
@@ -261,6 +286,10 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 			return errBadCredential // which of them a proxy has looked at, nobody knows
 		}
 		if header != "" {
+			from := Caller(ctx).IP
+			if err := s.guessing(from); err != nil {
+				return err
+			}
 			scheme, token, _ := strings.Cut(header, " ")
 			if !strings.EqualFold(scheme, "Bearer") {
 				return errBadCredential.Saying("Send the credential as: Authorization: Bearer <key>.")
@@ -270,12 +299,19 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 			if id, ok, err = s.authenticate(ctx, strings.TrimSpace(token)); err != nil {
 				return db.Explain(ctx, err)
 			}
+			if ok && id.IsService() && s.opt.ServiceByCertificate && !Caller(ctx).Certified {
+				return errBadCredential.Saying("The service key is accepted on a connection with a client certificate only.")
+			}
 			if !ok {
 				if id.Session == uuid.Nil || !s.api.state.ended[c.Request().Method+" "+c.Path()] {
+					s.guessed(c, from)
 					return errBadCredential
 				}
 				id = identity.Identity{Tenant: id.Tenant, Actor: identity.Anonymous}
 			}
+		}
+		if err := s.fromOwnPage(c, id); err != nil {
+			return err
 		}
 		ctx, id, err := s.admit(c, id)
 		if err != nil {
@@ -364,7 +400,7 @@ func (a *answer) write(c echo.Context) {
 	status := a.status
 	if tag := a.header["ETag"]; tag != "" && c.Request().Method == http.MethodGet {
 		h.Set("Cache-Control", "no-cache")
-		h.Set("Vary", "Authorization")
+		h.Add("Vary", "Authorization")
 		if matches(c.Request().Header.Get("If-None-Match"), tag) {
 			status = http.StatusNotModified
 		}
@@ -396,7 +432,7 @@ func matches(header, tag string) bool {
 func (s *Server) HTTP() *http.Server {
 	return &http.Server{
 		Handler: s.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		IdleTimeout: time.Minute, MaxHeaderBytes: hardHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
@@ -31,6 +32,7 @@ type open struct{}
 
 func (open) At(context.Context, string) (uuid.UUID, error) { return identity.DefaultTenant, nil }
 
+func (open) Refusals() []*fault.Error                                                { return nil }
 func (open) Admit(ctx context.Context, _ identity.Identity) (context.Context, error) { return ctx, nil }
 
 var _ = Describe("a feed", func() {

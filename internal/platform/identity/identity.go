@@ -36,6 +36,9 @@ type Identity struct {
 	// Limit is how many requests a minute the credential is good for; 0: as many as the shop
 	// allows.
 	Limit int
+	// Publishable is a key that stands in pages which anybody can read: whoever shows it is one
+	// of many.
+	Publishable bool
 	// Origins are those of the pages that may show a publishable key.
 	Origins []string
 }

@@ -6,6 +6,9 @@ import (
 	"github.com/google/uuid"
 )
 
+// ActorBootstrap is who shows the key of the configuration.
+const ActorBootstrap = "key:bootstrap"
+
 // Permissions of deployments that ask each other.
 const (
 	ReadOffers       = "offers:read"         // what things cost

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
@@ -51,6 +52,14 @@ func NewDirectory(d *db.DB, now clock.Clock, strict bool) *Directory {
 		db: d, now: now, strict: strict,
 		terms: newMemory[uuid.UUID, terms](), hosts: newMemory[string, uuid.UUID](), strangers: newMemory[string, uuid.UUID](),
 	}
+}
+
+// Refusals are all that At and Admit can answer.
+func (d *Directory) Refusals() []*fault.Error {
+	if d.strict {
+		return []*fault.Error{ErrSuspended, errNotHere, errUnknownHost}
+	}
+	return []*fault.Error{ErrSuspended, errNotHere}
 }
 
 // At is the tenant whose shop answers under the host of a request, which may have a port.

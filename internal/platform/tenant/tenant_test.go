@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"path"
 	"strings"
@@ -45,9 +46,7 @@ func created(s *testkit.Shop, more object) (id, key, host string) {
 	slug := "t" + uuid.NewString()[24:]
 	host = slug + ".example.com"
 	body := object{"slug": slug, "name": "Second shop", "hosts": []string{host}}
-	for k, v := range more {
-		body[k] = v
-	}
+	maps.Copy(body, more)
 	r := s.Post("/v1/tenants", body)
 	Expect(r.Status).To(Equal(http.StatusCreated), "%s", r.Raw)
 	made := r.JSON()
@@ -216,8 +215,12 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 			method, path string
 			body         any
 		}{
-			{http.MethodGet, "", nil}, {http.MethodPatch, "", object{"name": "mine"}}, {http.MethodDelete, "", nil}, {http.MethodPost, "/suspend", object{"reason": "x"}},
-			{http.MethodPost, "/resume", nil}, {http.MethodGet, "/export", nil},
+			{http.MethodGet, "", nil},
+			{http.MethodPatch, "", object{"name": "mine"}},
+			{http.MethodDelete, "", nil},
+			{http.MethodPost, "/suspend", object{"reason": "x"}},
+			{http.MethodPost, "/resume", nil},
+			{http.MethodGet, "/export", nil},
 		} {
 			same := testkit.Header{Name: "X-Request-Id", Value: "same"}
 			foreign, none := owner.Call(call.method, "/v1/tenants/"+id+call.path, call.body, same), owner.Call(call.method, unknown+call.path, call.body, same)

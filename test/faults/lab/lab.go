@@ -190,6 +190,8 @@ const masterKey = "FUSION_SECRETS_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh
 func (l *Lab) environ() []string {
 	env := []string{
 		"FUSION_BOOTSTRAP_KEY=" + Key, "FUSION_OPS_ADDR=",
+		// Load is what the lab is for: limits cost what they cost, and bind nobody.
+		"FUSION_LIMITS_REQUESTS_PER_MINUTE=1000000", "FUSION_LIMITS_LOGINS_PER_MINUTE=0", "FUSION_LIMITS_CHECKOUTS_PER_MINUTE=0", "FUSION_HTTP_MAX_CONNECTIONS=0",
 		"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "TMPDIR=" + os.TempDir(),
 	}
 	env = append(env, l.settings...)

@@ -1,0 +1,127 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fusioncommerce/fusion/internal/identity/oidc"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/token"
+)
+
+// external lets in who shows a token of an identity provider whose tokens the shop accepts.
+// They act as the account that they are linked to.
+type external struct {
+	db        *db.DB
+	providers providers
+	tokens    Tokens
+	accounts  *authenticator
+	now       clock.Clock
+	store     store
+
+	mu   sync.Mutex
+	seen map[[32]byte]vouched
+}
+
+// vouched is a token that was good a moment ago.
+type vouched struct {
+	id      identity.Identity
+	at      time.Time
+	expires time.Time
+}
+
+func newExternal(d *db.DB, p providers, tokens Tokens, accounts *authenticator, now clock.Clock) *external {
+	return &external{db: d, providers: p, tokens: tokens, accounts: accounts, now: now, seen: map[[32]byte]vouched{}}
+}
+
+// Recognises tells a token of somebody else's by its issuer.
+func (e *external) Recognises(credential string) bool {
+	issuer, ok := token.Looks(credential)
+	return ok && issuer != "" && issuer != e.tokens.Issuer()
+}
+
+// Authenticate finds out whom the provider vouches for. The same issuer may serve many
+// shops: the token counts for the one that the request is for.
+func (e *external) Authenticate(ctx context.Context, credential string) (identity.Identity, bool, error) {
+	shop, err := httpx.ShopAt(ctx)
+	if err != nil {
+		return identity.Identity{}, false, err
+	}
+	now, hash := e.now(), sha256.Sum256([]byte(shop.String()+credential))
+	e.mu.Lock()
+	v, ok := e.seen[hash]
+	e.mu.Unlock()
+	// A clock that was set back must not lengthen the life of anything.
+	if age := now.Sub(v.at); ok && age >= 0 && age < freshness && now.Before(v.expires) {
+		return v.id, true, nil
+	}
+	v, ok, err = e.ask(as(ctx, shop), credential)
+	if err != nil {
+		return identity.Identity{}, false, err
+	}
+	v.at = now
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !ok {
+		delete(e.seen, hash)
+		return identity.Identity{}, false, nil
+	}
+	if len(e.seen) >= remembered {
+		clear(e.seen)
+	}
+	e.seen[hash] = v
+	return v.id, true, nil
+}
+
+// ask looks for a provider that made the token, for us.
+func (e *external) ask(ctx context.Context, credential string) (v vouched, ok bool, err error) {
+	issuer, _ := token.Looks(credential)
+	var accepted []provider
+	if err := e.db.Read(ctx, func(tx *db.Tx) (err error) {
+		accepted, err = e.store.acceptedProviders(ctx, tx, issuer)
+		return err
+	}); err != nil {
+		return vouched{}, false, fmt.Errorf("check token of a provider: %w", err)
+	}
+	for _, p := range accepted {
+		who, err := e.providers.Check(ctx, p.Issuer, p.Audience, credential)
+		if errors.Is(err, oidc.ErrRefused) {
+			continue
+		}
+		if err != nil {
+			return vouched{}, false, explained(err)
+		}
+		return e.stand(ctx, p, who)
+	}
+	return vouched{}, false, nil
+}
+
+// stand asks what the account of a person is worth now.
+func (e *external) stand(ctx context.Context, p provider, who oidc.Person) (v vouched, ok bool, err error) {
+	shop, err := identity.From(ctx)
+	if err != nil {
+		return vouched{}, false, err
+	}
+	if who.Email != "" && !p.admits(who.Email) {
+		return vouched{}, false, nil
+	}
+	var st standing
+	if err := e.db.Read(ctx, func(tx *db.Tx) error {
+		st, ok, err = e.store.standingOf(ctx, tx, who.Issuer, who.Subject)
+		return err
+	}); err != nil || !ok || kind(st.Kind) != p.Kind {
+		return vouched{}, false, err
+	}
+	if who.Strong {
+		st.Methods = byCode
+	}
+	v = vouched{id: identity.Identity{Tenant: shop.Tenant, Actor: actorOf(st.Account), Account: st.Account}, expires: who.Expires}
+	return v, true, e.accounts.permit(ctx, st, &v.id)
+}

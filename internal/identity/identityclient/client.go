@@ -1,0 +1,170 @@
+// Package identityclient lets in who has signed in at another deployment of the shop. It
+// asks that one what an access token is worth, and remembers the answer for a moment.
+package identityclient
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/token"
+)
+
+const (
+	// patience with the other deployment: somebody waits for the answer.
+	patience = 2 * time.Second
+	attempts = 2
+	// maxAnswer is far above what can be said of one person.
+	maxAnswer   = 1 << 20
+	connections = 64
+	// freshness is how long an answer is taken for good without asking again.
+	freshness = 2 * time.Second
+	// remembered bounds the memory of answers; beyond it all are asked for anew.
+	remembered = 10_000
+)
+
+// ErrUnavailable means that the deployment with the accounts does not answer in time, or not
+// as it should.
+var ErrUnavailable = fault.New(fault.Unavailable, "dependency_unavailable", "Who has signed in cannot be asked for right now.").After(2)
+
+// Client of the deployment that has the accounts. It is an httpx.Authenticator.
+type Client struct {
+	url  string
+	key  string
+	http *http.Client
+	now  clock.Clock
+
+	mu    sync.Mutex
+	known map[[32]byte]answered
+}
+
+type answered struct {
+	id identity.Identity
+	at time.Time
+}
+
+// New makes a client. key is the one that the deployments of a shop share.
+func New(base, key string, now clock.Clock) *Client {
+	transport := &http.Transport{MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
+	return &Client{url: strings.TrimSuffix(base, "/"), key: key, http: &http.Client{Transport: transport}, now: now, known: map[[32]byte]answered{}}
+}
+
+// Recognises tells an access token by its look.
+func (c *Client) Recognises(credential string) bool {
+	_, ok := token.Looks(credential)
+	return ok
+}
+
+// Authenticate asks who has signed in. Tokens that are worth nothing are not remembered.
+func (c *Client) Authenticate(ctx context.Context, credential string) (identity.Identity, bool, error) {
+	hash := sha256.Sum256([]byte(credential))
+	now := c.now()
+	c.mu.Lock()
+	known, ok := c.known[hash]
+	c.mu.Unlock()
+	// A clock that was set back must not lengthen the life of a session.
+	if age := now.Sub(known.at); ok && age >= 0 && age < freshness {
+		return known.id, true, nil
+	}
+	id, ok, err := c.ask(ctx, credential)
+	if err != nil {
+		return identity.Identity{}, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !ok {
+		delete(c.known, hash)
+		return id, false, nil
+	}
+	if len(c.known) >= remembered {
+		clear(c.known)
+	}
+	c.known[hash] = answered{id, now}
+	return id, true, nil
+}
+
+// answer is what the other deployment says of a token.
+type answer struct {
+	Active      *bool     `json:"active"`
+	Tenant      uuid.UUID `json:"tenantId"`
+	Actor       string    `json:"actor"`
+	Permissions []string  `json:"permissions"`
+	Customer    string    `json:"customerId"`
+	Account     uuid.UUID `json:"accountId"`
+	Session     uuid.UUID `json:"sessionId"`
+}
+
+// ask asks once more for an answer that did not come, as happens when the other deployment
+// is replaced by a new version: asking changes nothing there.
+func (c *Client) ask(ctx context.Context, credential string) (id identity.Identity, ok bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var a answer
+	for range attempts {
+		if a, err = c.once(ctx, credential); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil {
+		return identity.Identity{}, false, err
+	}
+	if !*a.Active {
+		return identity.Identity{Tenant: a.Tenant, Session: a.Session}, false, nil
+	}
+	return identity.Identity{
+		Tenant: a.Tenant, Actor: a.Actor, Permissions: a.Permissions, Customer: a.Customer, Account: a.Account, Session: a.Session,
+	}, true, nil
+}
+
+func (c *Client) once(ctx context.Context, credential string) (answer, error) {
+	body, err := json.Marshal(map[string]string{"token": credential})
+	if err != nil {
+		return answer{}, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/v1/auth/introspect", bytes.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+identity.ServiceCredential(c.key, identity.DefaultTenant))
+	if origin := event.OriginFrom(ctx); origin.CorrelationID != "" {
+		r.Header.Set("X-Request-Id", origin.CorrelationID)
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return answer{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return answer{}, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return answer{}, fmt.Errorf("%s answered %s: %.200s", c.url, resp.Status, text)
+	}
+	return read(text)
+}
+
+func read(text []byte) (a answer, err error) {
+	if err := json.Unmarshal(text, &a); err != nil {
+		return a, fmt.Errorf("read what a token is worth: %w", err)
+	}
+	if a.Active == nil || *a.Active && (a.Tenant == uuid.Nil || a.Actor == "") {
+		return a, errors.New("read what a token is worth: the answer does not say")
+	}
+	return a, nil
+}

@@ -1,0 +1,146 @@
+package httpx
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/ratelimit"
+)
+
+// Limit is how a route is counted.
+type Limit int
+
+const (
+	LimitDefault  Limit = iota // with everything else that the caller asks for
+	LimitLogin                 // also by address: where credentials can be guessed
+	LimitCheckout              // also by address and caller, for those who shop
+	Unlimited                  // not at all: probes
+)
+
+// Limits are how many requests a minute somebody may send; 0 is as many as they like.
+type Limits struct {
+	Requests, Logins, Checkouts int
+	// By counts them.
+	By ratelimit.Limiter
+	// Guesses counts credentials that were not valid, by address. It is in memory, because
+	// it is asked before each credential.
+	Guesses *ratelimit.Local
+}
+
+var errRateLimited = fault.New(fault.TooMany, "rate_limited", "You send more requests than you may. Wait as long as Retry-After says.")
+
+// policy is a quota with the name under which callers hear of it.
+type policy struct {
+	name     string
+	requests int
+	caller   string
+}
+
+// limit counts a request. Answers say what is left, as
+// draft-ietf-httpapi-ratelimit-headers-10 does.
+func (s *Server) limit(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		ctx := c.Request().Context()
+		id, err := identity.From(ctx)
+		if err != nil {
+			return err
+		}
+		var policies, left []string
+		for _, p := range s.policies(s.api.state.limits[c.Request().Method+" "+c.Path()], id, Caller(ctx).IP) {
+			d := s.opt.Limits.By.Take(ctx, p.name+":"+p.caller, ratelimit.Quota{Requests: p.requests, Per: time.Minute})
+			policies = append(policies, fmt.Sprintf("%q;q=%d;w=60", p.name, p.requests))
+			left = append(left, fmt.Sprintf("%q;r=%d;t=%d", p.name, d.Remaining, seconds(d.Reset)))
+			h := c.Response().Header()
+			h.Set("RateLimit-Policy", strings.Join(policies, ", "))
+			h.Set("RateLimit", strings.Join(left, ", "))
+			if !d.Allowed {
+				return errRateLimited.With("violatedPolicies", []string{p.name}).After(seconds(d.Wait))
+			}
+		}
+		return next(c)
+	}
+}
+
+// policies are those that a request is counted by. The narrow one comes first, so that a
+// call which it refuses costs nothing else.
+func (s *Server) policies(class Limit, id identity.Identity, ip netip.Addr) []policy {
+	if class == Unlimited || operators(id) {
+		return nil
+	}
+	var all []policy
+	add := func(p policy) {
+		if p.requests > 0 {
+			all = append(all, p)
+		}
+	}
+	address := network(ip)
+	switch {
+	case class == LimitLogin:
+		add(policy{"login", s.opt.Limits.Logins, address})
+	case class == LimitCheckout && shops(id):
+		add(policy{"checkout", s.opt.Limits.Checkouts, id.Actor + "@" + address})
+	}
+	caller, most := id.Actor, s.opt.Limits.Requests
+	switch {
+	case id.IsAnonymous():
+		caller = address
+	case id.Publishable:
+		caller += "@" + address // or one shopper could ask for all
+	}
+	if id.Limit > 0 && most > 0 {
+		most = id.Limit
+	}
+	add(policy{"default", most, caller})
+	return all
+}
+
+// operators are the bootstrap key and the shop's own deployments: who runs the program must
+// not be locked out of it, and one deployment asks on behalf of all of another's callers.
+func operators(id identity.Identity) bool {
+	return id.Actor == identity.ActorBootstrap || id.IsService()
+}
+
+// shops tells customers and strangers from staff and machines.
+func shops(id identity.Identity) bool {
+	return id.Customer != "" || id.IsAnonymous() || id.Publishable
+}
+
+// network is as much of an address as one household or machine has: of IPv6 that is a /64.
+func network(ip netip.Addr) string {
+	if ip.Is6() {
+		if n, err := ip.Prefix(64); err == nil {
+			return n.String()
+		}
+	}
+	return ip.String()
+}
+
+// guesses are allowed a minute to an address before its credentials are no longer looked at.
+var guesses = ratelimit.Quota{Requests: 300, Per: time.Minute}
+
+// guessing refuses who shows one credential after the other: to look them up costs more than
+// to count them.
+func (s *Server) guessing(ip netip.Addr) error {
+	if s.opt.Limits.Guesses == nil {
+		return nil
+	}
+	if d := s.opt.Limits.Guesses.Peek(network(ip), guesses); !d.Allowed {
+		return errRateLimited.Saying("Too many credentials from your address were not valid.").After(seconds(d.Wait))
+	}
+	return nil
+}
+
+func (s *Server) guessed(c echo.Context, ip netip.Addr) {
+	if s.opt.Limits.Guesses != nil {
+		s.opt.Limits.Guesses.Take(c.Request().Context(), network(ip), guesses)
+	}
+}
+
+// seconds are rounded up: who waits that long has waited long enough.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

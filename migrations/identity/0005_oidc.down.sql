@@ -1,0 +1,2 @@
+drop table identity.oidc_link;
+drop table identity.oidc_provider;
