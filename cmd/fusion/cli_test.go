@@ -569,7 +569,7 @@ var _ = Describe("fusion doctor", func() {
 		Expect(c.code).To(BeZero(), c.out)
 		states, _ := examined(c)
 		Expect(states).To(Equal(map[string]string{
-			"config": fine, "address": fine, "database": fine, "schema": fine, "role": fine, "clock": fine, "events": fine, "broker": fine,
+			"config": fine, "address": fine, "database": fine, "schema": fine, "role": fine, "clock": fine, "events": fine, "secrets": fine, "broker": fine,
 			"certificates": fine, "limits": fine,
 		}))
 	})
@@ -639,10 +639,9 @@ var _ = Describe("fusion doctor", func() {
 		It("finds one without topics, which the shop will make, and then with them", func(ctx SpecContext) {
 			brokers := cluster().ListenAddrs()
 			f, code := asked(on(brokers, "FUSION_KAFKA_PREFIX=eu.")...)
-			Expect(f).To(Equal(finding{
-				Check: "broker", State: warning, Detail: "Kafka at " + brokers[0] + " answers, and a topic is missing: eu.fusion.unreadable",
-				Fix: "The start of the shop makes the topics that are missing",
-			}))
+			Expect(f).To(And(HaveField("Check", "broker"), HaveField("State", warning),
+				HaveField("Detail", HavePrefix("Kafka at "+brokers[0]+" answers, and a topic is missing: eu.")),
+				HaveField("Fix", "The start of the shop makes the topics that are missing")))
 			Expect(code).To(BeZero())
 
 			k, err := kafka.New(kafka.Options{Brokers: brokers, Prefix: "eu."}, testkit.Log())

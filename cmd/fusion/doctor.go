@@ -77,7 +77,7 @@ func (p *program) doctor(ctx context.Context, cmd *cli.Command) error {
 		for _, w := range wrong.Problems {
 			c.note("config", problem, w.Detail, "")
 		}
-		c.skip("the settings must be right first", "address", "database", "role", "schema", "clock", "events", "broker", "certificates", "limits")
+		c.skip("the settings must be right first", "address", "database", "role", "schema", "clock", "events", "secrets", "broker", "certificates", "limits")
 	} else if err != nil {
 		return err
 	} else {
@@ -197,13 +197,13 @@ func (c *checkup) address(ctx context.Context, cfg config.Config) {
 func (p *program) examineDatabase(ctx context.Context, c *checkup, cfg config.Config, names []string) {
 	if cfg.Database.URL.IsZero() && !hasCluster(cfg) {
 		p.tryPrograms(ctx, c, cfg)
-		c.skip("there is no shop yet: its first start makes it", "role", "schema", "clock", "events")
+		c.skip("there is no shop yet: its first start makes it", "role", "schema", "clock", "events", "secrets")
 		return
 	}
 	d, err := openDatabase(ctx, cfg, p.quietLogger(cfg.Log), p.waiting, true)
 	if err != nil {
 		c.failed("database", err, "PostgreSQL's own log is "+shown(filepath.Join(clusterDir(cfg), "postgres.log")))
-		c.skip("the database must answer first", "role", "schema", "clock", "events")
+		c.skip("the database must answer first", "role", "schema", "clock", "events", "secrets")
 		return
 	}
 	defer func() {
@@ -211,7 +211,7 @@ func (p *program) examineDatabase(ctx context.Context, c *checkup, cfg config.Co
 			c.failed("database", err, "")
 		}
 	}()
-	c.database(ctx, d, names, cfg.Bus.Driver == "kafka")
+	c.database(ctx, cfg, d, names, cfg.Bus.Driver == "kafka")
 }
 
 // tryPrograms starts PostgreSQL on an empty folder and throws it away: what the first
@@ -242,7 +242,7 @@ func (p *program) tryPrograms(ctx context.Context, c *checkup, cfg config.Config
 }
 
 // database goes on as far as it can be reached.
-func (c *checkup) database(ctx context.Context, d *database, names []string, carried bool) {
+func (c *checkup) database(ctx context.Context, cfg config.Config, d *database, names []string, carried bool) {
 	where := "the one of FUSION_DATABASE_URL"
 	if d.cluster != nil {
 		where = "private cluster in " + shown(d.options.Dir)
@@ -262,7 +262,7 @@ func (c *checkup) database(ctx context.Context, d *database, names []string, car
 	})
 	if err != nil {
 		c.failed("database", err, "")
-		c.skip("the database must answer first", "role", "schema", "clock", "events")
+		c.skip("the database must answer first", "role", "schema", "clock", "events", "secrets")
 		return
 	}
 	version, _, _ = strings.Cut(version, " ")
@@ -275,10 +275,11 @@ func (c *checkup) database(ctx context.Context, d *database, names []string, car
 	}
 	c.clock(skew)
 	if schema != nil {
-		c.skip("the schema must be current first", "events")
+		c.skip("the schema must be current first", "events", "secrets")
 		return
 	}
 	c.events(ctx, d, carried)
+	c.secrets(ctx, cfg, d)
 }
 
 func (c *checkup) schema(ctx context.Context, d *database, names []string) error {
@@ -350,5 +351,34 @@ func (c *checkup) events(ctx context.Context, d *database, carried bool) {
 		c.note("events", warning, detail, "Start the shop, or see in its log what fails; fusion events backlog shows each consumer")
 	default:
 		c.ok("events", "%s", detail)
+	}
+}
+
+// secrets looks whether the program has the key that the shop's are sealed with.
+func (c *checkup) secrets(ctx context.Context, cfg config.Config, d *database) {
+	keys, err := readMasterKeys(cfg)
+	if err != nil {
+		c.failed("secrets", err, "")
+		return
+	}
+	pool, err := d.pool(1)
+	if err != nil {
+		c.failed("secrets", err, "")
+		return
+	}
+	defer func() { _ = pool.Close() }()
+	v, ok := keys.vault()
+	err = v.Opens(ctx, pool)
+	switch {
+	case err != nil:
+		c.failed("secrets", otherKey(d.reach(err, d.app)), "")
+	case !ok:
+		c.ok("secrets", "the first start makes a master key in %s", shown(keys.file))
+	case keys.named != nil:
+		c.ok("secrets", "sealed by the master key of FUSION_SECRETS_KEY")
+	case d.cluster == nil:
+		c.note("secrets", warning, "sealed by a master key on this machine only, "+shown(keys.file), "Keep it, and give it to the shop's other programs as FUSION_SECRETS_KEY")
+	default:
+		c.ok("secrets", "sealed by the master key in %s", shown(keys.file))
 	}
 }

@@ -80,12 +80,8 @@ func (d *database) unlock(ctx context.Context, cfg config.Config, log *slog.Logg
 	defer func() { err = errors.Join(d.reach(err, d.app), pool.Close()) }()
 	v, ok := keys.vault()
 	if !ok {
-		sealedBy, err := vault.SealedBy(ctx, pool)
-		if err != nil {
-			return nil, err
-		}
-		if len(sealedBy) > 0 {
-			return nil, otherKey(fmt.Errorf("%w (%s)", vault.ErrOtherKey, strings.Join(sealedBy, ", ")))
+		if err := v.Opens(ctx, pool); err != nil {
+			return nil, otherKey(err)
 		}
 		key := vault.GenerateKey()
 		if err := vault.WriteKey(keys.file, key); err != nil {

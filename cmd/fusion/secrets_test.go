@@ -57,6 +57,7 @@ var _ = Describe("the master key", func() {
 			Expect(c.code).To(Equal(exitConfig))
 			Expect(c.err).To(And(ContainSubstring("sealed by another master key"), ContainSubstring("Set FUSION_SECRETS_KEY to the key that the shop has had")))
 			Expect(c.err).NotTo(Or(ContainSubstring(key("a")), ContainSubstring(key("b"))))
+			Expect(fusion(wrong, "doctor").out).To(MatchRegexp(`✗ secrets +the secrets in this database are sealed by another master key`))
 		}
 		Expect(file()).NotTo(BeAnExistingFile())
 	})

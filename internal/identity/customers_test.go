@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -204,9 +205,7 @@ var _ = Describe("customers", func() {
 		DescribeTable("are what carriers can read:", func(changes object, pointers ...string) {
 			_, me := member("mia@example.com")
 			body := object{"line1": "Rua Augusta 1", "city": "Lisboa", "postalCode": "1100-048", "country": "PT"}
-			for k, v := range changes {
-				body[k] = v
-			}
+			maps.Copy(body, changes)
 			r := me.Post("/v1/me/addresses", body)
 			if len(pointers) == 0 {
 				Expect(r.Status).To(Equal(201), "%s", r.Raw)

@@ -93,14 +93,17 @@ var errPlain = errors.New("the mail server offers no STARTTLS, and tokens do not
 
 // open reaches the server and gets ready to hand letters over; end hangs up.
 func (b *postbox) open(ctx context.Context) (c *smtp.Client, end func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, talkTimeout)
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(b.host, b.port))
 	if err != nil {
+		cancel()
 		return nil, nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	end = func() {
 		stop()
+		cancel()
 		_ = conn.Close() // may be closed
 	}
 	if c, err = b.greet(conn); err != nil {
@@ -112,9 +115,6 @@ func (b *postbox) open(ctx context.Context) (c *smtp.Client, end func(), err err
 
 // greet leaves the clear before anything is said that matters.
 func (b *postbox) greet(conn net.Conn) (*smtp.Client, error) {
-	if err := conn.SetDeadline(time.Now().Add(talkTimeout)); err != nil {
-		return nil, err
-	}
 	secure := &tls.Config{ServerName: b.host, RootCAs: b.authorities, MinVersion: tls.VersionTLS12}
 	talk := conn
 	if b.implicitTLS {

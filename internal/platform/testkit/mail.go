@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -77,7 +78,7 @@ func ReadLetter(content []byte) (l Letter) {
 	gomega.Expect(kind).To(gomega.Equal("multipart/alternative"))
 	for parts := multipart.NewReader(m.Body, parameters["boundary"]); ; {
 		p, err := parts.NextRawPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return l
 		}
 		gomega.Expect(err).NotTo(gomega.HaveOccurred())

@@ -51,6 +51,20 @@ func (v *Vault) Adopt(ctx context.Context, d *db.DB) error {
 	})
 }
 
+// Opens refuses a database that is sealed by keys that the vault does not have.
+//
+// Errors: ErrOtherKey.
+func (v *Vault) Opens(ctx context.Context, d *db.DB) error {
+	ids, err := SealedBy(ctx, d)
+	if err != nil {
+		return err
+	}
+	if missing := v.missing(ids); len(missing) > 0 {
+		return fmt.Errorf("%w (%s)", ErrOtherKey, strings.Join(missing, ", "))
+	}
+	return nil
+}
+
 // missing are the ids of keys that the vault does not have.
 func (v *Vault) missing(ids []string) []string {
 	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
