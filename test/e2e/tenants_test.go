@@ -58,6 +58,18 @@ var _ = Describe("a tenant that the operator makes", func() {
 		Expect(s.get("/v1/products/" + c.ID)).To(answer(200))
 	})
 
+	It("is asked no more often than it may be, by all its callers together, until the operator lets it", func() {
+		s, id := founded(object{"quotas": object{"requestsPerMinute": 3}})
+		clerk := s.staffed("orders:read")
+		for _, caller := range []*shop{s, clerk, s} {
+			Expect(caller.get("/v1/orders").header.Get("RateLimit-Policy")).To(HaveSuffix(`"shop";q=3;w=60`))
+		}
+		Expect(clerk.get("/v1/orders")).To(refuse(429, "rate_limited"))
+		Expect(open().get("/v1/orders").header.Get("RateLimit-Policy")).NotTo(ContainSubstring("shop"))
+		Expect(first().patch("/v1/tenants/"+id, object{"quotas": object{}})).To(answer(200))
+		Eventually(func() response { return clerk.get("/v1/orders") }, "10s").Should(answer(200))
+	})
+
 	It("loses nothing by being suspended: what was under way is finished meanwhile", func() {
 		s, id := founded(nil)
 		s.sells("MUG", 5)

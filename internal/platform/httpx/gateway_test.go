@@ -31,6 +31,20 @@ func (g guests) Authenticate(_ context.Context, token string) (identity.Identity
 
 var shopID = uuid.MustParse("00000000-0000-7000-8000-00000000000a")
 
+// leased lets one shop have so many requests a minute.
+type leased struct {
+	open
+	requests int
+	of       uuid.UUID
+}
+
+func (l leased) Allowance(ctx context.Context) int {
+	if id, err := identity.From(ctx); err != nil || id.Tenant != l.of {
+		return 0
+	}
+	return l.requests
+}
+
 // site is a server with one route of each kind, and a clock that stands.
 type site struct {
 	*Server
@@ -184,6 +198,26 @@ var _ = Describe("requests a minute", func() {
 		s := newSite(Gateway{Limits: Limits{Requests: 10}})
 		Expect(s.count(20, "/v1/things", "small@192.0.2.1")).To(Equal(5))
 		Expect(newSite(Gateway{}).count(20, "/v1/things", "small@192.0.2.1")).To(Equal(20), "where limits are off")
+	})
+
+	It("are no more than the operator lets the shop have, whoever sends them", func() {
+		s := newSite(Gateway{Limits: Limits{Requests: 8}})
+		s.opt.Tenants = leased{requests: 10, of: shopID}
+		Expect(s.count(20, "/v1/things", "staff@192.0.2.1")).To(Equal(8))
+		Expect(s.count(20, "/v1/things", "other@192.0.2.1")).To(Equal(2), "what a caller was refused is not the shop's")
+		refused := s.ask(http.MethodGet, "/v1/things", "anna@192.0.2.2")
+		Expect(refused).To(And(HaveHTTPStatus(429), HaveHTTPHeaderWithValue("Retry-After", "6"), HaveHTTPHeaderWithValue("RateLimit-Policy", `"default";q=8;w=60, "shop";q=10;w=60`)))
+		Expect(problemOf(refused).Code).To(Equal("rate_limited"))
+		Expect(s.count(20, "/v1/things", "192.0.2.9")).To(Equal(8), "another shop has its own")
+		Expect(s.count(20, "/v1/things", "boot@192.0.2.1")).To(Equal(20))
+		Expect(s.count(20, "/v1/things", "peer@192.0.2.1")).To(Equal(20))
+		Expect(s.count(20, "/health", "staff@192.0.2.1")).To(Equal(20))
+	})
+
+	It("are bound to what the operator says where there is no limit besides", func() {
+		s := newSite(Gateway{})
+		s.opt.Tenants = leased{requests: 10, of: shopID}
+		Expect(s.count(20, "/v1/things", "staff@192.0.2.1")).To(Equal(10))
 	})
 
 	It("can be any number", func() {

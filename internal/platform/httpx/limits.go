@@ -52,7 +52,8 @@ func (s *Server) limit(next echo.HandlerFunc) echo.HandlerFunc {
 			return err
 		}
 		var policies, left []string
-		for _, p := range s.policies(s.api.state.limits[c.Request().Method+" "+c.Path()], id, Caller(ctx).IP) {
+		class := s.api.state.limits[c.Request().Method+" "+c.Path()]
+		for _, p := range s.policies(class, id, Caller(ctx).IP, s.opt.Tenants.Allowance(ctx)) {
 			d := s.opt.Limits.By.Take(ctx, p.name+":"+p.caller, ratelimit.Quota{Requests: p.requests, Per: time.Minute})
 			policies = append(policies, fmt.Sprintf("%q;q=%d;w=60", p.name, p.requests))
 			left = append(left, fmt.Sprintf("%q;r=%d;t=%d", p.name, d.Remaining, seconds(d.Reset)))
@@ -68,8 +69,9 @@ func (s *Server) limit(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // policies are those that a request is counted by. The narrow one comes first, so that a
-// call which it refuses costs nothing else.
-func (s *Server) policies(class Limit, id identity.Identity, ip netip.Addr) []policy {
+// call which it refuses costs nothing else; last is that of all callers of the shop together,
+// so that one who has used up their own takes nothing from the others.
+func (s *Server) policies(class Limit, id identity.Identity, ip netip.Addr, allowance int) []policy {
 	if class == Unlimited || operators(id) {
 		return nil
 	}
@@ -97,6 +99,7 @@ func (s *Server) policies(class Limit, id identity.Identity, ip netip.Addr) []po
 		most = id.Limit
 	}
 	add(policy{"default", most, caller})
+	add(policy{"shop", allowance, id.Tenant.String()})
 	return all
 }
 

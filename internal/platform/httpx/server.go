@@ -46,6 +46,9 @@ type Tenants interface {
 	At(ctx context.Context, host string) (uuid.UUID, error)
 	// Admit gives the request the terms of the tenant, or refuses it.
 	Admit(ctx context.Context, id identity.Identity) (context.Context, error)
+	// Allowance is how many requests a minute all callers of the tenant of an admitted request
+	// may send together; 0 is as many as they like.
+	Allowance(ctx context.Context) int
 	// Refusals are all that At and Admit can answer.
 	Refusals() []*fault.Error
 }

@@ -121,6 +121,15 @@ func (d *Directory) Admit(ctx context.Context, id identity.Identity) (context.Co
 	return With(ctx, found.Terms), nil
 }
 
+// Allowance is how many requests a minute the operator lets the shop of an admitted request
+// have; 0 is without a bound.
+func (*Directory) Allowance(ctx context.Context) int {
+	if quota := Of(ctx).Quotas.RequestsPerMinute; quota != nil {
+		return int(*quota)
+	}
+	return 0
+}
+
 func (d *Directory) read(ctx context.Context, tenant uuid.UUID) (t terms, known bool, err error) {
 	rows, err := db.Query[struct {
 		Status   string `db:"status"`
