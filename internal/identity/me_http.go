@@ -121,7 +121,10 @@ func (s *service) askToChange(ctx context.Context, tx *db.Tx, a account, email s
 		return err
 	}
 	if taken {
-		return s.send(ctx, tx, email, "account-exists", map[string]string{})
+		return s.tellOfAccount(ctx, tx, email)
+	}
+	if may, err := s.mayWrite(ctx, tx, toChange, email); err != nil || !may {
+		return err
 	}
 	raw, err := s.newOneTime(ctx, tx, toChange, a, email)
 	if err != nil {

@@ -14,6 +14,9 @@ func (s *service) forgot(ctx context.Context, tx *db.Tx, email string) error {
 	if err != nil || !known || a.Status != active {
 		return err
 	}
+	if may, err := s.mayWrite(ctx, tx, toReset, a.Email); err != nil || !may {
+		return err
+	}
 	raw, err := s.newOneTime(ctx, tx, toReset, a, "")
 	if err != nil {
 		return err

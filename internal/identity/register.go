@@ -82,7 +82,7 @@ func (s *service) register(ctx context.Context, email, password, name string) er
 			return accepted, err
 		}
 		if !made {
-			return accepted, s.send(ctx, tx, a.Email, "account-exists", map[string]string{})
+			return accepted, s.tellOfAccount(ctx, tx, a.Email)
 		}
 		if err := s.customers.registered(ctx, tx, a.Customer, a.Email, a.Name); err != nil {
 			return accepted, err
@@ -95,7 +95,18 @@ func (s *service) register(ctx context.Context, email, password, name string) er
 	return err
 }
 
+// tellOfAccount writes to an address that has an account, of which the answer said nothing.
+func (s *service) tellOfAccount(ctx context.Context, tx *db.Tx, email string) error {
+	if may, err := s.mayWrite(ctx, tx, toTell, email); err != nil || !may {
+		return err
+	}
+	return s.send(ctx, tx, email, "account-exists", map[string]string{})
+}
+
 func (s *service) askToVerify(ctx context.Context, tx *db.Tx, a account) error {
+	if may, err := s.mayWrite(ctx, tx, toVerify, a.Email); err != nil || !may {
+		return err
+	}
 	raw, err := s.newOneTime(ctx, tx, toVerify, a, "")
 	if err != nil {
 		return err

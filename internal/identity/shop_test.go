@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -119,7 +118,7 @@ func (s *shop) twin() *shop {
 }
 
 func newAddress() string {
-	return "ana." + strings.ReplaceAll(uuid.NewString(), "-", "") + "@example.com"
+	return "ana." + uuid.NewString() + "@example.com" // with its hyphens: 16 digits of it in a row could be a card number
 }
 
 // customer registers one.
@@ -199,6 +198,12 @@ func (s *shop) facts(subject string) (topics []string) {
 func (s *shop) later(interval string) {
 	GinkgoHelper()
 	s.exec(`update identity.login_guard set last_at = last_at - $2::interval, locked_until = locked_until - $2::interval where tenant_id = $1`, interval)
+}
+
+// afterLetters is the shop when a time has passed since somebody was written to.
+func (s *shop) afterLetters(interval string) {
+	GinkgoHelper()
+	s.exec(`update identity.letter_guard set last_at = last_at - $2::interval, sent_at = array(select t - $2::interval from unnest(sent_at) t) where tenant_id = $1`, interval)
 }
 
 // parallel runs n calls that start at the same moment.

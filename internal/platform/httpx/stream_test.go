@@ -32,7 +32,7 @@ type open struct{}
 
 func (open) At(context.Context, string) (uuid.UUID, error) { return identity.DefaultTenant, nil }
 
-func (open) Allowance(context.Context) int                                            { return 0 }
+func (open) Allowance(context.Context) int                                           { return 0 }
 func (open) Refusals() []*fault.Error                                                { return nil }
 func (open) Admit(ctx context.Context, _ identity.Identity) (context.Context, error) { return ctx, nil }
 
