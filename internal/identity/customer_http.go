@@ -142,8 +142,8 @@ func (c *customers) handleGet(ctx context.Context, in *customerByID) (customerRe
 
 type listCustomersInput struct {
 	httpx.Page
-	Q     string `query:"q" maxLength:"200" doc:"What a name or an e-mail address begins with"`
-	Email string `query:"email" maxLength:"254" doc:"The whole e-mail address"`
+	Q     string `query:"q" maxLength:"200" personal:"true" doc:"What a name or an e-mail address begins with"`
+	Email string `query:"email" maxLength:"254" personal:"true" doc:"The whole e-mail address"`
 	Group string `query:"group" maxLength:"60"`
 }
 

@@ -172,6 +172,9 @@ func (r *treeReader) value(depth int) (any, error) {
 	case string:
 		return t, checkText(t)
 	case json.Number:
+		if holdsCardNumber(t.String()) {
+			return nil, cannotRead(errCardData, "%s", errCardData.Detail)
+		}
 		return number(t), nil
 	case nil:
 		return null{}, nil

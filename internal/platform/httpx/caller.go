@@ -33,7 +33,7 @@ type proxies []netip.Prefix
 // client tells who sent a request: the next one of the chain, or whom proxies that are
 // trusted name, from the nearest one on.
 func (p proxies) client(r *http.Request) Remote {
-	from := Remote{IP: addressOf(r.RemoteAddr), UserAgent: r.UserAgent(), Scheme: "http", Host: strings.ToLower(r.Host)}
+	from := Remote{IP: addressOf(r.RemoteAddr), UserAgent: unlessSecret(r.UserAgent()), Scheme: "http", Host: strings.ToLower(r.Host)}
 	if r.TLS != nil {
 		from.Scheme, from.Certified = "https", len(r.TLS.VerifiedChains) > 0
 	}

@@ -97,7 +97,7 @@ func (c *call) filter(in reflect.Type) map[string]string {
 		return nil // refused before it came here
 	}
 	for name := range query {
-		f[name] = query.Get(name)
+		f[name] = unlessSecret(query.Get(name))
 		if hidden(in, name) {
 			f[name] = "[personal]"
 		}

@@ -183,7 +183,7 @@ func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started, r := time.Now(), c.Request() //nolint:forbidigo // measures, decides nothing
 		cl := &call{tenants: s.opt.Tenants, requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), remote: proxies(s.opt.TrustedProxies).client(r), sent: r.Cookies(), query: r.URL.RawQuery, began: started, gone: r.Context().Done()}
-		if !requestID.MatchString(cl.requestID) {
+		if !requestID.MatchString(cl.requestID) || holdsSecret(cl.requestID) {
 			cl.requestID = clock.NewID().String()
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
@@ -221,11 +221,11 @@ func (s *Server) finished(c echo.Context, cl *call, took time.Duration) {
 	if status >= 400 || cl.method != http.MethodGet {
 		level = slog.LevelInfo
 	}
-	s.log.LogAttrs(c.Request().Context(), level, "request", slog.String("method", cl.method), slog.String("route", route),
+	s.log.LogAttrs(c.Request().Context(), level, "request", slog.String("method", knownMethod(cl.method)), slog.String("route", route),
 		slog.Int("status", status), slog.Duration("took", took), slog.Int64("round_trips", cl.cost.RoundTrips()))
 }
 
-// knownMethod bounds the label: anybody can invent a method.
+// knownMethod bounds the label, and what the log says: anybody can invent a method.
 func knownMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
@@ -366,6 +366,7 @@ func (s *Server) body(next echo.HandlerFunc) echo.HandlerFunc {
 		if len(keys) > 1 || len(cl.key) == 0 || len(cl.key) > 255 || strings.ContainsFunc(cl.key, func(r rune) bool { return r < ' ' || r > '~' }) {
 			return errKeyLength
 		}
+		cl.key = recognisable(cl.key)
 		if r.ContentLength >= maxBody {
 			return errTooLarge
 		}
