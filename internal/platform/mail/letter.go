@@ -29,9 +29,9 @@ const ignore = "If this was not you, ignore this mail: nothing has been changed.
 var kinds = map[string]kind{
 	"verify-email": {
 		subject: "Confirm your e-mail address",
-		body:    []string{"Please confirm that this is your e-mail address, so that your account at {{.Shop}} can be used."},
+		body:    []string{"Somebody, probably you, has given this e-mail address for an account at {{.Shop}}. Please confirm that it is yours."},
 		button:  "Confirm e-mail address", path: "/verify-email", needs: []string{"token"},
-		after: []string{"If you have not signed up at {{.Shop}}, ignore this mail: without your confirmation the account cannot be used."},
+		after: []string{"The link works once, and not for long. If this was not you, ignore this mail: the address stays unconfirmed."},
 	},
 	"account-exists": {
 		subject: "You have an account already",
