@@ -50,6 +50,7 @@ var inPerson = map[string]string{
 	"logout": "ends one's own session", "logoutEverywhere": "ends one's own sessions", "refresh": "records what is wrong by itself", "endMySession": "ends one's own session",
 	"updateMe": "of one's own account", "enrolSecondFactor": "of one's own account", "confirmSecondFactor": "of one's own account", "removeSecondFactor": "of one's own account",
 	"createMyAddress": "of one's own account", "updateMyAddress": "of one's own account", "deleteMyAddress": "of one's own account",
+	"claimMyOrders": "of the own address",
 	"inviteStaff": "nobody but a person invites one", "acceptInvitation": "the token stands in a letter", "updateStaff": "there is nobody yet",
 }
 
