@@ -106,6 +106,8 @@ func (s *shop) request(o *operation, p product) any {
 		return offer(p.ID)
 	case "createRole":
 		return nightShift.but(object{"name": "r" + uuid.NewString()})
+	case "createProvider":
+		return object{"slug": "p" + uuid.NewString()[:8], "name": "Acme", "kind": "customer", "issuer": "https://login.example.com", "clientId": "shop"}
 	case "createCustomer":
 		return someone()
 	case "createTenant":
