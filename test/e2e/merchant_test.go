@@ -352,7 +352,7 @@ var footprintSQL = sync.OnceValues(func() (string, error) {
 	rows, err := auditors[0].Query(`
 		select c.oid::regclass::text from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
 		where c.relkind in ('r', 'p') and not c.relispartition
-		  and c.oid::regclass::text not in ('orders.counter', 'platform.delivery', 'platform.inbox', 'platform.audit_seal') order by 1`)
+		  and c.oid::regclass::text not in ('orders.counter', 'platform.delivery', 'platform.inbox', 'platform.audit_seal', 'platform.mail') order by 1`)
 	if err != nil {
 		return "", err
 	}
