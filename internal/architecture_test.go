@@ -70,6 +70,13 @@ var _ = Describe("the house", func() {
 		Entry("SQL on the platform's schema", "orders/store.go", "package orders; const q = `delete from platform.event`", "touches the schema platform"),
 		Entry("SQL on a schema of nobody's", "orders/store.go", "package orders; const q = `delete from pg_catalog.pg_class`", "touches the schema pg_catalog"),
 		Entry("a transaction across merchants", "orders/service.go", `package orders; func (s *service) f() { s.db.Across(nil, nil) }`, "calls Across"),
+		Entry("a transaction that acts for another merchant", "orders/service.go", `package orders; func f(tx *db.Tx) { tx.For(nil, other, nil) }`, "calls For"),
+		Entry("a transaction that becomes another merchant's", "orders/service.go", `package orders; func f(tx *db.Tx) { tx.As(nil, other) }`, "calls As"),
+		Entry("a transaction that goes back to all merchants", "orders/service.go", `package orders; func f(tx *db.Tx) { tx.EndAs(nil) }`, "calls EndAs"),
+		Entry("a transaction that undoes its way to all merchants", "orders/service.go", `package orders; func f(tx *db.Tx) { tx.UndoAs(nil, 0) }`, "calls UndoAs"),
+		Entry("such a way that is kept for later", "orders/service.go", `package orders; func f(tx *db.Tx) any { return tx.For }`, "calls For"),
+		Entry("SQL that chooses another merchant", "orders/store.go", "package orders; const q = `select set_config('app.tenant_id', $1, true)`", "sets app.tenant_id"),
+		Entry("SQL that looks at all merchants", "orders/store.go", "package orders; const q = `set local \"app\".all_` + `tenants = 'on'`", "sets app.all_tenants"),
 		Entry("a way around transactions", "orders/service.go", `package orders; func (s *service) f() { s.db.Pool() }`, "calls Pool"),
 		Entry("another way around them", "orders/service.go", `package orders; func (s *service) f() { db.Query[int](nil, s.db, "select 1") }`, "calls db.Query"),
 		Entry("a float near money", "orders/order.go", `package orders; var rate float64`, "uses float64"),
@@ -85,6 +92,8 @@ var _ = Describe("the house", func() {
 		Entry("money in a contract", "orders/ordersapi/events.go", `package ordersapi; import _ "`+root+`platform/money"`),
 		Entry("schemas in a contract's specs", "orders/ordersapi/events_test.go", `package ordersapi_test; import (_ "`+root+`platform/eventschema/eventspec"; _ "github.com/onsi/ginkgo/v2")`),
 		Entry("an interface that a module asks for, its constructor and itself", "orders/module.go", `package orders; type Offers interface{ Offers() }; type Module struct{}; func New() *Module { return nil }; func (*Module) Name() string { return "" }`),
+		Entry("an error that is looked for", "orders/service.go", `package orders; func f(err error) bool { var refused *fault.Error; return errors.As(err, &refused) }`),
+		Entry("one merchant's moment", "orders/service.go", `package orders; func (s *service) f() { s.db.Snapshot(nil, nil) }`),
 		Entry("SQL on a module's own schema", "orders/store.go", "package orders; const q = `select o.id, l.sku from orders.orders o, orders.line l`"),
 		Entry("a neighbour's name in a sentence or an event", "orders/events.go", "package orders; const q = `catalog.product: select one from the list`; const e = `catalog.price`"),
 		Entry("SQL of any kind in a spec", "orders/store_test.go", "package orders; const q = `delete from platform.event`"),
@@ -101,6 +110,8 @@ var (
 	statement = regexp.MustCompile(`(?is)^\s*(?:/\*.*?\*/\s*)?(?:select|insert\s+into|update|delete\s+from|with|lock|merge|truncate|copy|create|alter|drop|do)\s`)
 	// relation follows a word that only a relation can follow, anywhere in a text.
 	relation = regexp.MustCompile(`(?i)\b(?:from|join|into|update|table|references)\s+"?([a-z_]+)"?\."?[a-z_]`)
+	// settings say whose rows a transaction sees.
+	settings = regexp.MustCompile(`(?i)\bapp"?\."?(tenant_id|all_tenants)\b`)
 	// qualified is any name with a point in front.
 	qualified = regexp.MustCompile(`(?i)"?\b([a-z_]+)"?\."?[a-z_]`)
 )
@@ -213,6 +224,9 @@ func statements(module string, modules []string, file *ast.File, report func(str
 	}
 	for _, text := range texts(file) {
 		if module != "platform" {
+			for _, m := range settings.FindAllStringSubmatch(text, -1) {
+				report("sets app.%s", strings.ToLower(m[1]))
+			}
 			for _, m := range relation.FindAllStringSubmatch(text, -1) {
 				if m[1] != module {
 					report("touches the schema %s", m[1])
@@ -277,7 +291,8 @@ func calls(file *ast.File, report func(string, ...any)) {
 		if n, ok := n.(*ast.SelectorExpr); ok {
 			pkg, _ := n.X.(*ast.Ident)
 			switch {
-			case n.Sel.Name == "Across" || n.Sel.Name == "Pool":
+			case pkg != nil && pkg.Name == "errors" && n.Sel.Name == "As":
+			case slices.Contains([]string{"Across", "For", "As", "EndAs", "UndoAs", "Pool"}, n.Sel.Name):
 				report("calls %s", n.Sel.Name)
 			case pkg != nil && pkg.Name == "db" && n.Sel.Name == "Query":
 				report("calls db.Query")

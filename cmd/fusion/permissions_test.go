@@ -44,12 +44,13 @@ var _ = Describe("a customer", func() {
 	It("gets in where the matrix says so, and nowhere else, and so does another deployment", func() {
 		const shared = "between-us-and-nobody-else-0123456789"
 		s := testkit.Start(testkit.NewDatabase(), app.Options{ServiceKey: shared}, func(k app.Kit) []app.Module { return append(modules(k, nil), badge{}) })
-		m := accessOf(s.App.API().Routes(), callers())
+		routes := s.App.API().Routes()
+		m := accessOf(routes, callers())
 		for name, caller := range map[string]*testkit.Shop{
 			"customer": s.With(badgeOf(s.Tenant, clock.NewID().String())), "service": s.With(identity.ServiceCredential(shared, s.Tenant)),
 		} {
 			asked := 0
-			for _, r := range m.Routes {
+			for i, r := range m.Routes {
 				path := strings.NewReplacer("{id}", uuid.NewString(), "{sku}", "GHOST").Replace(r.Path)
 				var body any
 				if r.Method != http.MethodGet && r.Method != http.MethodDelete {
@@ -57,7 +58,9 @@ var _ = Describe("a customer", func() {
 				}
 				answered := caller.Call(r.Method, path, body)
 				if r.Access[name] == "no" {
-					Expect(answered.Status).To(Equal(403), name+" on "+r.Method+" "+r.Path)
+					// Who is not the operator does not hear that the operator's calls are there.
+					refused := map[bool]int{false: 403, true: 404}[routes[i].Operator]
+					Expect(answered.Status).To(Equal(refused), name+" on "+r.Method+" "+r.Path)
 					continue
 				}
 				asked++

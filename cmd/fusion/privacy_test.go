@@ -72,6 +72,7 @@ var _ = Describe("the personal data of a customer", func() {
 			`insert into identity.account (tenant_id, id, kind, email, email_key, name, customer_id, status, created_at, updated_at) values ($1, $2, 'customer', '` + email + `', '` + email + `', '` + canary + `8', $2, 'active', now(), now())`,
 			`insert into identity.session (tenant_id, id, account_id, epoch, ip, user_agent, amr, created_at, last_seen_at, expires_at) values ($1, $2, $2, 1, '` + canary + `10', '` + canary + `11', '{pwd}', now(), now(), now() + interval '1 hour')`,
 			`insert into identity.refresh_token (tenant_id, hash, session_id, expires_at) select $1, 'x', $2, now()`,
+			`insert into identity.oidc_link (tenant_id, issuer, subject, account_id, created_at) values ($1, 'https://id.example', '` + canary + `15', $2, now())`,
 		} {
 			_, err := super.Exec(statement, shop.Tenant, id)
 			Expect(err).NotTo(HaveOccurred(), statement)
@@ -147,10 +148,11 @@ var _ = Describe("the personal data of a customer", func() {
 
 		export := me.Get("/v1/customers/" + id + "/export")
 		Expect(export.Status).To(Equal(200), "%s", export.Raw)
-		for n := 1; n <= 14; n++ {
+		for n := 1; n <= 15; n++ {
 			Expect(string(export.Raw)).To(MatchRegexp(`%s%d\b`, canary, n))
 		}
 		Expect(export.JSON()["others"]).To(And(HaveKeyWithValue("orders", HaveLen(2)), HaveKeyWithValue("groupbuy", HaveLen(1))))
+		Expect(export.JSON()["providers"]).To(HaveExactElements(And(HaveKeyWithValue("issuer", "https://id.example"), HaveKeyWithValue("subject", canary+"15"))))
 		Expect(export.JSON()["log"]).NotTo(BeEmpty())
 
 		before := books()

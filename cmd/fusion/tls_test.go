@@ -180,9 +180,9 @@ var _ = Describe("fusion doctor about certificates", func() {
 	})
 
 	It("finds a store of limits that is away, which nobody has to have", func() {
-		c := fusion(onDatabase(testkit.NewDatabase(), "FUSION_LIMITS_STORE_URL=redis://:secret@127.0.0.1:1"), "doctor", "--json")
+		c := fusion(onDatabase(testkit.NewDatabase(), "FUSION_LIMITS_STORE_URL=redis://:open-sesame@127.0.0.1:1"), "doctor", "--json")
 		Expect(c.code).To(BeZero())
-		Expect(c.out).NotTo(ContainSubstring("secret"))
+		Expect(c.out).NotTo(ContainSubstring("open-sesame"))
 		Expect(parsed[struct{ Findings []finding }](c).Findings).To(ContainElement(And(HaveField("Check", "limits"), HaveField("State", warning), HaveField("Detail", ContainSubstring("127.0.0.1:1")))))
 	})
 })

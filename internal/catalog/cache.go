@@ -36,11 +36,15 @@ type shop struct {
 	changing int
 	pages    map[string]httpx.Rendered
 	offers   map[string]catalogapi.Offer
+	// shown are the tags of what readers were shown in this generation who began in an earlier
+	// one: it is not kept, and nothing older may be.
+	shown map[string]string
 }
 
 const (
 	maxPageBytes = 16 << 20
 	maxOffers    = 50_000
+	maxShown     = 1_000 // of a shop
 )
 
 func newCache() *cache { return &cache{shops: map[uuid.UUID]*shop{}} }
@@ -56,7 +60,7 @@ func (c *cache) enter(tenant uuid.UUID) uint64 {
 func (c *cache) shop(tenant uuid.UUID) *shop {
 	s, ok := c.shops[tenant]
 	if !ok {
-		s = &shop{pages: map[string]httpx.Rendered{}, offers: map[string]catalogapi.Offer{}}
+		s = &shop{pages: map[string]httpx.Rendered{}, offers: map[string]catalogapi.Offer{}, shown: map[string]string{}}
 		c.shops[tenant] = s
 	}
 	return s
@@ -101,6 +105,7 @@ func (c *cache) drop(tenant uuid.UUID) {
 
 func (c *cache) forget(s *shop) {
 	s.generation++
+	clear(s.shown)
 	c.empty(s)
 }
 
@@ -142,14 +147,15 @@ func (c *cache) keepPage(tenant uuid.UUID, generation uint64, key string, r http
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.shops[tenant]
-	if !c.keepable(s, generation) {
-		return
-	}
 	size := len(key) + len(r.JSON)
 	kept, known := s.pages[key]
+	shown, seen := s.shown[key]
 	switch {
-	case known && kept.Tag != r.Tag:
+	case !c.hears || s.changing > 0:
+	case known && kept.Tag != r.Tag, seen && shown != r.Tag, len(s.shown) == maxShown:
 		c.forget(s)
+	case s.generation != generation:
+		s.shown[key] = r.Tag
 	case known || size > maxPageBytes:
 	default:
 		if c.bytes+size > maxPageBytes {

@@ -181,6 +181,25 @@ var _ = Describe("the cache of the catalog", func() {
 		Expect(pageOf(c, shop, "page")).To(BeNil(), "what was read before does not come back")
 	})
 
+	It("keeps nothing that is older than what a reader was shown whom a change has overtaken", func() {
+		older, newer := rendered(3), httpx.Rendered{JSON: []byte("new"), Tag: `"2"`}
+		overtaken := c.enter(shop)
+		c.drop(shop) // a change of another replica is heard of
+		slow := c.enter(shop)
+		c.keepPage(shop, overtaken, "page", newer) // the next change has come true meanwhile
+		c.keepPage(shop, slow, "page", older)
+		Expect(pageOf(c, shop, "page")).To(BeNil())
+
+		overtaken = c.enter(shop)
+		c.drop(shop)
+		c.keepPage(shop, c.enter(shop), "page", older)
+		c.keepPage(shop, overtaken, "page", newer)
+		Expect(pageOf(c, shop, "page")).To(BeNil(), "nor if the older one was kept before")
+
+		c.keepPage(shop, c.enter(shop), "page", newer)
+		Expect(pageOf(c, shop, "page")).NotTo(BeNil())
+	})
+
 	It("trusts no offers when two readers disagree on one", func() {
 		generation := c.enter(shop)
 		c.keepOffers(shop, generation, offersNamed("MUG-%d", 2))

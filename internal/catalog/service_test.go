@@ -458,7 +458,9 @@ var _ = Describe("the catalog", Label("db"), func() {
 				Expect(svc.updated(ctx, p.ID, anyVersion, costs(1300))).Error().NotTo(HaveOccurred())
 			})).To(ContainSubstring(`"12.50"`))
 			Expect(pageOf(svc.cache, shop, "page")).To(BeNil())
-			Expect(read(func() {})).To(ContainSubstring(`"13.00"`))
+			for range 2 { // the first only knows that somebody was shown something else
+				Expect(read(func() {})).To(ContainSubstring(`"13.00"`))
+			}
 			Expect(pageOf(svc.cache, shop, "page")).NotTo(BeNil())
 		})
 

@@ -95,18 +95,18 @@ func (a *account) isOwner() bool {
 }
 
 // flawsOfRoles refuses roles that staff cannot have, as far as it takes no database to know.
-func flawsOfRoles(pointer string, roles []string) (fields []fault.Field) {
+func flawsOfRoles(roles []string) (fields []fault.Field) {
 	for i, r := range roles {
 		switch {
 		case r == identity.Customer:
-			fields = append(fields, unknownRole(pointer, i))
+			fields = append(fields, unknownRole(i))
 		case slices.Contains(roles[:i], r):
-			fields = append(fields, fault.Field{Pointer: pointer + "/" + itoa(i), Code: "duplicate", Detail: "is there already"})
+			fields = append(fields, fault.Field{Pointer: "/roles/" + itoa(i), Code: "duplicate", Detail: "is there already"})
 		}
 	}
 	return fields
 }
 
-func unknownRole(pointer string, i int) fault.Field {
-	return fault.Field{Pointer: pointer + "/" + itoa(i), Code: "unknown_role", Detail: "is not a role of the shop's staff"}
+func unknownRole(i int) fault.Field {
+	return fault.Field{Pointer: "/roles/" + itoa(i), Code: "unknown_role", Detail: "is not a role of the shop's staff"}
 }

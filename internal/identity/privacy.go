@@ -49,6 +49,7 @@ type exported struct {
 	Notes      []noteResponse    `json:"notes"`
 	Account    *heldAccount      `json:"account,omitempty"`
 	Sessions   []heldSession     `json:"sessions"`
+	Providers  []heldLink        `json:"providers" doc:"Identity providers that know them, and as whom"`
 	Log        []logged          `json:"log" doc:"What the audit log has of them: done by them, or to their record"`
 	Others     map[string]any    `json:"others" personal:"true" doc:"What each other part of the shop holds"`
 }
@@ -93,7 +94,7 @@ func (c *customers) handleExport(ctx context.Context, in *customerByID) (exporte
 
 func (c *customers) export(ctx context.Context, id uuid.UUID) (out exported, err error) {
 	err = c.db.Read(ctx, func(tx *db.Tx) error {
-		out = exported{ExportedAt: tx.Now.UTC(), Addresses: []addressResponse{}, Notes: []noteResponse{}, Sessions: []heldSession{}, Log: []logged{}, Others: map[string]any{}}
+		out = exported{ExportedAt: tx.Now.UTC(), Addresses: []addressResponse{}, Notes: []noteResponse{}, Sessions: []heldSession{}, Providers: []heldLink{}, Log: []logged{}, Others: map[string]any{}}
 		p, err := c.store.find(ctx, tx, id)
 		if err != nil {
 			return err
@@ -124,6 +125,11 @@ func (c *customers) export(ctx context.Context, id uuid.UUID) (out exported, err
 			return err
 		}
 		out.Sessions = append(out.Sessions, sessions...)
+		links, err := c.store.linksOf(ctx, tx, out.Account.ID)
+		if err != nil {
+			return err
+		}
+		out.Providers = append(out.Providers, links...)
 		return out.log(ctx, tx, audit.Filter{Actor: "user:" + out.Account.ID.String()})
 	})
 	return out, err

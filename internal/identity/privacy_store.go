@@ -30,6 +30,13 @@ type heldSession struct {
 	EndedAt    *time.Time `db:"ended_at" json:"endedAt,omitempty"`
 }
 
+// heldLink is whom an identity provider says that somebody is.
+type heldLink struct {
+	Issuer    string    `db:"issuer" json:"issuer"`
+	Subject   string    `db:"subject" json:"subject" personal:"true"`
+	CreatedAt time.Time `db:"created_at" json:"createdAt"`
+}
+
 // accountOf a customer; nil when there is none.
 func (profileStore) accountOf(ctx context.Context, tx *db.Tx, customer uuid.UUID) (*heldAccount, error) {
 	var a heldAccount
@@ -51,12 +58,20 @@ func (profileStore) sessionsOf(ctx context.Context, tx *db.Tx, account uuid.UUID
 	return list, nil
 }
 
+func (profileStore) linksOf(ctx context.Context, tx *db.Tx, account uuid.UUID) (list []heldLink, err error) {
+	if err := tx.Select(ctx, &list, `
+		select issuer, subject, created_at from identity.oidc_link where account_id = $1 order by created_at, issuer, subject`, account); err != nil {
+		return nil, fmt.Errorf("list links to identity providers: %w", err)
+	}
+	return list, nil
+}
+
 // erase removes a customer with all that belongs to them, the account included.
 func (profileStore) erase(ctx context.Context, tx *db.Tx, customer, account uuid.UUID) error {
 	if _, err := tx.Exec(ctx, `delete from identity.refresh_token t using identity.session s where s.id = t.session_id and s.account_id = $1`, account); err != nil {
 		return fmt.Errorf("erase refresh tokens: %w", err)
 	}
-	for _, table := range []string{"session", "device", "one_time_token", "totp", "recovery_code"} {
+	for _, table := range []string{"session", "device", "one_time_token", "totp", "recovery_code", "oidc_link"} {
 		if _, err := tx.Exec(ctx, `delete from identity.`+table+` where account_id = $1`, account); err != nil {
 			return fmt.Errorf("erase %s: %w", table, err)
 		}

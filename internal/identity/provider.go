@@ -42,7 +42,7 @@ const sealedFor = "oidc-client"
 
 // flaws are what is wrong with a provider as a whole.
 func (s *service) flaws(p provider) []fault.Field {
-	fields := flawsOfRoles("/roles", p.Roles)
+	fields := flawsOfRoles(p.Roles)
 	if flaw := s.outbound.Flaw(p.Issuer); flaw != "" {
 		fields = append(fields, fault.Field{Pointer: "/issuer", Code: "destination_not_allowed", Detail: flaw})
 	} else if strings.Contains(p.Issuer, "?") {

@@ -104,7 +104,7 @@ func (s *service) mayHandle(ctx context.Context, tx *db.Tx, given, taken []strin
 	var fields []fault.Field
 	for i, r := range given {
 		if _, ok := identity.RolePermissions(r); !ok && own[r] == nil {
-			fields = append(fields, unknownRole("/roles", i))
+			fields = append(fields, unknownRole(i))
 		}
 	}
 	if len(fields) > 0 {

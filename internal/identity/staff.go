@@ -173,7 +173,7 @@ func (s *service) publishUpdated(ctx context.Context, tx *db.Tx, a account) erro
 // InviteStaff invites somebody and returns the token of the invitation as well: the first
 // owner of a shop may have no mail yet.
 func (m *Module) InviteStaff(ctx context.Context, email, name string, roles []string) (person identityapi.Staff, token string, err error) {
-	fields := slices.Concat(flawsOfEmail(email), flawsOfRoles("/roles", roles), httpx.Line("/name", name))
+	fields := slices.Concat(flawsOfEmail(email), flawsOfRoles(roles), httpx.Line("/name", name))
 	if len(fields) > 0 {
 		return person, "", httpx.ErrValidation(fields...)
 	}

@@ -42,7 +42,7 @@ type inviteBody struct {
 
 // Check finds what the schema cannot say.
 func (b *inviteBody) Check() []fault.Field {
-	fields := append(httpx.Line("/name", b.Name), flawsOfRoles("/roles", b.Roles)...)
+	fields := append(httpx.Line("/name", b.Name), flawsOfRoles(b.Roles)...)
 	if b.Email != "" {
 		fields = append(fields, flawsOfEmail(b.Email)...)
 	}
@@ -74,7 +74,7 @@ func (b *updateStaffBody) Check() []fault.Field {
 	if b.Roles == nil {
 		return nil
 	}
-	return flawsOfRoles("/roles", *b.Roles)
+	return flawsOfRoles(*b.Roles)
 }
 
 type updateStaffInput struct {

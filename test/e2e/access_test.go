@@ -126,6 +126,13 @@ var _ = Describe("a caller", func() {
 			if o.Public() || o.ForAnybody() {
 				continue
 			}
+			if o.Operator {
+				Expect(s.staffed("campaigns:none").send(o.Method, o.to(uuid.NewString(), "GHOST"), o.body())).To(refuse(404, "not_found"))
+			}
+			s := s
+			if o.Operator {
+				s = first()
+			}
 			r := s.staffed("campaigns:none").send(o.Method, o.to(uuid.NewString(), "GHOST"), o.body())
 			Expect(r).To(refuse(403, "forbidden"))
 			Expect(r.problem.Detail).To(ContainSubstring(o.Permission()))

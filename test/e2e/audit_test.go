@@ -50,7 +50,8 @@ var inPerson = map[string]string{
 	"logout": "ends one's own session", "logoutEverywhere": "ends one's own sessions", "refresh": "records what is wrong by itself", "endMySession": "ends one's own session",
 	"updateMe": "of one's own account", "enrolSecondFactor": "of one's own account", "confirmSecondFactor": "of one's own account", "removeSecondFactor": "of one's own account",
 	"createMyAddress": "of one's own account", "updateMyAddress": "of one's own account", "deleteMyAddress": "of one's own account",
-	"inviteStaff": "nobody but a person invites one", "acceptInvitation": "the token stands in a letter", "updateStaff": "there is nobody yet",
+	"claimMyOrders": "of the own address",
+	"inviteStaff":   "nobody but a person invites one", "acceptInvitation": "the token stands in a letter", "updateStaff": "there is nobody yet",
 }
 
 // changes are the operations that change something and are to be recorded.
@@ -89,6 +90,8 @@ func (s *shop) subject(o *operation, p product) (id string) {
 		return s.offers(p).ID
 	case strings.HasPrefix(o.Path, "/v1/customers/"):
 		return as[entry](s.post("/v1/customers", someone())).ID
+	case strings.HasPrefix(o.Path, "/v1/auth/providers/"):
+		return as[entry](s.post("/v1/auth/providers", provider())).ID
 	case strings.HasPrefix(o.Path, "/v1/keys/"):
 		return as[apiKey](s.post("/v1/keys", warehouse)).ID
 	}
@@ -106,6 +109,8 @@ func (s *shop) request(o *operation, p product) any {
 		return offer(p.ID)
 	case "createRole":
 		return nightShift.but(object{"name": "r" + uuid.NewString()})
+	case "createProvider":
+		return provider()
 	case "createCustomer":
 		return someone()
 	case "createTenant":
@@ -114,6 +119,12 @@ func (s *shop) request(o *operation, p product) any {
 		return object{"secondFactorForStaff": false}
 	}
 	return o.body()
+}
+
+// provider is one whom nobody knows yet.
+func provider() object {
+	id := uuid.NewString()[:8]
+	return object{"slug": "p" + id, "name": "Acme", "kind": "customer", "issuer": "https://login.example.com/" + id, "clientId": "shop"}
 }
 
 // someone is a customer whom nobody knows yet.

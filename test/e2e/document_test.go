@@ -47,6 +47,7 @@ type operation struct {
 	Security   []map[string][]string `json:"security"`
 	Text       string                `json:"description"`
 	Unrecorded bool                  `json:"x-unrecorded"` // leaves no entry in the audit log by itself
+	Operator   bool                  `json:"x-operator"`   // is nowhere for others
 	Parameters []struct {
 		Name     string `json:"name"`
 		In       string `json:"in"`
@@ -88,9 +89,6 @@ func (o *operation) Permission() string {
 	name, _, _ := strings.Cut(rest, "`")
 	return name
 }
-
-// Operator tells that the operation is the operator's alone.
-func (o *operation) Operator() bool { return strings.Contains(o.Text, ", of the operator:") }
 
 // ByID tells that the path names one thing.
 func (o *operation) ByID() bool { return strings.Contains(o.Path, "{") }

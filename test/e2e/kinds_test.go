@@ -95,13 +95,16 @@ func startApart() *apart {
 	GinkgoHelper()
 	ordersDB, catalogDB := testkit.Shared(), testkit.Lasting("catalog")
 	kafka := here.kafka(nameOf(ordersDB))
-	catalog := run(append(kafka, "FUSION_DATABASE_URL="+catalogDB.App, "FUSION_MODULES=catalog", "FUSION_SERVICE_KEY="+serviceKey)...)
-	catalog.database = catalogDB
-	orders := run(append(kafka, "FUSION_DATABASE_URL="+ordersDB.App, "FUSION_MODULES=orders,inventory,groupbuy",
-		"FUSION_SERVICE_KEY="+serviceKey, "FUSION_CATALOG_URL="+catalog.url)...)
-	orders.database = ordersDB
-	a := &apart{catalog: catalog, orders: orders}
-	a.gateway = httptest.NewServer(a.route())
+	// Each asks the other: the catalog who has signed in, the orders what things cost.
+	a := &apart{gateway: httptest.NewUnstartedServer(nil)}
+	a.catalog = run(append(kafka, "FUSION_DATABASE_URL="+catalogDB.App, "FUSION_MODULES=catalog",
+		"FUSION_SERVICE_KEY="+serviceKey, "FUSION_IDENTITY_URL=http://"+a.gateway.Listener.Addr().String())...)
+	a.catalog.database = catalogDB
+	a.orders = run(append(kafka, "FUSION_DATABASE_URL="+ordersDB.App, "FUSION_MODULES=orders,inventory,groupbuy,identity",
+		"FUSION_SERVICE_KEY="+serviceKey, "FUSION_CATALOG_URL="+a.catalog.url)...)
+	a.orders.database = ordersDB
+	a.gateway.Config.Handler = a.route()
+	a.gateway.Start()
 	return a
 }
 

@@ -109,8 +109,12 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 		}
 		op.Description = strings.TrimSpace(op.Description + "\n\n" + asks)
 	}
+	op.Extensions = map[string]any{}
 	if r.Unrecorded {
-		op.Extensions = map[string]any{"x-unrecorded": true}
+		op.Extensions["x-unrecorded"] = true
+	}
+	if r.Operator {
+		op.Extensions["x-operator"] = true
 	}
 	if r.Personal {
 		op.Description = strings.TrimSpace(op.Description + "\n\nWho is shown personal data of others by it leaves an entry in the audit log.")

@@ -20,7 +20,7 @@ var (
 	comment     = regexp.MustCompile(`(?m)--.*$`)
 	schemaNamed = regexp.MustCompile(`\bschema\s+(?:if\s+(?:not\s+)?exists\s+)?([a-z_]+)`)
 	grantee     = regexp.MustCompile(`\b(?:grant|revoke)\b[^;]*\b(?:to|from)\s+([a-z_]+)\s*;`)
-	roleNamed   = regexp.MustCompile(`\b(?:role|user|owner\s+to)\s+([a-z_]+)`)
+	roleNamed   = regexp.MustCompile(`(?:^|[^.\w])(?:role|user|owner\s+to)\s+([a-z_]+)`)
 )
 
 var _ = Describe("the files of", func() {
