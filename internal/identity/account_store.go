@@ -191,6 +191,14 @@ func (store) insertOneTime(ctx context.Context, tx *db.Tx, hash []byte, t oneTim
 	return nil
 }
 
+// dropOneTime makes all tokens of an account worth nothing that were not used yet.
+func (store) dropOneTime(ctx context.Context, tx *db.Tx, account uuid.UUID) error {
+	if _, err := tx.Exec(ctx, `delete from identity.one_time_token where account_id = $1 and used_at is null`, account); err != nil {
+		return fmt.Errorf("drop one-time tokens: %w", err)
+	}
+	return nil
+}
+
 // useOneTime takes a token that is still good, for the first and only time.
 func (store) useOneTime(ctx context.Context, tx *db.Tx, hash []byte, purposes ...string) (oneTime, error) {
 	var t oneTime

@@ -169,6 +169,13 @@ func (s *service) handleLogoutAll(ctx context.Context, _ *struct{}) (httpx.None,
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
 		tx.AfterCommit(func() { s.auth.forget(who.Session) })
+		// A change of the address that is begun meanwhile has the account locked.
+		if _, err := s.store.lock(ctx, tx, who.Account); err != nil {
+			return httpx.None{}, err
+		}
+		if err := s.store.dropOneTime(ctx, tx, who.Account); err != nil {
+			return httpx.None{}, err
+		}
 		return httpx.None{}, s.store.endSessions(ctx, tx, who.Account, uuid.Nil)
 	})
 }
@@ -254,7 +261,8 @@ func (s *service) handleChangePassword(ctx context.Context, in *changePasswordIn
 	if err != nil {
 		return httpx.None{}, err
 	}
-	if _, err := s.prove(ctx, who, in.Body.CurrentPassword); err != nil {
+	shown, err := s.prove(ctx, who, in.Body.CurrentPassword)
+	if err != nil {
 		return httpx.None{}, err
 	}
 	hash, err := s.passwords.Hash(ctx, in.Body.Password)
@@ -262,7 +270,7 @@ func (s *service) handleChangePassword(ctx context.Context, in *changePasswordIn
 		return httpx.None{}, err
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
-		a, err := s.store.lock(ctx, tx, who.Account)
+		a, err := s.stillProven(ctx, tx, shown)
 		if err != nil {
 			return httpx.None{}, err
 		}

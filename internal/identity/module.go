@@ -98,7 +98,7 @@ func (m *Module) mountSigningIn(api *httpx.API) {
 	}, m.svc.handleReset)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/password/change", ID: "changePassword", Limit: httpx.LimitLogin, Summary: "Choose another password", Permission: httpx.Known, Status: http.StatusNoContent,
-		Description: "Ends all other sessions of the account.", Refusals: []*fault.Error{errNoAccount, errCredentials, errTooMany, password.ErrOverloaded},
+		Description: "Ends all other sessions of the account.", Refusals: []*fault.Error{errNoAccount, errNoPassword, errCredentials, errTooMany, password.ErrOverloaded},
 	}, m.svc.handleChangePassword)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/email/verify", ID: "verifyEmail", Limit: httpx.LimitLogin, Summary: "Prove an e-mail address with the token of a mail", Permission: httpx.Public, Status: http.StatusNoContent,
@@ -119,8 +119,9 @@ func (m *Module) mountMe(api *httpx.API) {
 		Method: http.MethodGet, Path: "/v1/me", ID: "getMe", Summary: "Read who you are and what you may do", Permission: httpx.Known, Description: "For people and for API keys.",
 	}, m.svc.handleMe)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPatch, Path: "/v1/me", ID: "updateMe", Summary: "Change your name or your e-mail address", Permission: httpx.Known,
-		Description: "Another address takes effect when it is proven: a mail to it brings the token for /v1/auth/email/verify.", Refusals: []*fault.Error{errNoAccount},
+		Method: http.MethodPatch, Path: "/v1/me", ID: "updateMe", Limit: httpx.LimitLogin, Summary: "Change your name or your e-mail address", Permission: httpx.Known,
+		Description: "Another address takes effect when it is proven: a mail to it brings the token for /v1/auth/email/verify. It takes the currentPassword, and the address of before hears of it.",
+		Refusals:    []*fault.Error{errNoAccount, errNoPassword, errCredentials, errTooMany, password.ErrOverloaded},
 	}, m.svc.handleUpdateMe)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/me/sessions", ID: "listMySessions", Summary: "List where you have signed in", Permission: httpx.Known,

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +31,8 @@ func boundOf(purpose string, a account) []byte {
 	switch purpose {
 	case toReset, toInvite:
 		return hashOf(purpose, a.ID.String(), a.EmailKey, a.PasswordHash, string(a.Status))
+	case toChange:
+		return hashOf(purpose, a.ID.String(), a.EmailKey, a.PasswordHash, strconv.FormatInt(a.Epoch, 10))
 	default:
 		return hashOf(purpose, a.ID.String(), a.EmailKey)
 	}
@@ -114,12 +117,19 @@ func (s *service) verifyEmail(ctx context.Context, tx *db.Tx, hash []byte) error
 	if err != nil {
 		return err
 	}
+	former := a.Email
 	if t.Purpose == toChange {
 		a.Email, a.EmailKey = t.Email, keyOf(t.Email)
 	}
 	a.VerifiedAt = &now
 	a.touch(now)
-	return s.store.save(ctx, tx, a)
+	if err := s.store.save(ctx, tx, a); err != nil || t.Purpose != toChange {
+		return err
+	}
+	if err := s.store.dropOneTime(ctx, tx, a.ID); err != nil {
+		return err
+	}
+	return s.send(ctx, tx, former, "email-changed", map[string]string{"name": a.Name})
 }
 
 // resend asks once more to verify the address of who has signed in.

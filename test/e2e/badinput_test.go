@@ -52,7 +52,7 @@ var forms = []form{
 	{"changePassword", []string{"/currentPassword", "/password"}, []string{"/currentPassword", "/password"}, nil},
 	{"verifyEmail", []string{"/token"}, []string{"/token"}, nil},
 	{"introspectToken", []string{"/token"}, []string{"/token"}, nil},
-	{"updateMe", nil, []string{"/name", "/email"}, nil},
+	{"updateMe", nil, []string{"/name", "/email", "/currentPassword"}, nil},
 	{"confirmSecondFactor", []string{"/code"}, []string{"/code"}, nil},
 	{"removeSecondFactor", []string{"/code"}, []string{"/code"}, nil},
 	{"inviteStaff", []string{"/email", "/roles"}, []string{"/email", "/name"}, nil},

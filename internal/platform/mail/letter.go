@@ -29,9 +29,30 @@ const ignore = "If this was not you, ignore this mail: nothing has been changed.
 var kinds = map[string]kind{
 	"verify-email": {
 		subject: "Confirm your e-mail address",
-		body:    []string{"Please confirm that this is your e-mail address, so that your account at {{.Shop}} can be used."},
+		body:    []string{"Please confirm that this is your e-mail address, for your account at {{.Shop}}."},
 		button:  "Confirm e-mail address", path: "/verify-email", needs: []string{"token"},
-		after: []string{"If you have not signed up at {{.Shop}}, ignore this mail: without your confirmation the account cannot be used."},
+		after: []string{"If you have not signed up at {{.Shop}}, do not confirm it: somebody else has given your address."},
+	},
+	"confirm-new-email": {
+		subject: "Confirm your new e-mail address",
+		body:    []string{"Somebody, probably you, wants this to be the e-mail address of an account at {{.Shop}}. It is once you confirm it."},
+		button:  "Confirm the new address", path: "/verify-email", needs: []string{"token"},
+		after: []string{"The link works once, and not for long. " + ignore},
+	},
+	"email-change": {
+		subject: "Your e-mail address is to be changed",
+		body: []string{
+			"Somebody who has signed in to your account at {{.Shop}} wants it to have another e-mail address than this one. Nothing is changed until that address is confirmed.",
+			"If this was not you, choose a new password at once: that also stops the change.",
+		},
+		button: "Choose a new password", path: "/forgot-password",
+	},
+	"email-changed": {
+		subject: "Your e-mail address was changed",
+		body: []string{
+			"Your account at {{.Shop}} has another e-mail address now. This one is not used for it any more.",
+			"If this was not you, write to {{.Shop}} at once.",
+		},
 	},
 	"account-exists": {
 		subject: "You have an account already",
