@@ -249,13 +249,23 @@ type enrolmentResponse struct {
 	URL    string `json:"url" secret:"true" doc:"The same with its names, for a QR code"`
 }
 
-func (s *service) handleEnrol(ctx context.Context, _ *struct{}) (enrolmentResponse, error) {
+type enrolBody struct {
+	CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024"`
+}
+
+type enrolInput struct{ httpx.JSON[enrolBody] }
+
+func (s *service) handleEnrol(ctx context.Context, in *enrolInput) (enrolmentResponse, error) {
 	who, err := signedIn(ctx)
 	if err != nil {
 		return enrolmentResponse{}, err
 	}
+	shown, err := s.prove(ctx, who, in.Body.CurrentPassword)
+	if err != nil {
+		return enrolmentResponse{}, err
+	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (enrolmentResponse, error) {
-		e, err := s.enrol(ctx, tx, who)
+		e, err := s.enrol(ctx, tx, who, shown)
 		return enrolmentResponse{base32Of(e.Secret), e.URL}, err
 	})
 }

@@ -102,7 +102,8 @@ func (m *Module) mountSigningIn(api *httpx.API) {
 	}, m.svc.handleChangePassword)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/email/verify", ID: "verifyEmail", Limit: httpx.LimitLogin, Summary: "Prove an e-mail address with the token of a mail", Permission: httpx.Public, Status: http.StatusNoContent,
-		Refusals: []*fault.Error{errInvalidToken, errEmailTaken},
+		Description: "The first proof of an account ends its sessions and drops its second factor: what was set up before may be a stranger's. Sign in again.",
+		Refusals:    []*fault.Error{errInvalidToken, errEmailTaken},
 	}, m.svc.handleVerify)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/email/resend", ID: "resendVerification", Limit: httpx.LimitLogin, Summary: "Ask for that mail once more", Permission: httpx.Known, Status: http.StatusAccepted,
@@ -130,8 +131,9 @@ func (m *Module) mountMe(api *httpx.API) {
 		Method: http.MethodDelete, Path: "/v1/me/sessions/{id}", ID: "endMySession", Summary: "Sign out somewhere", Permission: httpx.Known, Status: http.StatusNoContent,
 	}, m.svc.handleEndSession)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/me/totp", ID: "enrolSecondFactor", Summary: "Begin to set a second factor", Permission: httpx.Known, Once: true,
-		Description: "For authenticator apps (RFC 6238). It counts once it is confirmed.", Refusals: []*fault.Error{errNoAccount, errAlreadyHasTOTP},
+		Method: http.MethodPost, Path: "/v1/me/totp", ID: "enrolSecondFactor", Limit: httpx.LimitLogin, Summary: "Begin to set a second factor", Permission: httpx.Known, Once: true,
+		Description: "For authenticator apps (RFC 6238). It takes a proven e-mail address, and counts once it is confirmed.",
+		Refusals:    []*fault.Error{errNoAccount, errNoPassword, errNotProven, errAlreadyHasTOTP, errCredentials, errTooMany, password.ErrOverloaded},
 	}, m.svc.handleEnrol)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/me/totp/confirm", ID: "confirmSecondFactor", Summary: "Confirm the second factor with a code of it", Permission: httpx.Known, Once: true,

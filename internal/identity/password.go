@@ -28,6 +28,9 @@ func (s *service) reset(ctx context.Context, tx *db.Tx, token []byte, passwordHa
 	if err != nil {
 		return err
 	}
+	if err := s.firstProof(ctx, tx, &a); err != nil {
+		return err
+	}
 	return s.replacePassword(ctx, tx, a, passwordHash, identity.Identity{})
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/fusioncommerce/fusion/internal/identity/identityapi"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
@@ -121,6 +123,9 @@ func (s *service) verifyEmail(ctx context.Context, tx *db.Tx, hash []byte) error
 	if t.Purpose == toChange {
 		a.Email, a.EmailKey = t.Email, keyOf(t.Email)
 	}
+	if err := s.firstProof(ctx, tx, &a); err != nil {
+		return err
+	}
 	a.VerifiedAt = &now
 	a.touch(now)
 	if err := s.store.save(ctx, tx, a); err != nil || t.Purpose != toChange {
@@ -130,6 +135,26 @@ func (s *service) verifyEmail(ctx context.Context, tx *db.Tx, hash []byte) error
 		return err
 	}
 	return s.send(ctx, tx, former, "email-changed", map[string]string{"name": a.Name})
+}
+
+// firstProof ends what was set up in an account before somebody showed to read its mail:
+// who registered it need not be who the address belongs to.
+func (s *service) firstProof(ctx context.Context, tx *db.Tx, a *account) error {
+	if a.VerifiedAt != nil {
+		return nil
+	}
+	a.endEpoch()
+	a.HasTOTP = false
+	if err := s.store.endSessions(ctx, tx, a.ID, uuid.Nil); err != nil {
+		return err
+	}
+	if err := s.store.dropTOTP(ctx, tx, a.ID); err != nil {
+		return err
+	}
+	if err := s.store.dropDevices(ctx, tx, a.ID); err != nil {
+		return err
+	}
+	return s.store.dropOneTime(ctx, tx, a.ID)
 }
 
 // resend asks once more to verify the address of who has signed in.

@@ -130,6 +130,14 @@ func (s *shop) customer() (email string) {
 	return email
 }
 
+// member is a customer who has proven the address.
+func (s *shop) member() (email string) {
+	GinkgoHelper()
+	email = s.customer()
+	Expect(s.With("").Post("/v1/auth/email/verify", object{"token": s.token(email, "verify-email")}).Status).To(Equal(http.StatusNoContent))
+	return email
+}
+
 // staff invites somebody, who accepts.
 func (s *shop) staff(roles ...string) (email string) {
 	GinkgoHelper()

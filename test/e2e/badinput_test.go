@@ -53,6 +53,7 @@ var forms = []form{
 	{"verifyEmail", []string{"/token"}, []string{"/token"}, nil},
 	{"introspectToken", []string{"/token"}, []string{"/token"}, nil},
 	{"updateMe", nil, []string{"/name", "/email", "/currentPassword"}, nil},
+	{"enrolSecondFactor", []string{"/currentPassword"}, []string{"/currentPassword"}, nil},
 	{"confirmSecondFactor", []string{"/code"}, []string{"/code"}, nil},
 	{"removeSecondFactor", []string{"/code"}, []string{"/code"}, nil},
 	{"inviteStaff", []string{"/email", "/roles"}, []string{"/email", "/name"}, nil},
