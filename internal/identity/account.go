@@ -43,6 +43,7 @@ var (
 	errAlreadyHasTOTP = fault.New(fault.Conflict, "second_factor_set", "The account has a second factor. Remove it first.")
 	errNoPassword     = fault.New(fault.Conflict, "no_password", "The account has no password to show. Choose one first: ask for the mail for that.")
 	errNotProven      = fault.New(fault.Conflict, "email_not_verified", "Prove your e-mail address first: a mail to it brought the token.")
+	errOwnFactor      = fault.New(fault.Conflict, "own_second_factor", "Remove your own second factor with a code of it, or have somebody else do it.")
 	errNoStaff        = fault.New(fault.NotFound, "staff_not_found", "Nobody who works for the shop has this e-mail address.")
 	errNoTOTP         = fault.New(fault.Conflict, "second_factor_not_set", "There is no second factor to confirm or to remove.")
 )

@@ -167,4 +167,9 @@ func (m *Module) mountStaff(api *httpx.API) {
 		Description: "It acts within two seconds, everywhere. Nobody gives or takes a role whose permissions they do not hold, and one owner stays.",
 		Refusals:    []*fault.Error{errBeyondOneself, errLastOwner},
 	}, m.svc.handleUpdateStaff)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodDelete, Path: "/v1/staff/{id}/second-factor", ID: "removeStaffSecondFactor", Summary: "Remove somebody's second factor", Permission: write, Status: http.StatusNoContent,
+		Description: "For who has lost it: they sign in with the password alone and set another one. It ends their sessions, and a mail tells them. Nobody does it for people whose permissions they do not hold.",
+		Refusals:    []*fault.Error{errBeyondOneself, errNoTOTP, errOwnFactor},
+	}, m.svc.handleRemoveFactor)
 }

@@ -197,4 +197,45 @@ var _ = Describe("a second factor", func() {
 		again := read[granted](with("code", code(key)))
 		Expect(s.as(again).Get("/v1/staff").Status).To(Equal(http.StatusOK))
 	})
+
+	Describe("that its owner has lost", func() {
+		var boss string
+		BeforeEach(func() {
+			boss = s.staff(identity.Support)
+			session := s.signedIn(boss)
+			Expect(confirm(session, code(enrol(session))).Status).To(Equal(http.StatusOK))
+			Expect(s.login(boss, secret).Code()).To(Equal("second_factor_required"))
+		})
+		remove := func(by *testkit.Shop, id string) testkit.Response {
+			GinkgoHelper()
+			return by.Call(http.MethodDelete, "/v1/staff/"+id+"/second-factor", nil)
+		}
+
+		It("is removed by who holds what they hold, and they hear of it", func() {
+			id := s.id(boss)
+			weak := s.With(testkit.Key(s.App.DB(), s.Tenant, "staff:write"))
+			Expect(remove(weak, id).Code()).To(Equal("role_not_held"))
+			Expect(remove(s.Shop, s.id(email)).Code()).To(Equal("not_found"), "customers are no staff")
+			Expect(s.login(boss, secret).Code()).To(Equal("second_factor_required"))
+
+			Expect(remove(s.Shop, id).Status).To(Equal(http.StatusNoContent))
+			Expect(s.mail(boss, "second-factor-removed")).To(HaveLen(1))
+			Expect(s.login(boss, secret).Status).To(Equal(http.StatusOK))
+			Expect(remove(s.Shop, id).Code()).To(Equal("second_factor_not_set"))
+			var entries int
+			Expect(s.super.QueryRow(`select count(*) from platform.audit where tenant_id = $1 and action = 'removeStaffSecondFactor' and status = 204`, s.Tenant).Scan(&entries)).To(Succeed())
+			Expect(entries).To(Equal(1))
+		})
+
+		It("is not removed by its owner without a code", func() {
+			owner := s.staff(identity.Owner)
+			Expect(remove(s.as(s.signedIn(owner)), s.id(owner)).Code()).To(Equal("own_second_factor"))
+		})
+
+		It("is removed from the command line as well", func() {
+			Expect(s.module.ResetSecondFactor(testkit.As(s.Tenant), boss)).To(HaveField("Email", boss))
+			Expect(s.login(boss, secret).Status).To(Equal(http.StatusOK))
+			Expect(s.module.ResetSecondFactor(testkit.As(s.Tenant), boss)).Error().To(MatchError(errNoTOTP))
+		})
+	})
 })

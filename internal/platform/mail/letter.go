@@ -39,6 +39,14 @@ var kinds = map[string]kind{
 		button:  "Confirm the new address", path: "/verify-email", needs: []string{"token"},
 		after: []string{"The link works once, and not for long. " + ignore},
 	},
+	"second-factor-removed": {
+		subject: "Your second factor was removed",
+		body: []string{
+			"Somebody who looks after {{.Shop}} has removed the second factor of your account, and every device was signed out. You sign in with the password alone until you set a new one.",
+			"If you have not asked for this, choose a new password at once.",
+		},
+		button: "Choose a new password", path: "/forgot-password",
+	},
 	"email-change": {
 		subject: "Your e-mail address is to be changed",
 		body: []string{
