@@ -143,7 +143,10 @@ func (s *service) updateMe(ctx context.Context, tx *db.Tx, who identity.Identity
 	}
 	a.Name = strings.TrimSpace(*b.Name)
 	a.touch(now)
-	return a, s.store.save(ctx, tx, a)
+	if err := s.store.save(ctx, tx, a); err != nil || a.Kind != customer {
+		return a, err
+	}
+	return a, s.customers.renamed(ctx, tx, a.Customer, a.Name)
 }
 
 func (s *service) askToChange(ctx context.Context, tx *db.Tx, a account, email string) error {
