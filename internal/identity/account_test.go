@@ -121,6 +121,7 @@ var _ = Describe("an account", func() {
 		g := s.signedIn(email)
 		r := s.as(g).Call(http.MethodPatch, "/v1/me", object{"name": "Anna", "email": next, "currentPassword": secret})
 		Expect(r.Status).To(Equal(http.StatusOK))
+		Expect(s.Get("/v1/customers/" + g.Account.CustomerID).JSON()).To(HaveKeyWithValue("name", "Anna"))
 		Expect(me(g)).To(And(HaveKeyWithValue("name", "Anna"), HaveKeyWithValue("email", email)))
 		Expect(s.login(next, secret).Status).To(Equal(http.StatusUnauthorized))
 		Expect(s.mail(email, "email-change")).To(HaveLen(1), "its owner hears of it where the password does not help")
@@ -258,11 +259,14 @@ var _ = Describe("an account", func() {
 			forgot(email)
 			s.exec(`update identity.one_time_token set expires_at = now() where tenant_id = $1 and purpose = 'reset'`)
 			made, _ := newOpaque(oneTimePrefix, s.Tenant)
+			before := s.work.hashed.Load()
 			for _, token := range []string{s.token(email, "reset-password"), s.token(email, "verify-email"), made, "x"} {
+				Expect(s.With("").Post("/v1/staff/invitations/accept", object{"token": token, "password": secret}).Code()).To(Equal("invalid_token"))
 				r := reset(token, "another good secret")
 				Expect(r.Status).To(Equal(http.StatusBadRequest))
 				Expect(r.Code()).To(Equal("invalid_token"))
 			}
+			Expect(s.work.hashed.Load()).To(Equal(before), "nobody has the program work at passwords without a token")
 			Expect(s.login(email, secret).Status).To(Equal(http.StatusOK))
 		})
 

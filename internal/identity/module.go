@@ -156,7 +156,7 @@ func (m *Module) mountStaff(api *httpx.API) {
 		Refusals:    []*fault.Error{errEmailTaken, errBeyondOneself},
 	}, m.svc.handleInvite)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/staff/invitations/accept", ID: "acceptInvitation", Summary: "Accept an invitation", Permission: httpx.Public, Status: http.StatusNoContent,
+		Method: http.MethodPost, Path: "/v1/staff/invitations/accept", ID: "acceptInvitation", Limit: httpx.LimitLogin, Summary: "Accept an invitation", Permission: httpx.Public, Status: http.StatusNoContent,
 		Refusals: []*fault.Error{errInvalidToken, password.ErrOverloaded},
 	}, m.svc.handleAcceptInvitation)
 	httpx.Handle(api, httpx.Route{

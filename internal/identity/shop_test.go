@@ -41,7 +41,12 @@ var contract = sync.OnceValue(func() *eventschema.Catalog {
 // counting counts what is hashed and compared.
 type counting struct {
 	passwords
-	verified atomic.Int64
+	hashed, verified atomic.Int64
+}
+
+func (c *counting) Hash(ctx context.Context, password string) (string, error) {
+	c.hashed.Add(1)
+	return c.passwords.Hash(ctx, password)
 }
 
 func (c *counting) Verify(ctx context.Context, hash, password string) (bool, bool, error) {
