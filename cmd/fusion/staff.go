@@ -29,6 +29,7 @@ func (p *program) staffCommand() *cli.Command {
 	return group("staff", "Invite, list and shut out the people who work for the shop",
 		invite,
 		leaf("list", "List who works for the shop", "", p.listStaff, tenantFlag(), jsonFlag(), settings()),
+		leaf("reset-second-factor", "Remove the second factor of somebody who has lost it", "EMAIL", p.resetSecondFactor, tenantFlag(), jsonFlag(), settings()),
 		leaf("disable", "Shut somebody out", "EMAIL", p.disableStaff, tenantFlag(), jsonFlag(), settings()),
 	)
 }
@@ -92,6 +93,18 @@ func (p *program) disableStaff(ctx context.Context, cmd *cli.Command) error {
 		}
 		return p.show(cmd, person, func(w io.Writer) {
 			_, _ = fmt.Fprintf(w, "%s is shut out. Running programs hear of it within 2 seconds.\n", person.Email)
+		})
+	})
+}
+
+func (p *program) resetSecondFactor(ctx context.Context, cmd *cli.Command) error {
+	return p.withAccounts(ctx, cmd, func(ctx context.Context, accounts *identity.Module) error {
+		person, err := accounts.ResetSecondFactor(ctx, cmd.Args().First())
+		if err != nil {
+			return err
+		}
+		return p.show(cmd, person, func(w io.Writer) {
+			_, _ = fmt.Fprintf(w, "%s signs in with the password alone from now on, until they set a second factor again.\n", person.Email)
 		})
 	})
 }

@@ -191,6 +191,25 @@ func (store) insertOneTime(ctx context.Context, tx *db.Tx, hash []byte, t oneTim
 	return nil
 }
 
+// dropOneTime makes all tokens of an account worth nothing that were not used yet.
+func (store) dropOneTime(ctx context.Context, tx *db.Tx, account uuid.UUID) error {
+	if _, err := tx.Exec(ctx, `delete from identity.one_time_token where account_id = $1 and used_at is null`, account); err != nil {
+		return fmt.Errorf("drop one-time tokens: %w", err)
+	}
+	return nil
+}
+
+// knowsOneTime tells whether there is such a token. It may be used: who repeats a request is
+// answered again.
+func (store) knowsOneTime(ctx context.Context, tx *db.Tx, hash []byte, purpose string) (known bool, err error) {
+	err = tx.Get(ctx, &known, `
+		select exists (select from identity.one_time_token where hash = $1 and purpose = $2 and expires_at > statement_timestamp())`, hash, purpose)
+	if err != nil {
+		return false, fmt.Errorf("look up one-time token: %w", err)
+	}
+	return known, nil
+}
+
 // useOneTime takes a token that is still good, for the first and only time.
 func (store) useOneTime(ctx context.Context, tx *db.Tx, hash []byte, purposes ...string) (oneTime, error) {
 	var t oneTime

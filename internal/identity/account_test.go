@@ -109,6 +109,7 @@ var _ = Describe("an account", func() {
 		Expect(s.as(g).Post("/v1/auth/email/resend", nil).Status).To(Equal(http.StatusAccepted))
 		Expect(s.mail(email, "verify-email")).To(HaveLen(2))
 		Expect(verify(s.token(email, "verify-email")).Status).To(Equal(http.StatusNoContent))
+		g = s.signedIn(email)
 		Expect(me(g)).To(HaveKeyWithValue("emailVerified", true))
 		Expect(verify(s.token(email, "verify-email")).Code()).To(Equal("invalid_token"))
 		Expect(s.as(g).Post("/v1/auth/email/resend", nil).Status).To(Equal(http.StatusAccepted))
@@ -116,23 +117,82 @@ var _ = Describe("an account", func() {
 	})
 
 	It("takes another name at once, and another address when that is proven", func() {
-		email, next := s.customer(), newAddress()
+		email, next := s.member(), newAddress()
 		g := s.signedIn(email)
-		r := s.as(g).Call(http.MethodPatch, "/v1/me", object{"name": "Anna", "email": next})
+		r := s.as(g).Call(http.MethodPatch, "/v1/me", object{"name": "Anna", "email": next, "currentPassword": secret})
 		Expect(r.Status).To(Equal(http.StatusOK))
+		Expect(s.Get("/v1/customers/" + g.Account.CustomerID).JSON()).To(HaveKeyWithValue("name", "Anna"))
 		Expect(me(g)).To(And(HaveKeyWithValue("name", "Anna"), HaveKeyWithValue("email", email)))
 		Expect(s.login(next, secret).Status).To(Equal(http.StatusUnauthorized))
-		Expect(verify(s.token(next, "verify-email")).Status).To(Equal(http.StatusNoContent))
+		Expect(s.mail(email, "email-change")).To(HaveLen(1), "its owner hears of it where the password does not help")
+		Expect(verify(s.token(next, "confirm-new-email")).Status).To(Equal(http.StatusNoContent))
+		Expect(s.mail(email, "email-changed")).To(HaveLen(1))
 		Expect(me(g)).To(HaveKeyWithValue("email", next))
 		Expect(s.login(next, secret).Status).To(Equal(http.StatusOK))
 		Expect(s.login(email, secret).Status).To(Equal(http.StatusUnauthorized))
+	})
+
+	Describe("whose session is in the wrong hands", func() {
+		var (
+			email, next string
+			g           granted
+		)
+		BeforeEach(func() {
+			email, next = s.customer(), newAddress()
+			g = s.signedIn(email)
+		})
+		change := func(more object) testkit.Response {
+			GinkgoHelper()
+			more["email"] = next
+			return s.as(g).Call(http.MethodPatch, "/v1/me", more)
+		}
+
+		It("keeps its address for who does not show the password", func() {
+			r := change(object{})
+			Expect(r.Status).To(Equal(http.StatusUnprocessableEntity))
+			Expect(string(r.Raw)).To(ContainSubstring(`"pointer":"/currentPassword"`))
+			Expect(change(object{"currentPassword": wrong}).Code()).To(Equal("invalid_credentials"))
+			Expect(s.mail(next, "confirm-new-email")).To(BeEmpty())
+			Expect(s.as(g).Call(http.MethodPatch, "/v1/me", object{"email": email, "name": "Anna"}).Status).To(Equal(http.StatusOK), "the address that it has")
+		})
+
+		It("has the password guessed five times at most there", func() {
+			answers := newTally()
+			parallel(20, func(int) { answers.add(change(object{"currentPassword": wrong})) })
+			Expect(answers.of).To(Equal(map[string]int{"invalid_credentials": 5, "too_many_attempts": 15}))
+		})
+
+		It("keeps its address when there is no password to show", func() {
+			s.exec(`update identity.account set password_hash = null where tenant_id = $1`)
+			Expect(change(object{"currentPassword": secret}).Code()).To(Equal("no_password"))
+			Expect(s.as(g).Post("/v1/auth/password/change", object{"currentPassword": secret, "password": "another good secret"}).Code()).To(Equal("no_password"))
+		})
+
+		DescribeTable("loses a change that was begun when its owner", func(act func()) {
+			Expect(change(object{"currentPassword": secret}).Status).To(Equal(http.StatusOK))
+			act()
+			Expect(verify(s.token(next, "confirm-new-email")).Code()).To(Equal("invalid_token"))
+			Expect(s.login(next, secret).Status).To(Equal(http.StatusUnauthorized))
+		},
+			Entry("chooses another password", func() {
+				Expect(s.as(s.signedIn(email)).Post("/v1/auth/password/change", object{"currentPassword": secret, "password": "another good secret"}).Status).To(Equal(http.StatusNoContent))
+			}),
+			Entry("has forgotten the password", func() {
+				s.Post("/v1/auth/password/forgot", object{"email": email})
+				Expect(s.With("").Post("/v1/auth/password/reset", object{"token": s.token(email, "reset-password"), "password": "another good secret"}).Status).To(Equal(http.StatusNoContent))
+			}),
+			Entry("signs out everywhere", func() {
+				Expect(s.as(s.signedIn(email)).Post("/v1/auth/logout-all", nil).Status).To(Equal(http.StatusNoContent))
+			}),
+			Entry("is given a new epoch", func() { s.exec(`update identity.account set epoch = epoch + 1 where tenant_id = $1`) }),
+		)
 	})
 
 	It("does not tell by an address that somebody else has it", func() {
 		g, taken, free := s.signedIn(s.customer()), s.customer(), newAddress()
 		change := func(email string) object {
 			GinkgoHelper()
-			return alike(s.as(g).Call(http.MethodPatch, "/v1/me", object{"email": email}))
+			return alike(s.as(g).Call(http.MethodPatch, "/v1/me", object{"email": email, "currentPassword": secret}))
 		}
 		Expect(change(taken)).To(Equal(change(free)))
 		Expect(s.mail(taken, "account-exists")).To(HaveLen(1))
@@ -199,11 +259,14 @@ var _ = Describe("an account", func() {
 			forgot(email)
 			s.exec(`update identity.one_time_token set expires_at = now() where tenant_id = $1 and purpose = 'reset'`)
 			made, _ := newOpaque(oneTimePrefix, s.Tenant)
+			before := s.work.hashed.Load()
 			for _, token := range []string{s.token(email, "reset-password"), s.token(email, "verify-email"), made, "x"} {
+				Expect(s.With("").Post("/v1/staff/invitations/accept", object{"token": token, "password": secret}).Code()).To(Equal("invalid_token"))
 				r := reset(token, "another good secret")
 				Expect(r.Status).To(Equal(http.StatusBadRequest))
 				Expect(r.Code()).To(Equal("invalid_token"))
 			}
+			Expect(s.work.hashed.Load()).To(Equal(before), "nobody has the program work at passwords without a token")
 			Expect(s.login(email, secret).Status).To(Equal(http.StatusOK))
 		})
 
@@ -211,8 +274,8 @@ var _ = Describe("an account", func() {
 			email, next := s.customer(), newAddress()
 			g := s.signedIn(email)
 			forgot(email)
-			s.as(g).Call(http.MethodPatch, "/v1/me", object{"email": next})
-			Expect(verify(s.token(next, "verify-email")).Status).To(Equal(http.StatusNoContent))
+			s.as(g).Call(http.MethodPatch, "/v1/me", object{"email": next, "currentPassword": secret})
+			Expect(verify(s.token(next, "confirm-new-email")).Status).To(Equal(http.StatusNoContent))
 			Expect(reset(s.token(email, "reset-password"), "another good secret").Code()).To(Equal("invalid_token"))
 		})
 	})

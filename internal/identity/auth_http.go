@@ -147,7 +147,9 @@ func (s *service) handleLogout(ctx context.Context, in *logoutInput) (httpx.None
 		if tenant, shown, ok := readOpaque(refreshPrefix, in.Body.RefreshToken); ok {
 			hash = shown
 			if who.IsAnonymous() {
-				ctx = as(ctx, tenant)
+				if ctx, err = s.enter(ctx, tenant); err != nil {
+					return httpx.None{}, err
+				}
 			}
 		}
 	}
@@ -169,6 +171,13 @@ func (s *service) handleLogoutAll(ctx context.Context, _ *struct{}) (httpx.None,
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
 		tx.AfterCommit(func() { s.auth.forget(who.Session) })
+		// A change of the address that is begun meanwhile has the account locked.
+		if _, err := s.store.lock(ctx, tx, who.Account); err != nil {
+			return httpx.None{}, err
+		}
+		if err := s.store.dropOneTime(ctx, tx, who.Account); err != nil {
+			return httpx.None{}, err
+		}
 		return httpx.None{}, s.store.endSessions(ctx, tx, who.Account, uuid.Nil)
 	})
 }
@@ -210,23 +219,38 @@ func (b *redemptionBody) Check() []fault.Field {
 type redemptionInput struct{ httpx.JSON[redemptionBody] }
 
 func (s *service) handleReset(ctx context.Context, in *redemptionInput) (httpx.None, error) {
-	return s.choosePassword(ctx, in.Body, s.reset)
+	return s.choosePassword(ctx, in.Body, toReset, s.reset)
 }
 
 func (s *service) handleAcceptInvitation(ctx context.Context, in *redemptionInput) (httpx.None, error) {
-	return s.choosePassword(ctx, in.Body, s.join)
+	return s.choosePassword(ctx, in.Body, toInvite, s.join)
 }
 
-func (s *service) choosePassword(ctx context.Context, b redemptionBody, use func(context.Context, *db.Tx, []byte, string) error) (httpx.None, error) {
+// choosePassword hashes only for a token that we made: strangers have nothing hashed.
+func (s *service) choosePassword(ctx context.Context, b redemptionBody, purpose string, use func(context.Context, *db.Tx, []byte, string) error) (httpx.None, error) {
 	tenant, token, ok := readOpaque(oneTimePrefix, b.Token)
 	if !ok {
 		return httpx.None{}, errInvalidToken
+	}
+	ctx, err := s.enter(ctx, tenant)
+	if err != nil {
+		return httpx.None{}, err
+	}
+	known := false
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		known, err = s.store.knowsOneTime(ctx, tx, token, purpose)
+		return err
+	})
+	if err == nil && !known {
+		err = errInvalidToken
+	}
+	if err != nil {
+		return httpx.None{}, err
 	}
 	hash, err := s.passwords.Hash(ctx, b.Password)
 	if err != nil {
 		return httpx.None{}, err
 	}
-	ctx = as(ctx, tenant)
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
 		return httpx.None{}, use(ctx, tx, token, hash)
 	})
@@ -254,7 +278,8 @@ func (s *service) handleChangePassword(ctx context.Context, in *changePasswordIn
 	if err != nil {
 		return httpx.None{}, err
 	}
-	if _, err := s.prove(ctx, who, in.Body.CurrentPassword); err != nil {
+	shown, err := s.prove(ctx, who, in.Body.CurrentPassword)
+	if err != nil {
 		return httpx.None{}, err
 	}
 	hash, err := s.passwords.Hash(ctx, in.Body.Password)
@@ -262,7 +287,7 @@ func (s *service) handleChangePassword(ctx context.Context, in *changePasswordIn
 		return httpx.None{}, err
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
-		a, err := s.store.lock(ctx, tx, who.Account)
+		a, err := s.stillProven(ctx, tx, shown)
 		if err != nil {
 			return httpx.None{}, err
 		}
@@ -281,7 +306,10 @@ func (s *service) handleVerify(ctx context.Context, in *verifyInput) (httpx.None
 	if !ok {
 		return httpx.None{}, errInvalidToken
 	}
-	ctx = as(ctx, tenant)
+	ctx, err := s.enter(ctx, tenant)
+	if err != nil {
+		return httpx.None{}, err
+	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
 		return httpx.None{}, s.verifyEmail(ctx, tx, token)
 	})

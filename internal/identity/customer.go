@@ -14,6 +14,7 @@ import (
 var (
 	errCustomerEmail = fault.New(fault.Conflict, "email_taken", "Another customer has this e-mail address.")
 	errAccountEmail  = fault.New(fault.Conflict, "email_of_account", "The customer has an account: its e-mail address is theirs to change.")
+	errExport        = fault.New(fault.Forbidden, "customer_hidden", "What is held about a customer needs the permission customers:read as well.")
 	errHidden        = fault.New(fault.Forbidden, "personal_data_hidden", "Looking for people by name or e-mail address needs the permission customers:pii.")
 )
 

@@ -46,3 +46,13 @@ func (c *customers) registered(ctx context.Context, tx *db.Tx, id uuid.UUID, ema
 		ID: id, Registered: true, Email: email, EmailKey: keyOf(email), Name: name, Groups: []string{}, Version: 1, CreatedAt: tx.Now, UpdatedAt: tx.Now,
 	})
 }
+
+// renamed gives the record of a customer the name that they gave their account.
+func (c *customers) renamed(ctx context.Context, tx *db.Tx, id uuid.UUID, name string) error {
+	p, err := c.store.lock(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	_, err = c.update(ctx, tx, p, profileChanges{Name: &name})
+	return err
+}

@@ -276,6 +276,14 @@ func (store) keepDevice(ctx context.Context, tx *db.Tx, id uuid.UUID, hash []byt
 	return nil
 }
 
+// dropDevices forgets where an account has signed in.
+func (store) dropDevices(ctx context.Context, tx *db.Tx, id uuid.UUID) error {
+	if _, err := tx.Exec(ctx, `delete from identity.device where account_id = $1`, id); err != nil {
+		return fmt.Errorf("drop devices: %w", err)
+	}
+	return nil
+}
+
 // rehash stores a password that was hashed anew, unless it was changed meanwhile.
 func (store) rehash(ctx context.Context, tx *db.Tx, a account) error {
 	_, err := tx.Exec(ctx, `update identity.account set password_hash = $2 where id = $1 and epoch = $3`, a.ID, a.PasswordHash, a.Epoch)

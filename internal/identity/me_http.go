@@ -57,6 +57,8 @@ func (s *service) handleMe(ctx context.Context, _ *struct{}) (meResponse, error)
 type updateMeBody struct {
 	Name  *string `json:"name,omitempty" maxLength:"200"`
 	Email *string `json:"email,omitempty" minLength:"1" maxLength:"254" doc:"Takes effect when somebody has proven to read what is sent there"`
+
+	CurrentPassword string `json:"currentPassword,omitempty" maxLength:"1024" doc:"For another e-mail address"`
 }
 
 // Check finds what the schema cannot say.
@@ -80,15 +82,41 @@ func (s *service) handleUpdateMe(ctx context.Context, in *updateMeInput) (meResp
 	if err != nil {
 		return meResponse{}, err
 	}
+	shown, err := s.proveForAddress(ctx, who, in.Body)
+	if err != nil {
+		return meResponse{}, err
+	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (meResponse, error) {
-		a, err := s.updateMe(ctx, tx, who, in.IfMatch, in.Body)
+		a, err := s.updateMe(ctx, tx, who, in.IfMatch, in.Body, shown)
 		return presentMe(who, a), err
 	})
 }
 
+// proveForAddress has who wants another address show the password: with the address goes
+// the account. It returns nobody for who wants none.
+func (s *service) proveForAddress(ctx context.Context, who identity.Identity, b updateMeBody) (shown account, err error) {
+	if b.Email == nil {
+		return account{}, nil
+	}
+	var a account
+	err = s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		a, err = s.store.account(ctx, tx, who.Account)
+		return err
+	})
+	switch {
+	case err != nil || keyOf(*b.Email) == a.EmailKey:
+		return account{}, err
+	case a.PasswordHash == "":
+		return account{}, errNoPassword
+	case b.CurrentPassword == "":
+		return account{}, httpx.ErrValidation(fault.Field{Pointer: "/currentPassword", Code: "required", Detail: "is needed for another e-mail address"})
+	}
+	return s.prove(ctx, who, b.CurrentPassword)
+}
+
 // updateMe changes a name at once, and an address once it is proven. Whether the address is
 // somebody else's already, only mail tells.
-func (s *service) updateMe(ctx context.Context, tx *db.Tx, who identity.Identity, match httpx.IfMatch, b updateMeBody) (account, error) {
+func (s *service) updateMe(ctx context.Context, tx *db.Tx, who identity.Identity, match httpx.IfMatch, b updateMeBody, shown account) (account, error) {
 	a, err := s.store.lock(ctx, tx, who.Account)
 	if err != nil {
 		return account{}, err
@@ -99,6 +127,9 @@ func (s *service) updateMe(ctx context.Context, tx *db.Tx, who identity.Identity
 	}
 	audit.Before(ctx, before)
 	if b.Email != nil && keyOf(*b.Email) != a.EmailKey {
+		if shown.ID != a.ID || shown.Epoch != a.Epoch {
+			return account{}, errCredentials // the address or the password was changed meanwhile
+		}
 		if err := s.askToChange(ctx, tx, a, strings.TrimSpace(*b.Email)); err != nil {
 			return account{}, err
 		}
@@ -112,12 +143,18 @@ func (s *service) updateMe(ctx context.Context, tx *db.Tx, who identity.Identity
 	}
 	a.Name = strings.TrimSpace(*b.Name)
 	a.touch(now)
-	return a, s.store.save(ctx, tx, a)
+	if err := s.store.save(ctx, tx, a); err != nil || a.Kind != customer {
+		return a, err
+	}
+	return a, s.customers.renamed(ctx, tx, a.Customer, a.Name)
 }
 
 func (s *service) askToChange(ctx context.Context, tx *db.Tx, a account, email string) error {
 	_, taken, err := s.store.byEmail(ctx, tx, keyOf(email))
 	if err != nil {
+		return err
+	}
+	if err := s.send(ctx, tx, a.Email, "email-change", map[string]string{"name": a.Name}); err != nil {
 		return err
 	}
 	if taken {
@@ -130,7 +167,7 @@ func (s *service) askToChange(ctx context.Context, tx *db.Tx, a account, email s
 	if err != nil {
 		return err
 	}
-	return s.send(ctx, tx, email, "verify-email", map[string]string{"name": a.Name, "token": raw})
+	return s.send(ctx, tx, email, "confirm-new-email", map[string]string{"name": a.Name, "token": raw})
 }
 
 type sessionResponse struct {
@@ -218,13 +255,23 @@ type enrolmentResponse struct {
 	URL    string `json:"url" secret:"true" doc:"The same with its names, for a QR code"`
 }
 
-func (s *service) handleEnrol(ctx context.Context, _ *struct{}) (enrolmentResponse, error) {
+type enrolBody struct {
+	CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024"`
+}
+
+type enrolInput struct{ httpx.JSON[enrolBody] }
+
+func (s *service) handleEnrol(ctx context.Context, in *enrolInput) (enrolmentResponse, error) {
 	who, err := signedIn(ctx)
 	if err != nil {
 		return enrolmentResponse{}, err
 	}
+	shown, err := s.prove(ctx, who, in.Body.CurrentPassword)
+	if err != nil {
+		return enrolmentResponse{}, err
+	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (enrolmentResponse, error) {
-		e, err := s.enrol(ctx, tx, who)
+		e, err := s.enrol(ctx, tx, who, shown)
 		return enrolmentResponse{base32Of(e.Secret), e.URL}, err
 	})
 }

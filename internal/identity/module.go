@@ -98,11 +98,12 @@ func (m *Module) mountSigningIn(api *httpx.API) {
 	}, m.svc.handleReset)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/password/change", ID: "changePassword", Limit: httpx.LimitLogin, Summary: "Choose another password", Permission: httpx.Known, Status: http.StatusNoContent,
-		Description: "Ends all other sessions of the account.", Refusals: []*fault.Error{errNoAccount, errCredentials, errTooMany, password.ErrOverloaded},
+		Description: "Ends all other sessions of the account.", Refusals: []*fault.Error{errNoAccount, errNoPassword, errCredentials, errTooMany, password.ErrOverloaded},
 	}, m.svc.handleChangePassword)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/email/verify", ID: "verifyEmail", Limit: httpx.LimitLogin, Summary: "Prove an e-mail address with the token of a mail", Permission: httpx.Public, Status: http.StatusNoContent,
-		Refusals: []*fault.Error{errInvalidToken, errEmailTaken},
+		Description: "The first proof of an account ends its sessions and drops its second factor: what was set up before may be a stranger's. Sign in again.",
+		Refusals:    []*fault.Error{errInvalidToken, errEmailTaken},
 	}, m.svc.handleVerify)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/email/resend", ID: "resendVerification", Limit: httpx.LimitLogin, Summary: "Ask for that mail once more", Permission: httpx.Known, Status: http.StatusAccepted,
@@ -119,8 +120,9 @@ func (m *Module) mountMe(api *httpx.API) {
 		Method: http.MethodGet, Path: "/v1/me", ID: "getMe", Summary: "Read who you are and what you may do", Permission: httpx.Known, Description: "For people and for API keys.",
 	}, m.svc.handleMe)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPatch, Path: "/v1/me", ID: "updateMe", Summary: "Change your name or your e-mail address", Permission: httpx.Known,
-		Description: "Another address takes effect when it is proven: a mail to it brings the token for /v1/auth/email/verify.", Refusals: []*fault.Error{errNoAccount},
+		Method: http.MethodPatch, Path: "/v1/me", ID: "updateMe", Limit: httpx.LimitLogin, Summary: "Change your name or your e-mail address", Permission: httpx.Known,
+		Description: "Another address takes effect when it is proven: a mail to it brings the token for /v1/auth/email/verify. It takes the currentPassword, and the address of before hears of it.",
+		Refusals:    []*fault.Error{errNoAccount, errNoPassword, errCredentials, errTooMany, password.ErrOverloaded},
 	}, m.svc.handleUpdateMe)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/me/sessions", ID: "listMySessions", Summary: "List where you have signed in", Permission: httpx.Known,
@@ -129,8 +131,9 @@ func (m *Module) mountMe(api *httpx.API) {
 		Method: http.MethodDelete, Path: "/v1/me/sessions/{id}", ID: "endMySession", Summary: "Sign out somewhere", Permission: httpx.Known, Status: http.StatusNoContent,
 	}, m.svc.handleEndSession)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/me/totp", ID: "enrolSecondFactor", Summary: "Begin to set a second factor", Permission: httpx.Known, Once: true,
-		Description: "For authenticator apps (RFC 6238). It counts once it is confirmed.", Refusals: []*fault.Error{errNoAccount, errAlreadyHasTOTP},
+		Method: http.MethodPost, Path: "/v1/me/totp", ID: "enrolSecondFactor", Limit: httpx.LimitLogin, Summary: "Begin to set a second factor", Permission: httpx.Known, Once: true,
+		Description: "For authenticator apps (RFC 6238). It takes a proven e-mail address, and counts once it is confirmed.",
+		Refusals:    []*fault.Error{errNoAccount, errNoPassword, errNotProven, errAlreadyHasTOTP, errCredentials, errTooMany, password.ErrOverloaded},
 	}, m.svc.handleEnrol)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/me/totp/confirm", ID: "confirmSecondFactor", Summary: "Confirm the second factor with a code of it", Permission: httpx.Known, Once: true,
@@ -153,7 +156,7 @@ func (m *Module) mountStaff(api *httpx.API) {
 		Refusals:    []*fault.Error{errEmailTaken, errBeyondOneself},
 	}, m.svc.handleInvite)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/staff/invitations/accept", ID: "acceptInvitation", Summary: "Accept an invitation", Permission: httpx.Public, Status: http.StatusNoContent,
+		Method: http.MethodPost, Path: "/v1/staff/invitations/accept", ID: "acceptInvitation", Limit: httpx.LimitLogin, Summary: "Accept an invitation", Permission: httpx.Public, Status: http.StatusNoContent,
 		Refusals: []*fault.Error{errInvalidToken, password.ErrOverloaded},
 	}, m.svc.handleAcceptInvitation)
 	httpx.Handle(api, httpx.Route{
@@ -164,4 +167,9 @@ func (m *Module) mountStaff(api *httpx.API) {
 		Description: "It acts within two seconds, everywhere. Nobody gives or takes a role whose permissions they do not hold, and one owner stays.",
 		Refusals:    []*fault.Error{errBeyondOneself, errLastOwner},
 	}, m.svc.handleUpdateStaff)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodDelete, Path: "/v1/staff/{id}/second-factor", ID: "removeStaffSecondFactor", Summary: "Remove somebody's second factor", Permission: write, Status: http.StatusNoContent,
+		Description: "For who has lost it: they sign in with the password alone and set another one. It ends their sessions, and a mail tells them. Nobody does it for people whose permissions they do not hold.",
+		Refusals:    []*fault.Error{errBeyondOneself, errNoTOTP, errOwnFactor},
+	}, m.svc.handleRemoveFactor)
 }

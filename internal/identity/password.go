@@ -31,6 +31,9 @@ func (s *service) reset(ctx context.Context, tx *db.Tx, token []byte, passwordHa
 	if err != nil {
 		return err
 	}
+	if err := s.firstProof(ctx, tx, &a); err != nil {
+		return err
+	}
 	return s.replacePassword(ctx, tx, a, passwordHash, identity.Identity{})
 }
 
@@ -52,6 +55,9 @@ func (s *service) replacePassword(ctx context.Context, tx *db.Tx, a account, has
 	if err := s.store.endSessions(ctx, tx, a.ID, who.Session); err != nil {
 		return err
 	}
+	if err := s.store.dropOneTime(ctx, tx, a.ID); err != nil {
+		return err
+	}
 	if who.Account == a.ID {
 		if err := s.store.keepSession(ctx, tx, who.Session, a.Epoch); err != nil {
 			return err
@@ -60,6 +66,15 @@ func (s *service) replacePassword(ctx context.Context, tx *db.Tx, a account, has
 		return err
 	}
 	return s.send(ctx, tx, a.Email, "password-changed", map[string]string{"name": a.Name})
+}
+
+// stillProven locks the account of who has shown its password, unless that was changed since.
+func (s *service) stillProven(ctx context.Context, tx *db.Tx, shown account) (account, error) {
+	a, err := s.store.lock(ctx, tx, shown.ID)
+	if err == nil && a.Epoch != shown.Epoch {
+		err = errCredentials
+	}
+	return a, err
 }
 
 // prove has who has signed in show the password again, as often as a login may fail.
@@ -71,6 +86,9 @@ func (s *service) prove(ctx context.Context, who identity.Identity, password str
 	})
 	if err != nil {
 		return account{}, err
+	}
+	if t.account.PasswordHash == "" {
+		return account{}, errors.Join(errNoPassword, s.unverified(ctx, t.subject))
 	}
 	right, _, err := s.passwords.Verify(ctx, t.hash(), password)
 	if err != nil {

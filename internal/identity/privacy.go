@@ -12,6 +12,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/identity/identityapi"
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
@@ -32,7 +33,8 @@ func (m *Module) Holds(others ...Holder) { m.customers.holders = others }
 func (c *customers) mountPrivacy(api *httpx.API) {
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/customers/{id}/export", ID: "exportCustomer", Summary: "Read everything that is held about a customer", Permission: permissionPersonal, Own: true, Personal: true,
-		Description: "For the customer, who has a right to it. What other deployments of the shop hold they have to be asked for.",
+		Refusals:    []*fault.Error{errExport},
+		Description: "For the customer, who has a right to it, and for who holds customers:read as well. A customer is not shown who of the staff did what. What other deployments of the shop hold they have to be asked for.",
 	}, c.handleExport)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodDelete, Path: "/v1/customers/{id}", ID: "eraseCustomer", Summary: "Erase a customer's personal data", Permission: permissionCustomersWrite, Status: http.StatusNoContent,
@@ -70,8 +72,12 @@ func (c *customers) handleExport(ctx context.Context, in *customerByID) (exporte
 	if err != nil {
 		return exported{}, err
 	}
-	if only := identity.OnlyOf(ctx, permissionPersonal); only != "" && only != id.String() {
+	only := identity.OnlyOf(ctx, permissionPersonal)
+	switch {
+	case only != "" && only != id.String():
 		return exported{}, httpx.ErrNotFound
+	case only == "" && !identity.Can(ctx, permissionCustomersRead):
+		return exported{}, errExport
 	}
 	// Whoever may read this is shown it in full.
 	who, err := identity.From(ctx)
@@ -82,6 +88,9 @@ func (c *customers) handleExport(ctx context.Context, in *customerByID) (exporte
 	out, err := c.export(identity.With(ctx, who), id)
 	if err != nil {
 		return exported{}, err
+	}
+	if only != "" {
+		out.withoutStaff()
 	}
 	// Other modules are asked outside of the transaction.
 	for _, h := range c.holders {
@@ -142,6 +151,20 @@ func (e *exported) log(ctx context.Context, tx *db.Tx, f audit.Filter) error {
 		e.Log = append(e.Log, logged{At: r.At(), Action: r.Action, Actor: r.Actor, IP: r.IP, UserAgent: r.UserAgent})
 	}
 	return err
+}
+
+// withoutStaff leaves out who of the shop did what, and from where: their data is not the
+// customer's.
+func (e *exported) withoutStaff() {
+	const somebody = "staff"
+	for i := range e.Notes {
+		e.Notes[i].Author = somebody
+	}
+	for i, l := range e.Log {
+		if e.Account == nil || l.Actor != actorOf(e.Account.ID) {
+			e.Log[i] = logged{At: l.At, Action: l.Action, Actor: somebody}
+		}
+	}
 }
 
 type eraseInput struct {

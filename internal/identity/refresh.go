@@ -24,10 +24,13 @@ func (s *service) refresh(ctx context.Context, raw string) (grant, error) {
 	if !ok {
 		return grant{}, errRefreshToken
 	}
-	ctx = as(ctx, tenant)
+	ctx, err := s.enter(ctx, tenant)
+	if err != nil {
+		return grant{}, err
+	}
 	var refusal error
 	var g grant
-	err := s.db.InTx(ctx, func(tx *db.Tx) (err error) {
+	err = s.db.InTx(ctx, func(tx *db.Tx) (err error) {
 		refusal = nil
 		var used bool
 		if g.Session, used, err = s.store.useRefresh(ctx, tx, hash); err != nil {

@@ -2,8 +2,11 @@ package identity
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/identity/identityapi"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
@@ -30,6 +33,8 @@ func boundOf(purpose string, a account) []byte {
 	switch purpose {
 	case toReset, toInvite:
 		return hashOf(purpose, a.ID.String(), a.EmailKey, a.PasswordHash, string(a.Status))
+	case toChange:
+		return hashOf(purpose, a.ID.String(), a.EmailKey, a.PasswordHash, strconv.FormatInt(a.Epoch, 10))
 	default:
 		return hashOf(purpose, a.ID.String(), a.EmailKey)
 	}
@@ -125,12 +130,42 @@ func (s *service) verifyEmail(ctx context.Context, tx *db.Tx, hash []byte) error
 	if err != nil {
 		return err
 	}
+	former := a.Email
 	if t.Purpose == toChange {
 		a.Email, a.EmailKey = t.Email, keyOf(t.Email)
 	}
+	if err := s.firstProof(ctx, tx, &a); err != nil {
+		return err
+	}
 	a.VerifiedAt = &now
 	a.touch(now)
-	return s.store.save(ctx, tx, a)
+	if err := s.store.save(ctx, tx, a); err != nil || t.Purpose != toChange {
+		return err
+	}
+	if err := s.store.dropOneTime(ctx, tx, a.ID); err != nil {
+		return err
+	}
+	return s.send(ctx, tx, former, "email-changed", map[string]string{"name": a.Name})
+}
+
+// firstProof ends what was set up in an account before somebody showed to read its mail:
+// who registered it need not be who the address belongs to.
+func (s *service) firstProof(ctx context.Context, tx *db.Tx, a *account) error {
+	if a.VerifiedAt != nil {
+		return nil
+	}
+	a.endEpoch()
+	a.HasTOTP = false
+	if err := s.store.endSessions(ctx, tx, a.ID, uuid.Nil); err != nil {
+		return err
+	}
+	if err := s.store.dropTOTP(ctx, tx, a.ID); err != nil {
+		return err
+	}
+	if err := s.store.dropDevices(ctx, tx, a.ID); err != nil {
+		return err
+	}
+	return s.store.dropOneTime(ctx, tx, a.ID)
 }
 
 // resend asks once more to verify the address of who has signed in.

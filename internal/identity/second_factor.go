@@ -21,10 +21,13 @@ type enrolment struct {
 }
 
 // enrol begins to give an account a second factor. It counts once a code has confirmed it.
-func (s *service) enrol(ctx context.Context, tx *db.Tx, who identity.Identity) (enrolment, error) {
-	a, err := s.store.lock(ctx, tx, who.Account)
+func (s *service) enrol(ctx context.Context, tx *db.Tx, who identity.Identity, shown account) (enrolment, error) {
+	a, err := s.stillProven(ctx, tx, shown)
 	if err != nil {
 		return enrolment{}, err
+	}
+	if a.VerifiedAt == nil {
+		return enrolment{}, errNotProven
 	}
 	if a.HasTOTP {
 		return enrolment{}, errAlreadyHasTOTP

@@ -47,13 +47,13 @@ var _ = Describe("a second factor", func() {
 	)
 	BeforeEach(func() {
 		s = open()
-		email = s.customer()
+		email = s.member()
 		g = s.signedIn(email)
 	})
 
 	enrol := func(g granted) []byte {
 		GinkgoHelper()
-		r := read[struct{ Secret, URL string }](s.as(g).Post("/v1/me/totp", nil))
+		r := read[struct{ Secret, URL string }](s.as(g).Post("/v1/me/totp", object{"currentPassword": secret}))
 		u, err := url.Parse(r.URL)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(u.Query().Get("secret")).To(Equal(r.Secret))
@@ -89,8 +89,39 @@ var _ = Describe("a second factor", func() {
 		shown := code(key)
 		Expect(with("code", shown).Status).To(Equal(http.StatusOK))
 		Expect(with("code", shown).Code()).To(Equal("invalid_credentials"))
-		Expect(s.as(g).Post("/v1/me/totp", nil).Code()).To(Equal("second_factor_set"))
+		Expect(s.as(g).Post("/v1/me/totp", object{"currentPassword": secret}).Code()).To(Equal("second_factor_set"))
 	})
+
+	It("is set by who shows the password and has proven the address", func() {
+		Expect(s.as(g).Post("/v1/me/totp", object{"currentPassword": wrong}).Code()).To(Equal("invalid_credentials"))
+		Expect(s.as(g).Post("/v1/me/totp", object{}).Status).To(Equal(http.StatusUnprocessableEntity))
+		stranger := s.signedIn(s.customer())
+		Expect(s.as(stranger).Post("/v1/me/totp", object{"currentPassword": secret}).Code()).To(Equal("email_not_verified"))
+	})
+
+	DescribeTable("and sessions of before are nothing to who proves the address first", func(prove func()) {
+		Expect(confirm(g, code(enrol(g))).Status).To(Equal(http.StatusOK))
+		s.exec(`update identity.account set email_verified_at = null where tenant_id = $1`)
+		prove()
+		Eventually(func() int { return s.as(g).Get("/v1/me").Status }, "4s").Should(Equal(http.StatusUnauthorized))
+		Expect(s.Post("/v1/auth/refresh", object{"refreshToken": g.RefreshToken}).Code()).To(Equal("invalid_refresh_token"))
+		for _, table := range []string{"totp", "recovery_code", "device"} {
+			var left int
+			Expect(s.super.QueryRow(`select count(*) from identity.`+table+` where tenant_id = $1`, s.Tenant).Scan(&left)).To(Succeed())
+			Expect(left).To(BeZero(), table)
+		}
+		again := s.signedIn(email)
+		Expect(s.as(again).Get("/v1/me").JSON()["account"]).To(And(HaveKeyWithValue("emailVerified", true), HaveKeyWithValue("secondFactor", false)))
+	},
+		Entry("by the mail of the account", func() {
+			s.exec(`update identity.one_time_token set used_at = null where tenant_id = $1`)
+			Expect(s.With("").Post("/v1/auth/email/verify", object{"token": s.token(email, "verify-email")}).Status).To(Equal(http.StatusNoContent))
+		}),
+		Entry("by the mail for another password", func() {
+			Expect(s.Post("/v1/auth/password/forgot", object{"email": email}).Status).To(Equal(http.StatusAccepted))
+			Expect(s.With("").Post("/v1/auth/password/reset", object{"token": s.token(email, "reset-password"), "password": secret}).Status).To(Equal(http.StatusNoContent))
+		}),
+	)
 
 	It("is guessed five times at most, also by who knows the password", func() {
 		key := enrol(g)
@@ -165,5 +196,46 @@ var _ = Describe("a second factor", func() {
 		email = boss
 		again := read[granted](with("code", code(key)))
 		Expect(s.as(again).Get("/v1/staff").Status).To(Equal(http.StatusOK))
+	})
+
+	Describe("that its owner has lost", func() {
+		var boss string
+		BeforeEach(func() {
+			boss = s.staff(identity.Support)
+			session := s.signedIn(boss)
+			Expect(confirm(session, code(enrol(session))).Status).To(Equal(http.StatusOK))
+			Expect(s.login(boss, secret).Code()).To(Equal("second_factor_required"))
+		})
+		remove := func(by *testkit.Shop, id string) testkit.Response {
+			GinkgoHelper()
+			return by.Call(http.MethodDelete, "/v1/staff/"+id+"/second-factor", nil)
+		}
+
+		It("is removed by who holds what they hold, and they hear of it", func() {
+			id := s.id(boss)
+			weak := s.With(testkit.Key(s.App.DB(), s.Tenant, "staff:write"))
+			Expect(remove(weak, id).Code()).To(Equal("role_not_held"))
+			Expect(remove(s.Shop, s.id(email)).Code()).To(Equal("not_found"), "customers are no staff")
+			Expect(s.login(boss, secret).Code()).To(Equal("second_factor_required"))
+
+			Expect(remove(s.Shop, id).Status).To(Equal(http.StatusNoContent))
+			Expect(s.mail(boss, "second-factor-removed")).To(HaveLen(1))
+			Expect(s.login(boss, secret).Status).To(Equal(http.StatusOK))
+			Expect(remove(s.Shop, id).Code()).To(Equal("second_factor_not_set"))
+			var entries int
+			Expect(s.super.QueryRow(`select count(*) from platform.audit where tenant_id = $1 and action = 'removeStaffSecondFactor' and status = 204`, s.Tenant).Scan(&entries)).To(Succeed())
+			Expect(entries).To(Equal(1))
+		})
+
+		It("is not removed by its owner without a code", func() {
+			owner := s.staff(identity.Owner)
+			Expect(remove(s.as(s.signedIn(owner)), s.id(owner)).Code()).To(Equal("own_second_factor"))
+		})
+
+		It("is removed from the command line as well", func() {
+			Expect(s.module.ResetSecondFactor(testkit.As(s.Tenant), boss)).To(HaveField("Email", boss))
+			Expect(s.login(boss, secret).Status).To(Equal(http.StatusOK))
+			Expect(s.module.ResetSecondFactor(testkit.As(s.Tenant), boss)).Error().To(MatchError(errNoTOTP))
+		})
 	})
 })

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -9,8 +10,10 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
@@ -56,6 +59,16 @@ func (s *service) send(ctx context.Context, tx *db.Tx, to, template string, data
 // as is the context in which somebody acts for a tenant before it is known who that is.
 func as(ctx context.Context, tenant uuid.UUID) context.Context {
 	return identity.With(ctx, identity.Identity{Tenant: tenant, Actor: identity.Anonymous})
+}
+
+// enter is the context of what a token asks for that names its tenant. Of a tenant that
+// there is not, no token is good, which is for the lookup to say.
+func (s *service) enter(ctx context.Context, of uuid.UUID) (context.Context, error) {
+	ctx, err := httpx.Enter(ctx, of)
+	if errors.Is(err, tenant.ErrNotHere) {
+		err = nil
+	}
+	return ctx, err
 }
 
 // signedIn is the account that acts.

@@ -187,3 +187,35 @@ var _ = Describe("a session", func() {
 		Expect(read[object](s.Post("/v1/auth/introspect", object{"token": g.AccessToken}))).To(And(HaveKeyWithValue("active", false), Not(HaveKey("permissions"))))
 	})
 })
+
+var _ = Describe("a shop that is closed", func() {
+	It("refuses what names it by a token, under whatever host", func() {
+		s := open()
+		email := s.customer()
+		g := s.signedIn(email)
+		Expect(s.Post("/v1/auth/password/forgot", object{"email": email}).Status).To(Equal(http.StatusAccepted))
+		waiting := newAddress()
+		Expect(s.Post("/v1/staff/invitations", object{"email": waiting, "roles": []string{"support"}}).Status).To(Equal(http.StatusCreated))
+		s.exec(`update platform.tenant set status = 'suspended' where tenant_id = $1`)
+		Eventually(func() string { return s.Get("/v1/me").Code() }, "4s").Should(Equal("tenant_suspended"))
+
+		outside := s.With("")
+		for path, body := range map[string]object{
+			"/v1/auth/refresh":             {"refreshToken": g.RefreshToken},
+			"/v1/auth/logout":              {"refreshToken": g.RefreshToken},
+			"/v1/auth/email/verify":        {"token": s.token(email, "verify-email")},
+			"/v1/auth/password/reset":      {"token": s.token(email, "reset-password"), "password": "another good secret"},
+			"/v1/staff/invitations/accept": {"token": s.token(waiting, "invitation"), "password": secret},
+		} {
+			r := outside.Post(path, body)
+			Expect(r.Status).To(Equal(http.StatusForbidden), path)
+			Expect(r.Code()).To(Equal("tenant_suspended"), path)
+		}
+
+		s.exec(`update platform.tenant set status = 'active' where tenant_id = $1`)
+		Eventually(func() int {
+			return outside.Post("/v1/auth/password/reset", object{"token": s.token(email, "reset-password"), "password": "another good secret"}).Status
+		}, "4s").
+			Should(Equal(http.StatusNoContent))
+	})
+})

@@ -40,7 +40,12 @@ var contract = sync.OnceValue(func() *eventschema.Catalog {
 // counting counts what is hashed and compared.
 type counting struct {
 	passwords
-	verified atomic.Int64
+	hashed, verified atomic.Int64
+}
+
+func (c *counting) Hash(ctx context.Context, password string) (string, error) {
+	c.hashed.Add(1)
+	return c.passwords.Hash(ctx, password)
 }
 
 func (c *counting) Verify(ctx context.Context, hash, password string) (bool, bool, error) {
@@ -126,6 +131,14 @@ func (s *shop) customer() (email string) {
 	GinkgoHelper()
 	email = newAddress()
 	Expect(s.Post("/v1/auth/register", object{"email": email, "password": secret, "name": "Ana"}).Status).To(Equal(http.StatusAccepted))
+	return email
+}
+
+// member is a customer who has proven the address.
+func (s *shop) member() (email string) {
+	GinkgoHelper()
+	email = s.customer()
+	Expect(s.With("").Post("/v1/auth/email/verify", object{"token": s.token(email, "verify-email")}).Status).To(Equal(http.StatusNoContent))
 	return email
 }
 

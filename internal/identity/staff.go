@@ -12,6 +12,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
 // invite makes an account of the staff and mails to its address how to open it. Who has not
@@ -125,6 +126,49 @@ func (s *service) updateStaff(ctx context.Context, tx *db.Tx, id uuid.UUID, matc
 	return s.saveStaff(ctx, tx, a)
 }
 
+// removeFactor takes the second factor of somebody away who has lost it, and ends all
+// sessions: the phone may have them.
+func (s *service) removeFactor(ctx context.Context, tx *db.Tx, id uuid.UUID) (account, error) {
+	who, err := identity.From(ctx)
+	if err != nil {
+		return account{}, err
+	}
+	a, err := s.store.lock(ctx, tx, id)
+	if err != nil {
+		return account{}, err
+	}
+	if a.Kind != staff {
+		return account{}, httpx.ErrNotFound
+	}
+	if a.ID == who.Account {
+		return account{}, errOwnFactor
+	}
+	audit.Before(ctx, present(a))
+	if err := s.mayHandle(ctx, tx, nil, a.Roles); err != nil {
+		return account{}, err
+	}
+	if !a.HasTOTP {
+		return account{}, errNoTOTP
+	}
+	if err := s.store.dropTOTP(ctx, tx, a.ID); err != nil {
+		return account{}, err
+	}
+	if err := s.store.endSessions(ctx, tx, a.ID, uuid.Nil); err != nil {
+		return account{}, err
+	}
+	now, err := s.store.now(ctx, tx)
+	if err != nil {
+		return account{}, err
+	}
+	a.HasTOTP = false
+	a.endEpoch()
+	a.touch(now)
+	if err := s.store.save(ctx, tx, a); err != nil {
+		return account{}, err
+	}
+	return a, s.send(ctx, tx, a.Email, "second-factor-removed", map[string]string{"name": a.Name})
+}
+
 // given are the roles that somebody is to have.
 func (c staffChange) given() []string {
 	if c.Roles == nil {
@@ -206,6 +250,20 @@ const maxStaff = 10_000
 
 // DisableStaff shuts somebody out, by e-mail address.
 func (m *Module) DisableStaff(ctx context.Context, email string) (identityapi.Staff, error) {
+	return m.changeStaff(ctx, email, "updateStaff", func(tx *db.Tx, id uuid.UUID) (account, error) {
+		out := disabled
+		return m.svc.updateStaff(ctx, tx, id, httpx.IfMatch{}, staffChange{Status: &out})
+	})
+}
+
+// ResetSecondFactor lets somebody sign in with the password alone, by e-mail address.
+func (m *Module) ResetSecondFactor(ctx context.Context, email string) (identityapi.Staff, error) {
+	return m.changeStaff(ctx, email, "removeStaffSecondFactor", func(tx *db.Tx, id uuid.UUID) (account, error) {
+		return m.svc.removeFactor(ctx, tx, id)
+	})
+}
+
+func (m *Module) changeStaff(ctx context.Context, email, action string, change func(tx *db.Tx, id uuid.UUID) (account, error)) (identityapi.Staff, error) {
 	var a account
 	err := m.svc.db.InTx(ctx, func(tx *db.Tx) error {
 		found, known, err := m.svc.store.byEmail(ctx, tx, keyOf(email))
@@ -215,11 +273,10 @@ func (m *Module) DisableStaff(ctx context.Context, email string) (identityapi.St
 		if !known || found.Kind != staff {
 			return errNoStaff
 		}
-		out := disabled
-		if a, err = m.svc.updateStaff(ctx, tx, found.ID, httpx.IfMatch{}, staffChange{Status: &out}); err != nil {
+		if a, err = change(tx, found.ID); err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Entry{Action: "updateStaff", Entity: "staff", EntityID: a.ID.String(), Before: present(found), After: present(a)})
+		return audit.Record(ctx, tx, audit.Entry{Action: action, Entity: "staff", EntityID: a.ID.String(), Before: present(found), After: present(a)})
 	})
 	if err != nil {
 		return identityapi.Staff{}, err

@@ -93,3 +93,14 @@ func (s *service) handleUpdateStaff(ctx context.Context, in *updateStaffInput) (
 		return present(a), err
 	})
 }
+
+func (s *service) handleRemoveFactor(ctx context.Context, in *byID) (httpx.None, error) {
+	id, err := httpx.ID(in.ID)
+	if err != nil {
+		return httpx.None{}, err
+	}
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
+		_, err := s.removeFactor(ctx, tx, id)
+		return httpx.None{}, err
+	})
+}

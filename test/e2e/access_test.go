@@ -38,6 +38,7 @@ var bodies = map[string]any{
 	"verifyEmail":         object{"token": "fc_ot_AAAA"},
 	"introspectToken":     object{"token": "eyJ.a.b"},
 	"updateMe":            object{"name": "Ana"},
+	"enrolSecondFactor":   object{"currentPassword": "correct horse battery"},
 	"confirmSecondFactor": object{"code": "000000"},
 	"removeSecondFactor":  object{"code": "000000"},
 	"inviteStaff":         object{"email": "bo@example.com", "name": "Bo", "roles": []string{"vendor"}},

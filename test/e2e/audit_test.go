@@ -51,7 +51,7 @@ var inPerson = map[string]string{
 	"updateMe": "of one's own account", "enrolSecondFactor": "of one's own account", "confirmSecondFactor": "of one's own account", "removeSecondFactor": "of one's own account",
 	"createMyAddress": "of one's own account", "updateMyAddress": "of one's own account", "deleteMyAddress": "of one's own account",
 	"claimMyOrders": "of the own address",
-	"inviteStaff":   "nobody but a person invites one", "acceptInvitation": "the token stands in a letter", "updateStaff": "there is nobody yet",
+	"inviteStaff":   "nobody but a person invites one", "acceptInvitation": "the token stands in a letter", "updateStaff": "there is nobody yet", "removeStaffSecondFactor": "there is nobody yet",
 }
 
 // changes are the operations that change something and are to be recorded.

@@ -29,9 +29,38 @@ const ignore = "If this was not you, ignore this mail: nothing has been changed.
 var kinds = map[string]kind{
 	"verify-email": {
 		subject: "Confirm your e-mail address",
-		body:    []string{"Somebody, probably you, has given this e-mail address for an account at {{.Shop}}. Please confirm that it is yours."},
+		body:    []string{"Please confirm that this is your e-mail address, for your account at {{.Shop}}."},
 		button:  "Confirm e-mail address", path: "/verify-email", needs: []string{"token"},
-		after: []string{"The link works once, and not for long. If this was not you, ignore this mail: the address stays unconfirmed."},
+		after: []string{"If you have not signed up at {{.Shop}}, do not confirm it: somebody else has given your address."},
+	},
+	"confirm-new-email": {
+		subject: "Confirm your new e-mail address",
+		body:    []string{"Somebody, probably you, wants this to be the e-mail address of an account at {{.Shop}}. It is once you confirm it."},
+		button:  "Confirm the new address", path: "/verify-email", needs: []string{"token"},
+		after: []string{"The link works once, and not for long. " + ignore},
+	},
+	"second-factor-removed": {
+		subject: "Your second factor was removed",
+		body: []string{
+			"Somebody who looks after {{.Shop}} has removed the second factor of your account, and every device was signed out. You sign in with the password alone until you set a new one.",
+			"If you have not asked for this, choose a new password at once.",
+		},
+		button: "Choose a new password", path: "/forgot-password",
+	},
+	"email-change": {
+		subject: "Your e-mail address is to be changed",
+		body: []string{
+			"Somebody who has signed in to your account at {{.Shop}} wants it to have another e-mail address than this one. Nothing is changed until that address is confirmed.",
+			"If this was not you, choose a new password at once: that also stops the change.",
+		},
+		button: "Choose a new password", path: "/forgot-password",
+	},
+	"email-changed": {
+		subject: "Your e-mail address was changed",
+		body: []string{
+			"Your account at {{.Shop}} has another e-mail address now. This one is not used for it any more.",
+			"If this was not you, write to {{.Shop}} at once.",
+		},
 	},
 	"account-exists": {
 		subject: "You have an account already",

@@ -348,6 +348,9 @@ var _ = Describe("mail", func() {
 		}
 	},
 		Entry(nil, "verify-email", map[string]string{"token": token}, "/verify-email#token="+token),
+		Entry(nil, "confirm-new-email", map[string]string{"token": token}, "/verify-email#token="+token),
+		Entry(nil, "second-factor-removed", map[string]string{}, "/forgot-password"),
+		Entry(nil, "email-change", map[string]string{}, "/forgot-password"),
 		Entry(nil, "account-exists", nil, "/sign-in"),
 		Entry(nil, "reset-password", map[string]string{"token": token}, "/reset-password#token="+token),
 		Entry(nil, "password-changed", nil, "/forgot-password"),

@@ -57,9 +57,9 @@ func NewDirectory(d *db.DB, now clock.Clock, strict bool) *Directory {
 // Refusals are all that At and Admit can answer.
 func (d *Directory) Refusals() []*fault.Error {
 	if d.strict {
-		return []*fault.Error{ErrSuspended, errNotHere, errUnknownHost}
+		return []*fault.Error{ErrSuspended, ErrNotHere, errUnknownHost}
 	}
-	return []*fault.Error{ErrSuspended, errNotHere}
+	return []*fault.Error{ErrSuspended, ErrNotHere}
 }
 
 // At is the tenant whose shop answers under the host of a request, which may have a port.
@@ -114,7 +114,7 @@ func (d *Directory) Admit(ctx context.Context, id identity.Identity) (context.Co
 	case err != nil:
 		return ctx, err
 	case found.status == "" && !id.IsService():
-		return ctx, errNotHere
+		return ctx, ErrNotHere
 	case found.status != Active && !id.IsService():
 		return ctx, ErrSuspended
 	}

@@ -67,7 +67,7 @@ var (
 	ErrQuota = fault.New(fault.Forbidden, "quota_exceeded", "The shop has as many as it may have. Ask the operator for more.")
 
 	errUnknownHost = fault.New(fault.NotFound, "unknown_host", "No shop answers under this host.")
-	errNotHere     = fault.New(fault.Unavailable, "tenant_unknown", "This deployment has not heard of the shop yet. Try again shortly.").After(1)
+	ErrNotHere     = fault.New(fault.Unavailable, "tenant_unknown", "This deployment has not heard of the shop yet. Try again shortly.").After(1)
 )
 
 // moves are the steps that a status allows.
