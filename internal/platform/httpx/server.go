@@ -271,9 +271,9 @@ func unprefixed(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// nobodys are the routes that are of no shop: they answer under any name, and while the
-// database is away.
-var nobodys = []string{"/", "/health", "/livez", "/readyz", "/openapi.json", "/docs", "/docs/scalar.js"}
+// nobodys are the routes that are of no shop: they answer under any name, and to those whose
+// shop is closed.
+var nobodys = []string{"/", "/health", "/livez", "/readyz", "/.well-known/jwks.json", "/openapi.json", "/docs", "/docs/scalar.js"}
 
 // identify says who asks and for which merchant: the credential's, else the host's. A
 // credential that is not valid is refused even where none is needed: the caller believes
