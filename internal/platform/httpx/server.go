@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"log/slog"
@@ -91,6 +92,7 @@ type Server struct {
 	// credentials are the kinds that are accepted, in the order in which they are tried.
 	credentials []Authenticator
 	gate        *gate // nil: no bound
+	good        trusted
 	// draining makes readiness fail while requests in hand are finished.
 	draining chan struct{}
 }
@@ -102,7 +104,7 @@ func New(o Options) *Server {
 	}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	s := &Server{echo: e, log: o.Log, opt: o, draining: make(chan struct{})}
+	s := &Server{echo: e, log: o.Log, opt: o, draining: make(chan struct{}), good: trusted{last: map[[32]byte]time.Time{}}}
 	e.HTTPErrorHandler = s.onError
 	if o.Concurrency > 0 {
 		s.gate = newGate(o.Concurrency, o.Clock)
@@ -287,18 +289,21 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		if header != "" {
 			from := Caller(ctx).IP
-			if err := s.guessing(from); err != nil {
+			scheme, token, _ := strings.Cut(header, " ")
+			token = strings.TrimSpace(token)
+			hash := sha256.Sum256([]byte(token))
+			if err := s.guessing(from, token, hash); err != nil {
 				return err
 			}
-			scheme, token, _ := strings.Cut(header, " ")
 			if !strings.EqualFold(scheme, "Bearer") {
 				return errBadCredential.Saying("Send the credential as: Authorization: Bearer <key>.")
 			}
 			var ok bool
 			var err error
-			if id, ok, err = s.authenticate(ctx, strings.TrimSpace(token)); err != nil {
+			if id, ok, err = s.authenticate(ctx, token); err != nil {
 				return db.Explain(ctx, err)
 			}
+			s.good.note(hash, s.opt.Clock(), ok)
 			if ok && id.IsService() && s.opt.ServiceByCertificate && !Caller(ctx).Certified {
 				return errBadCredential.Saying("The service key is accepted on a connection with a client certificate only.")
 			}
