@@ -105,6 +105,33 @@ func (c *call) filter(in reflect.Type) map[string]string {
 	return f
 }
 
+// undecided names a parameter of free text of which nobody has said whether it is personal:
+// what the audit log keeps cannot be erased.
+func undecided(in reflect.Type) error {
+	if in.Kind() != reflect.Struct {
+		return nil
+	}
+	for f := range in.Fields() {
+		if f.Anonymous {
+			if err := undecided(f.Type); err != nil {
+				return err
+			}
+		}
+		t := f.Type
+		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+			t = t.Elem()
+		}
+		tag := f.Tag
+		if tag.Get("query") == "" || t.Kind() != reflect.String || tag.Get("enum") != "" || tag.Get("format") == "uuid" {
+			continue
+		}
+		if said := tag.Get("personal"); said != "true" && said != "false" {
+			return fmt.Errorf("%s.%s does not say whether it is personal: tag it personal:\"true\" or personal:\"false\"", in, f.Name)
+		}
+	}
+	return nil
+}
+
 func hidden(in reflect.Type, parameter string) bool {
 	for f := range in.Fields() {
 		if f.Anonymous && f.Type.Kind() == reflect.Struct && hidden(f.Type, parameter) {
