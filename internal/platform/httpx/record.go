@@ -33,6 +33,9 @@ func (c *call) entry(ctx context.Context, ans *answer, out any) audit.Entry {
 		n := len(words)
 		e.Entity, e.EntityID = singular(words[n-2]), words[n-1]
 	}
+	if entity, id := audit.Subject(ctx); entity != "" {
+		e.Entity, e.EntityID = entity, id
+	}
 	return e
 }
 
