@@ -21,7 +21,8 @@ var _ = Describe("a route that shows personal data", func() {
 			Handle(a, r, func(context.Context, *struct {
 				Page
 				Name string `query:"name"`
-			}) (None, error) {
+			},
+			) (None, error) {
 				return None{}, nil
 			})
 		})).To(MatchError(ContainSubstring("Name does not say whether it is personal")))
@@ -33,7 +34,8 @@ var _ = Describe("a route that shows personal data", func() {
 				Status string `query:"status" enum:"a,b"`
 				ID     string `query:"id" format:"uuid"`
 				Number int    `query:"number"`
-			}) (None, error) {
+			},
+			) (None, error) {
 				return None{}, nil
 			})
 		})).To(Succeed())
