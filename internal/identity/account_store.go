@@ -225,3 +225,11 @@ func (store) useOneTime(ctx context.Context, tx *db.Tx, hash []byte, purposes ..
 	}
 	return t, nil
 }
+
+// holderOf is the account that a one-time token was made for, in a list of none or one.
+func (store) holderOf(ctx context.Context, tx *db.Tx, hash []byte) (holder []uuid.UUID, err error) {
+	if err := tx.Select(ctx, &holder, `select account_id from identity.one_time_token where hash = $1`, hash); err != nil {
+		return nil, fmt.Errorf("find holder of token: %w", err)
+	}
+	return holder, nil
+}

@@ -246,6 +246,26 @@ var _ = Describe("an account", func() {
 			Expect(s.mail(email, "password-changed")).To(HaveLen(1))
 		})
 
+		It("is named by the audit log wherever its owner showed no more than a token", func() {
+			email := s.customer()
+			g := s.signedIn(email)
+			Expect(verify(s.token(email, "verify-email")).Status).To(Equal(http.StatusNoContent))
+			Expect(s.With("").Post("/v1/auth/logout", object{"refreshToken": g.RefreshToken}).Status).To(Equal(http.StatusNoContent))
+			forgot(email)
+			Expect(reset(s.token(email, "reset-password"), "another good secret").Status).To(Equal(http.StatusNoContent))
+			var actions []string
+			rows, err := s.super.Query(`select action from platform.audit where tenant_id = $1 and entity = 'account' and entity_id = $2 order by seq`, s.Tenant, g.Account.ID)
+			Expect(err).NotTo(HaveOccurred())
+			defer rows.Close()
+			for rows.Next() {
+				var action string
+				Expect(rows.Scan(&action)).To(Succeed())
+				actions = append(actions, action)
+			}
+			Expect(rows.Err()).NotTo(HaveOccurred())
+			Expect(actions).To(ContainElements("login", "verifyEmail", "logout", "forgotPassword", "resetPassword"))
+		})
+
 		It("is changed once, however many use the token at the same moment", func() {
 			email := s.customer()
 			forgot(email)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -159,8 +160,11 @@ func (s *service) handleLogout(ctx context.Context, in *logoutInput) (httpx.None
 				return httpx.None{}, err
 			}
 			tx.AfterCommit(func() { s.auth.forget(who.Session) })
+			aboutAccount(ctx, who.Account)
 		}
-		return httpx.None{}, s.store.endByRefresh(ctx, tx, hash)
+		owners, err := s.store.endByRefresh(ctx, tx, hash)
+		aboutAccount(ctx, owners...)
+		return httpx.None{}, err
 	})
 }
 
@@ -198,6 +202,13 @@ type forgotInput struct{ httpx.JSON[forgotBody] }
 
 func (s *service) handleForgot(ctx context.Context, in *forgotInput) (acceptedResponse, error) {
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (acceptedResponse, error) {
+		a, known, err := s.store.byEmail(ctx, tx, keyOf(in.Body.Email))
+		if err != nil {
+			return accepted, err
+		}
+		if known {
+			aboutAccount(ctx, a.ID)
+		}
 		return accepted, s.forgot(ctx, tx, in.Body.Email)
 	})
 }
@@ -252,8 +263,25 @@ func (s *service) choosePassword(ctx context.Context, b redemptionBody, purpose 
 		return httpx.None{}, err
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
+		if err := s.aboutHolder(ctx, tx, token); err != nil {
+			return httpx.None{}, err
+		}
 		return httpx.None{}, use(ctx, tx, token, hash)
 	})
+}
+
+// aboutAccount has the audit log name whose account a call is about, although whoever sent
+// it has shown no credential.
+func aboutAccount(ctx context.Context, accounts ...uuid.UUID) {
+	for _, id := range accounts {
+		audit.About(ctx, "account", id.String())
+	}
+}
+
+func (s *service) aboutHolder(ctx context.Context, tx *db.Tx, token []byte) error {
+	holder, err := s.store.holderOf(ctx, tx, token)
+	aboutAccount(ctx, holder...)
+	return err
 }
 
 type changePasswordBody struct {
@@ -311,6 +339,9 @@ func (s *service) handleVerify(ctx context.Context, in *verifyInput) (httpx.None
 		return httpx.None{}, err
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
+		if err := s.aboutHolder(ctx, tx, token); err != nil {
+			return httpx.None{}, err
+		}
 		return httpx.None{}, s.verifyEmail(ctx, tx, token)
 	})
 }

@@ -142,9 +142,9 @@ func (c *customers) handleGet(ctx context.Context, in *customerByID) (customerRe
 
 type listCustomersInput struct {
 	httpx.Page
-	Q     string `query:"q" maxLength:"200" personal:"true" doc:"What a name or an e-mail address begins with"`
-	Email string `query:"email" maxLength:"254" personal:"true" doc:"The whole e-mail address"`
-	Group string `query:"group" maxLength:"60"`
+	Q     string `query:"q" personal:"true" maxLength:"200" doc:"What a name or an e-mail address begins with"`
+	Email string `query:"email" personal:"true" maxLength:"254" doc:"The whole e-mail address"`
+	Group string `query:"group" personal:"false" maxLength:"60"`
 }
 
 func (c *customers) handleList(ctx context.Context, in *listCustomersInput) (httpx.List[customerResponse], error) {

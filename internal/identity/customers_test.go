@@ -129,6 +129,9 @@ var _ = Describe("customers", func() {
 		Expect(names(shop.Get("/v1/customers?q=%25"))).To(BeEmpty(), "a percent sign is one")
 		Expect(names(shop.Get("/v1/customers?email=ANNA@example.com"))).To(ConsistOf("Anna Lind"))
 		Expect(names(shop.Get("/v1/customers?group=friends"))).To(ConsistOf("Anna Lind"))
+		records := string(shop.Get("/v1/audit?action=listCustomers").Raw)
+		Expect(records).To(And(ContainSubstring(`"q":"[personal]"`), ContainSubstring(`"email":"[personal]"`), ContainSubstring(`"group":"friends"`)))
+		Expect(strings.ToLower(records)).NotTo(Or(ContainSubstring("anna"), ContainSubstring("ben@")))
 		Expect(shop.Get("/v1/customer-groups").JSON()["data"]).To(ConsistOf(
 			object{"name": "friends", "customers": 1.0}, object{"name": "wholesale", "customers": 1.0}))
 		page := shop.Get("/v1/customers?limit=1").JSON()

@@ -11,10 +11,17 @@ import (
 	"github.com/fusioncommerce/fusion/internal/identity/oidc"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 )
+
+// externalPatience is how long a request waits to learn who sends it: it is not counted with
+// those that are worked on yet. What the provider says later, the next one finds.
+const externalPatience = time.Second
+
+var errVoucherAway = fault.New(fault.Unavailable, "dependency_unavailable", "The identity provider that signed the credential does not answer right now. Try again shortly.").After(2)
 
 // external lets in who shows a token of an identity provider whose tokens the shop accepts.
 // They act as the account that they are linked to.
@@ -91,16 +98,25 @@ func (e *external) ask(ctx context.Context, credential string) (v vouched, ok bo
 		return vouched{}, false, fmt.Errorf("check token of a provider: %w", err)
 	}
 	for _, p := range accepted {
-		who, err := e.providers.Check(ctx, p.Issuer, p.Audience, credential)
+		who, err := e.check(ctx, p, credential)
 		if errors.Is(err, oidc.ErrRefused) {
 			continue
 		}
+		if errors.Is(err, oidc.ErrUnavailable) {
+			return vouched{}, false, fmt.Errorf("%w: %w", errVoucherAway, err)
+		}
 		if err != nil {
-			return vouched{}, false, explained(err)
+			return vouched{}, false, fmt.Errorf("check token of a provider: %w", err)
 		}
 		return e.stand(ctx, p, who)
 	}
 	return vouched{}, false, nil
+}
+
+func (e *external) check(ctx context.Context, p provider, credential string) (oidc.Person, error) {
+	ctx, cancel := context.WithTimeout(ctx, externalPatience)
+	defer cancel()
+	return e.providers.Check(ctx, p.Issuer, p.Audience, credential)
 }
 
 // stand asks what the account of a person is worth now.

@@ -13,6 +13,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/fusioncommerce/fusion/internal/identity/oidc"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
@@ -130,6 +131,32 @@ var _ = Describe("a token of an identity provider", func() {
 		}
 		all.Wait()
 		Expect(i.questions() - asked).To(BeNumerically("<=", 1))
+	})
+
+	It("is checked with what is known while somebody waits for the provider, and else is not waited for", func() {
+		out, ok := s.module.svc.outbound.(oidc.Outbound)
+		Expect(ok).To(BeTrue())
+		s.module.svc.external.providers = oidc.New(out, func() time.Time { return time.Now().Add(time.Duration(turned.Load())) })
+		Expect(s.at(host, i.token(audience, nil)).Status).To(Equal(http.StatusOK))
+		turned.Store(int64(time.Minute))
+		release := i.hold()
+		_, rest, _ := strings.Cut(i.token(audience, nil), ".")
+		asked := make(chan testkit.Response, 1)
+		go func() {
+			defer GinkgoRecover()
+			asked <- s.at(host, "eyJhbGciOiJSUzI1NiIsImtpZCI6Im1hZGUtdXAifQ."+rest)
+		}()
+		Eventually(i.kept).Should(Equal(1))
+		Expect(s.at(host, i.token(audience, object{"jti": uuid.NewString()})).Status).To(Equal(http.StatusOK))
+		Eventually(asked, "10s").Should(Receive(HaveField("Status", http.StatusServiceUnavailable)))
+		release()
+
+		stranger := newIssuer()
+		stranger.hold()
+		s.trusts(stranger, object{"slug": "slow", "acceptTokens": true, "audience": audience})
+		r := s.at(host, stranger.token(audience, nil))
+		Expect(r.Status).To(Equal(http.StatusServiceUnavailable), "%s", r.Raw)
+		Expect(r.Code()).To(Equal("dependency_unavailable"))
 	})
 
 	It("is checked with the provider's new key when there is one", func() {

@@ -38,6 +38,8 @@ type issuer struct {
 	codes  map[string]map[string]string // what was asked for, by code
 	asked  int                          // for keys
 	down   bool
+	held   chan struct{} // until it is closed, nothing is answered
+	stuck  int           // how many were kept waiting so
 }
 
 func newIssuer() *issuer {
@@ -72,8 +74,12 @@ func newIssuer() *issuer {
 
 func (i *issuer) answer(w http.ResponseWriter, body object) {
 	i.mu.Lock()
-	down := i.down
+	down, held := i.down, i.held
 	i.mu.Unlock()
+	if held != nil {
+		i.is(func(i *issuer) { i.stuck++ })
+		<-held
+	}
 	if down {
 		w.WriteHeader(http.StatusBadGateway)
 		return
@@ -86,6 +92,20 @@ func (i *issuer) is(change func(*issuer)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	change(i)
+}
+
+// hold keeps everybody waiting until the spec, or who calls release, ends.
+func (i *issuer) hold() (release func()) {
+	held := make(chan struct{})
+	release = sync.OnceFunc(func() { close(held) })
+	i.is(func(i *issuer) { i.held = held })
+	DeferCleanup(release)
+	return release
+}
+
+func (i *issuer) kept() (n int) {
+	i.is(func(i *issuer) { n = i.stuck })
+	return n
 }
 
 func (i *issuer) questions() int {

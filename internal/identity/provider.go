@@ -135,6 +135,9 @@ func (s *service) changeProvider(ctx context.Context, tx *db.Tx, id uuid.UUID, m
 	if err := s.mayHandle(ctx, tx, p.Roles, before.Roles); err != nil {
 		return provider{}, err
 	}
+	if p.Issuer != before.Issuer || p.ClientID != before.ClientID {
+		p.ClientSecret = nil // or who may change the address would learn the secret there
+	}
 	if secret != nil {
 		if p.ClientSecret, err = s.sealSecret(ctx, *secret); err != nil {
 			return provider{}, err

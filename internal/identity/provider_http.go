@@ -140,7 +140,7 @@ type updateProviderBody struct {
 	Name         *string   `json:"name,omitempty" minLength:"1" maxLength:"100"`
 	Issuer       *string   `json:"issuer,omitempty" minLength:"1" maxLength:"500"`
 	ClientID     *string   `json:"clientId,omitempty" minLength:"1" maxLength:"200"`
-	ClientSecret *string   `json:"clientSecret,omitempty" maxLength:"1000" doc:"The new one; an empty one takes it away"`
+	ClientSecret *string   `json:"clientSecret,omitempty" maxLength:"1000" doc:"The new one; an empty one takes it away, and so does another issuer or clientId without a new one"`
 	Domains      *[]string `json:"domains,omitempty" maxItems:"100"`
 	Roles        *[]string `json:"roles,omitempty" maxItems:"20"`
 	AcceptTokens *bool     `json:"acceptTokens,omitempty"`

@@ -35,6 +35,18 @@ var _ = Describe("an identity provider of a shop", func() {
 		Expect(s.Call(http.MethodPatch, "/v1/auth/providers/"+id, object{"name": "Acme 2"}, testkit.Header{Name: "If-Match", Value: r.Header.Get("ETag")}).Code()).To(Equal("version_conflict"))
 	})
 
+	It("shows its secret to no other issuer and for no other client", func() {
+		id := s.trusts(i, nil)
+		change := func(body object) any {
+			return s.Call(http.MethodPatch, "/v1/auth/providers/"+id, body).JSON()["hasSecret"]
+		}
+		Expect(change(object{"name": "Acme 2", "issuer": i.URL, "clientId": clientID})).To(BeTrue(), "they are what they were")
+		Expect(change(object{"issuer": newIssuer().URL})).To(BeFalse())
+		Expect(change(object{"issuer": i.URL})).To(BeFalse(), "it is gone")
+		Expect(change(object{"issuer": newIssuer().URL, "clientSecret": "new"})).To(BeTrue())
+		Expect(change(object{"clientId": "another"})).To(BeFalse())
+	})
+
 	DescribeTable("is refused with what is wrong", func(change object, pointer string) {
 		body := object{"slug": "acme", "name": "Acme", "kind": "staff", "issuer": i.URL, "clientId": clientID}
 		maps.Copy(body, change)

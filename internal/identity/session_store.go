@@ -134,15 +134,15 @@ func (store) endSession(ctx context.Context, tx *db.Tx, account, id uuid.UUID) (
 	return n == 1, nil
 }
 
-// endByRefresh ends the session that a refresh token is of, whether it was used or not.
-func (store) endByRefresh(ctx context.Context, tx *db.Tx, hash []byte) error {
-	_, err := tx.Exec(ctx, `
+// endByRefresh ends the session that a refresh token is of, whether it was used or not. It
+// answers whose it was, if there was one to end.
+func (store) endByRefresh(ctx context.Context, tx *db.Tx, hash []byte) (owners []uuid.UUID, err error) {
+	if err := tx.Select(ctx, &owners, `
 		update identity.session s set ended_at = statement_timestamp() from identity.refresh_token t
-		where t.hash = $1 and s.id = t.session_id and s.ended_at is null`, hash)
-	if err != nil {
-		return fmt.Errorf("end session: %w", err)
+		where t.hash = $1 and s.id = t.session_id and s.ended_at is null returning s.account_id`, hash); err != nil {
+		return nil, fmt.Errorf("end session: %w", err)
 	}
-	return nil
+	return owners, nil
 }
 
 // endSessions ends all of an account's but one, which may be none.

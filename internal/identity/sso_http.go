@@ -12,11 +12,11 @@ import (
 func (m *Module) mountProviders(api *httpx.API) {
 	const read, write = "settings:read", "settings:write"
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/auth/oidc/{provider}/start", ID: "startSignIn", Summary: "Sign in at an identity provider", Permission: httpx.Public, Status: http.StatusFound,
+		Method: http.MethodGet, Path: "/v1/auth/oidc/{provider}/start", ID: "startSignIn", Summary: "Sign in at an identity provider", Permission: httpx.Public, Limit: httpx.LimitLogin, Status: http.StatusFound,
 		Description: "For browsers: sends them to the provider, which sends them back.", Refusals: []*fault.Error{errProviderAway},
 	}, m.svc.handleStart)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/auth/oidc/{provider}/callback", ID: "finishSignIn", Summary: "Come back from an identity provider", Permission: httpx.Public,
+		Method: http.MethodGet, Path: "/v1/auth/oidc/{provider}/callback", ID: "finishSignIn", Summary: "Come back from an identity provider", Permission: httpx.Public, Limit: httpx.LimitLogin,
 		Description: "Answers as login does, in the browser that the sign-in was begun in, within ten minutes.",
 		Refusals:    []*fault.Error{errFlow, errNotVouched, errNotInvited, errSignInOtherwise, errProviderAway},
 	}, m.svc.handleCallback)

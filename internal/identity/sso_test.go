@@ -276,6 +276,41 @@ var _ = Describe("signing in at an identity provider", func() {
 		Expect(i.questions()).To(BeZero(), "no key was asked for")
 	})
 
+	It("waits for a provider that is slow, but only few do, and those who ask another one do not", func() {
+		s.trusts(i, object{"kind": "customer"})
+		quick := newIssuer()
+		s.trusts(quick, object{"slug": "quick", "kind": "customer"})
+		release := i.hold()
+		answers := make(chan testkit.Response, 30)
+		for range 30 {
+			go func() {
+				defer GinkgoRecover()
+				answers <- s.Get("/v1/auth/oidc/acme/start")
+			}()
+		}
+		for range 22 {
+			var r testkit.Response
+			Eventually(answers, "10s").Should(Receive(&r))
+			Expect(r.Status).To(Equal(http.StatusServiceUnavailable), "%s", r.Raw)
+			Expect(r.Code()).To(Equal("provider_unavailable"))
+		}
+		Expect(s.Get("/v1/auth/oidc/quick/start").Status).To(Equal(http.StatusFound))
+		release()
+		for range 8 {
+			var r testkit.Response
+			Eventually(answers, "10s").Should(Receive(&r))
+			Expect(r.Status).To(BeElementOf(http.StatusFound, http.StatusServiceUnavailable), "%s", r.Raw)
+		}
+	})
+
+	It("gives a provider up that does not answer at all, as one that is away", func() {
+		s.trusts(i, object{"kind": "customer"})
+		i.hold()
+		r := s.Get("/v1/auth/oidc/acme/start")
+		Expect(r.Status).To(Equal(http.StatusServiceUnavailable), "%s", r.Raw)
+		Expect(r.Code()).To(Equal("provider_unavailable"))
+	})
+
 	It("is not possible at a provider that is switched off, removed, unknown or another shop's", func() {
 		id := s.trusts(i, nil)
 		Expect(open().Get("/v1/auth/oidc/acme/start").Status).To(Equal(http.StatusNotFound))

@@ -172,7 +172,7 @@ func (s *service) handleGet(ctx context.Context, in *byID) (orderResponse, error
 type listInput struct {
 	httpx.Page
 	Status     string    `query:"status" enum:"created,confirmed,paid,shipped,delivered,failed,cancelled,refunded"`
-	CustomerID string    `query:"customerId" maxLength:"64"`
+	CustomerID string    `query:"customerId" personal:"false" maxLength:"64"`
 	Number     int64     `query:"number" minimum:"1" doc:"The number that people call the order by"`
 	From       time.Time `query:"createdAt[gte]" doc:"Created at this time or later"`
 	Until      time.Time `query:"createdAt[lt]" doc:"Created before this time"`

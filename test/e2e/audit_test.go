@@ -288,6 +288,11 @@ var _ = Describe("the audit log", func() {
 		Expect(string(sheet.body)).To(And(HavePrefix("seq,id,"), ContainSubstring(",'=0,")))
 		Expect(s.log(url.Values{"action": {"exportAudit"}})).To(HaveLen(2))
 		Expect(s.get("/v1/audit/export?format=xlsx")).To(refuse(422, "validation_failed", "?format"))
+		for _, text := range []string{"%00", "a%00b", "%FF"} {
+			Expect(s.get("/v1/audit?actor=" + text)).To(refuse(422, "invalid_text"))
+			Expect(s.get("/v1/audit/export?actor=" + text)).To(refuse(422, "invalid_text", "?actor"))
+		}
+		Expect(s.log(url.Values{"action": {"exportAudit"}})).To(HaveLen(2))
 	})
 
 	It("is a list like the others", func() {

@@ -129,12 +129,20 @@ func config(r Registration, found *upstream.Provider) *oauth2.Config {
 }
 
 // Finish exchanges the code that came back for who somebody is.
-func (c *Client) Finish(ctx context.Context, r Registration, f Flow, code string) (Person, error) {
+func (c *Client) Finish(ctx context.Context, r Registration, f Flow, code string) (who Person, err error) {
 	p := c.provider(r.Issuer)
 	found, err := p.discovered(ctx)
 	if err != nil {
 		return Person{}, err
 	}
+	err = p.inQueue(ctx, func(ctx context.Context) error {
+		who, err = c.exchange(ctx, p, found, r, f, code)
+		return err
+	})
+	return who, err
+}
+
+func (c *Client) exchange(ctx context.Context, p *provider, found *upstream.Provider, r Registration, f Flow, code string) (Person, error) {
 	ctx = upstream.ClientContext(ctx, c.out.Client())
 	granted, err := config(r, found).Exchange(ctx, code, oauth2.VerifierOption(f.Verifier))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	upstream "github.com/coreos/go-oidc/v3/oidc"
@@ -21,65 +22,120 @@ const (
 	// pace is the least time between two questions to a provider for keys that it may have
 	// made since, or while it does not answer: anybody can make names of keys up.
 	pace = 10 * time.Second
+	// patience is how long a provider may take to say what it is and what it signs with.
+	patience = 3 * time.Second
+	// exchangePatience is how long it may take to say who somebody is.
+	exchangePatience = 5 * time.Second
+	// queue is how many may wait for a provider at a time.
+	queue = 8
 	// longest a token may be.
 	longest = 16 << 10
 )
 
-// provider is what we know of one.
+// provider is what we know of one. Nobody who asks for what is known waits for who asks the
+// provider itself.
 type provider struct {
 	issuer string
 	http   *http.Client
 	now    clock.Clock
 
-	turn  chan struct{} // held by who reads or changes what follows
+	mu      sync.Mutex
+	known   knowledge
+	asked   time.Time
+	err     error         // of the last question
+	asking  chan struct{} // closed when the question in hand is answered; nil: there is none
+	waiting int           // for that, or for an exchange
+}
+
+// knowledge is what a provider said when it answered last.
+type knowledge struct {
 	found *upstream.Provider
 	keys  []jose.JSONWebKey
-	at    time.Time // when it answered last
-	asked time.Time
-	err   error // of the last question
+	at    time.Time
 }
 
 func newProvider(issuer string, client *http.Client, now clock.Clock) *provider {
-	return &provider{issuer: issuer, http: client, now: now, turn: make(chan struct{}, 1)}
+	return &provider{issuer: issuer, http: client, now: now}
 }
 
 // discovered is how the provider is reached.
 func (p *provider) discovered(ctx context.Context) (*upstream.Provider, error) {
-	if err := p.take(ctx); err != nil {
-		return nil, err
-	}
-	defer p.give()
-	if err := p.known(ctx); err != nil {
-		return nil, err
-	}
-	return p.found, nil
+	k, err := p.lately(ctx)
+	return k.found, err
 }
 
-func (p *provider) take(ctx context.Context) error {
+// lately is what the provider has said in the last while. Of one that does not answer, what
+// it said before goes on to count.
+func (p *provider) lately(ctx context.Context) (knowledge, error) {
+	k, err := p.when(ctx, func(k knowledge) bool { return k.found != nil && within(p.now(), k.at, freshness) })
+	if k.found != nil {
+		return k, nil
+	}
+	return k, err
+}
+
+// when asks the provider unless what is known is enough, and answers what is known then and
+// why it is not more. A provider that was asked a moment ago is left alone for a while.
+func (p *provider) when(ctx context.Context, enough func(knowledge) bool) (knowledge, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if enough(p.known) {
+		return p.known, nil
+	}
+	if p.asking == nil && (p.asked.IsZero() || !within(p.now(), p.asked, pace)) {
+		p.asked, p.asking = p.now(), make(chan struct{})
+		go p.ask(context.WithoutCancel(ctx), p.asking)
+	}
+	if p.asking == nil {
+		return p.known, p.err
+	}
+	if err := p.enter(); err != nil {
+		return p.known, err
+	}
+	defer p.leave()
+	asking := p.asking
+	p.mu.Unlock()
+	var gone error
 	select {
-	case p.turn <- struct{}{}:
-		return nil
+	case <-asking:
 	case <-ctx.Done():
-		return ctx.Err()
+		gone = fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 	}
+	p.mu.Lock()
+	if gone != nil {
+		return p.known, gone
+	}
+	return p.known, p.err
 }
 
-func (p *provider) give() { <-p.turn }
-
-// known asks the provider unless it has answered lately. One that does not answer is left
-// alone for a while, and what it said before goes on to count.
-func (p *provider) known(ctx context.Context) error {
-	now := p.now()
-	if p.found != nil && within(now, p.at, freshness) {
-		return nil
+// enter counts who waits for the provider: of those who come to a slow one, a few only are
+// kept, since each of them keeps others of the program from being served.
+func (p *provider) enter() error {
+	if p.waiting >= queue {
+		return fmt.Errorf("%w: others wait for it already", ErrUnavailable)
 	}
-	if p.asked.IsZero() || !within(now, p.asked, pace) {
-		p.ask(ctx)
-	}
-	if p.found == nil {
-		return p.err
-	}
+	p.waiting++
 	return nil
+}
+
+func (p *provider) leave() { p.waiting-- }
+
+// inQueue does what asks the provider for one person only.
+func (p *provider) inQueue(ctx context.Context, do func(context.Context) error) error {
+	p.mu.Lock()
+	err := p.enter()
+	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.leave()
+	}()
+	ctx, cancel := context.WithTimeout(ctx, exchangePatience)
+	defer cancel()
+	return do(ctx)
 }
 
 // within tells whether something was lately. A clock that was set back does not make it so.
@@ -88,18 +144,21 @@ func within(now, then time.Time, d time.Duration) bool {
 	return age >= 0 && age < d
 }
 
-// ask reads what the provider says of itself, and its keys.
-func (p *provider) ask(ctx context.Context) {
-	p.asked = p.now()
+// ask reads what the provider says of itself, and its keys. It goes on when who asked has
+// gone: the answer is everybody's.
+func (p *provider) ask(ctx context.Context, answered chan struct{}) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	found, keys, err := p.read(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if err != nil {
 		p.err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-		if ctx.Err() != nil {
-			p.asked = time.Time{} // whoever asked has gone: that says nothing of the provider
-		}
-		return
+	} else {
+		p.known, p.err = knowledge{found, keys, p.asked}, nil
 	}
-	p.found, p.keys, p.at, p.err = found, keys, p.asked, nil
+	p.asking = nil
+	close(answered)
 }
 
 func (p *provider) read(ctx context.Context) (*upstream.Provider, []jose.JSONWebKey, error) {
@@ -171,28 +230,29 @@ func (p *provider) named(ctx context.Context, raw string) (*upstream.StaticKeySe
 	if err != nil {
 		return nil, err
 	}
-	if err := p.take(ctx); err != nil {
+	k, err := p.lately(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer p.give()
-	if err := p.known(ctx); err != nil {
+	if set := k.matching(kid); set != nil {
+		return set, nil
+	}
+	k, err = p.when(ctx, func(k knowledge) bool { return k.matching(kid) != nil })
+	set := k.matching(kid)
+	switch {
+	case set == nil && err != nil:
 		return nil, err
-	}
-	if p.matching(kid) == nil && !within(p.now(), p.asked, pace) {
-		p.ask(ctx)
-	}
-	set := p.matching(kid)
-	if set == nil {
+	case set == nil:
 		return nil, fmt.Errorf("%w: there is no key %q", ErrRefused, kid)
 	}
 	return set, nil
 }
 
-func (p *provider) matching(kid string) *upstream.StaticKeySet {
+func (k knowledge) matching(kid string) *upstream.StaticKeySet {
 	var set upstream.StaticKeySet
-	for _, k := range p.keys {
-		if kid == "" || k.KeyID == kid {
-			set.PublicKeys = append(set.PublicKeys, k.Key)
+	for _, key := range k.keys {
+		if kid == "" || key.KeyID == kid {
+			set.PublicKeys = append(set.PublicKeys, key.Key)
 		}
 	}
 	if len(set.PublicKeys) == 0 {

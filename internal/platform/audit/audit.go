@@ -45,8 +45,9 @@ type Origin struct {
 type request struct {
 	Origin
 
-	before any
-	reason string
+	before           any
+	reason           string
+	entity, entityID string
 }
 
 type requestKey struct{}
@@ -69,6 +70,18 @@ func Before(ctx context.Context, v any) { requestOf(ctx).before = v }
 
 // Because notes why a command is carried out.
 func Because(ctx context.Context, reason string) { requestOf(ctx).reason = reason }
+
+// About notes what a command happens to, where its path does not say it.
+func About(ctx context.Context, entity, id string) {
+	r := requestOf(ctx)
+	r.entity, r.entityID = entity, id
+}
+
+// Subject is what About has said in this request; empty when it has said nothing.
+func Subject(ctx context.Context) (entity, id string) {
+	r := requestOf(ctx)
+	return r.entity, r.entityID
+}
 
 // Noted is what Before and Because have said in this request, and forgets it.
 func Noted(ctx context.Context) (before any, reason string) {

@@ -54,7 +54,7 @@ type Route struct {
 	// hears where the thing is that it made.
 	Once bool
 	// Personal says that the answer shows personal data: who sees that of others leaves an
-	// entry in the audit log.
+	// entry in the audit log, with the query as far as its fields are tagged personal:"false".
 	Personal bool
 	// Unrecorded leaves no entry in the audit log although the method is not GET, because the
 	// call changes nothing of anybody's, or because it records more than its success by itself.
@@ -166,6 +166,11 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 	a.state.routes = append(a.state.routes, *r)
 	if r.Once && !audit.Hides(out) {
 		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %s holds a secret and does not say where", r.Method, r.Path, out))
+	}
+	if r.Personal {
+		if err := undecided(in); err != nil {
+			a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %w", r.Method, r.Path, err))
+		}
 	}
 	if r.Ended {
 		a.state.ended[r.Method+" "+r.Path] = true

@@ -6,9 +6,12 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
@@ -48,13 +51,17 @@ func File[In any](a *API, r Route, media []string, open func(context.Context, *I
 	}
 	slots := make(chan struct{}, maxDownloads)
 	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*huma.StreamResponse, error) {
-		callOf(ctx).route = r
+		call := callOf(ctx)
+		call.route = r
 		select {
 		case slots <- struct{}{}:
 		default:
 			return nil, a.problem(ctx, errTooManyDownloads)
 		}
-		file, err := open(ctx, in)
+		file, err := Download{}, call.storable()
+		if err == nil {
+			file, err = open(ctx, in)
+		}
 		if err != nil {
 			<-slots
 			return nil, a.problem(ctx, err)
@@ -64,6 +71,28 @@ func File[In any](a *API, r Route, media []string, open func(context.Context, *I
 			a.send(hc, file)
 		}}, nil
 	})
+}
+
+// storable refuses a query that no database takes: once the file has begun, nobody can be
+// told.
+func (c *call) storable() error {
+	query, err := url.ParseQuery(c.query)
+	if err != nil {
+		return errQuery
+	}
+	var fields []fault.Field
+	for name, values := range query {
+		for _, v := range values {
+			if !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
+				fields = append(fields, fault.Field{Pointer: "?" + name, Code: errText.Code, Detail: "must be text without NUL"})
+				break
+			}
+		}
+	}
+	if len(fields) > 0 {
+		return errText.AtFields(fields...)
+	}
+	return nil
 }
 
 func (a *API) send(hc huma.Context, file Download) {

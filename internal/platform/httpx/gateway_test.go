@@ -29,6 +29,10 @@ func (g guests) Authenticate(_ context.Context, token string) (identity.Identity
 	return id, ok, nil
 }
 
+func (g guests) Knows(token string) bool {
+	return g[token].IsService() || g[token].Actor == identity.ActorBootstrap
+}
+
 var shopID = uuid.MustParse("00000000-0000-7000-8000-00000000000a")
 
 // leased lets one shop have so many requests a minute.
@@ -246,11 +250,37 @@ var _ = Describe("requests a minute", func() {
 	It("with credentials that are not valid end in none being looked at", func() {
 		s := newSite(Gateway{Limits: Limits{Requests: 1000}})
 		Expect(s.count(400, "/v1/things", "wrong@192.0.2.1")).To(Equal(guesses.Requests))
-		Expect(s.ask(http.MethodGet, "/v1/things", "staff@192.0.2.1")).To(HaveHTTPStatus(429))
+		Expect(s.ask(http.MethodGet, "/v1/things", "staff@192.0.2.1")).To(HaveHTTPStatus(429), "nobody knows it yet")
 		Expect(s.ask(http.MethodGet, "/v1/things", "staff@192.0.2.2")).To(HaveHTTPStatus(204))
 		Expect(s.ask(http.MethodGet, "/v1/things", "192.0.2.1")).To(HaveHTTPStatus(204))
 		s.at.Add(int64(time.Minute))
 		Expect(s.ask(http.MethodGet, "/v1/things", "staff@192.0.2.1")).To(HaveHTTPStatus(204))
+	})
+})
+
+var _ = Describe("guesses from an address", func() {
+	var (
+		s   *site
+		all guests
+	)
+	BeforeEach(func() {
+		s = newSite(Gateway{Limits: Limits{Requests: 1000}})
+		all = s.credentials[0].(guests)
+		Expect(s.ask(http.MethodGet, "/v1/things", "anna@192.0.2.1")).To(HaveHTTPStatus(204))
+		s.count(guesses.Requests, "/v1/things", "wrong@192.0.2.1")
+		Expect(s.ask(http.MethodGet, "/v1/things", "wrong@192.0.2.1")).To(HaveHTTPStatus(429))
+	})
+
+	It("do not keep out who was let in before, nor who runs the program", func() {
+		for _, who := range []string{"anna", "boot", "peer"} {
+			Expect(s.ask(http.MethodGet, "/v1/things", who+"@192.0.2.1")).To(HaveHTTPStatus(204), who)
+		}
+	})
+
+	It("keep out a credential that was good and is not any more, once it was seen", func() {
+		delete(all, "anna")
+		Expect(s.ask(http.MethodGet, "/v1/things", "anna@192.0.2.1")).To(HaveHTTPStatus(401))
+		Expect(s.ask(http.MethodGet, "/v1/things", "anna@192.0.2.1")).To(HaveHTTPStatus(429))
 	})
 })
 

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
@@ -116,13 +118,18 @@ func (c *call) keep(ctx context.Context, tx *db.Tx, ans *answer, out any) error 
 	return c.remember(ctx, tx, ans, args)
 }
 
-// scopeTo says within what the key counts: caller, method and path.
+// scopeTo says within what the key counts: caller, method and path. Callers who have no
+// identity of their own are told apart by where they are.
 func (c *call) scopeTo(ctx context.Context) error {
 	id, err := identity.From(ctx)
 	if err != nil {
 		return err
 	}
-	c.scope = id.Actor + " " + c.method + " " + c.path
+	caller := id.Actor
+	if id.IsAnonymous() || id.Publishable {
+		caller += "@" + network(c.remote.IP)
+	}
+	c.scope = caller + " " + c.method + " " + c.path
 	return nil
 }
 
@@ -162,9 +169,12 @@ func (c *call) recall(ctx context.Context, d *db.DB) (*answer, error) {
 // lock keeps a second request with the key out while the first one runs. A lock, not
 // a row: it is gone with the transaction, whatever ends it.
 func (c *call) lock(ctx context.Context, tx *db.Tx) error {
-	sum := sha256.Sum256([]byte(c.scope + "\x00" + c.key))
+	id, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
 	var mine bool
-	if err := tx.Get(ctx, &mine, `select pg_try_advisory_xact_lock($1)`, lockKey(sum)); err != nil {
+	if err := tx.Get(ctx, &mine, `select pg_try_advisory_xact_lock($1)`, lockKey(id.Tenant, c.scope, c.key)); err != nil {
 		return fmt.Errorf("lock idempotency key: %w", err)
 	}
 	if !mine {
@@ -174,7 +184,8 @@ func (c *call) lock(ctx context.Context, tx *db.Tx) error {
 }
 
 // lockKey keeps clear of the event log's fence, whose keys begin with 70<<48.
-func lockKey(sum [32]byte) int64 {
+func lockKey(tenant uuid.UUID, scope, key string) int64 {
+	sum := sha256.Sum256([]byte(tenant.String() + "\x00" + scope + "\x00" + key))
 	return int64(binary.BigEndian.Uint64(sum[:8])) | -1<<62 //nolint:gosec // the bits are what counts
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -127,13 +128,60 @@ func network(ip netip.Addr) string {
 // guesses are allowed a minute to an address before its credentials are no longer looked at.
 var guesses = ratelimit.Quota{Requests: 300, Per: time.Minute}
 
+// sure is an Authenticator that knows some credentials without asking anybody.
+type sure interface{ Knows(credential string) bool }
+
+const (
+	// trustLasts is how long a credential that was good is looked at whatever others guess.
+	trustLasts = 15 * time.Minute
+	// trustedMost bounds how many are remembered.
+	trustedMost = 10_000
+)
+
+// trusted remembers credentials that were good lately, by their hashes.
+type trusted struct {
+	mu   sync.Mutex
+	last map[[32]byte]time.Time
+}
+
+func (t *trusted) has(hash [32]byte, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at, ok := t.last[hash]
+	return ok && now.Sub(at).Abs() < trustLasts
+}
+
+func (t *trusted) note(hash [32]byte, now time.Time, good bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !good {
+		delete(t.last, hash)
+		return
+	}
+	if _, known := t.last[hash]; !known && len(t.last) >= trustedMost {
+		clear(t.last)
+	}
+	t.last[hash] = now
+}
+
+// knows tells a credential that needs no guessing: others at its address cannot keep its
+// owner out.
+func (s *Server) knows(credential string, hash [32]byte) bool {
+	for _, kind := range s.credentials {
+		if known, ok := kind.(sure); ok && known.Knows(credential) {
+			return true
+		}
+	}
+	return s.good.has(hash, s.opt.Clock())
+}
+
 // guessing refuses who shows one credential after the other: to look them up costs more than
 // to count them.
-func (s *Server) guessing(ip netip.Addr) error {
+func (s *Server) guessing(ip netip.Addr, credential string, hash [32]byte) error {
 	if s.opt.Limits.Guesses == nil {
 		return nil
 	}
-	if d := s.opt.Limits.Guesses.Peek(network(ip), guesses); !d.Allowed {
+	if d := s.opt.Limits.Guesses.Peek(network(ip), guesses); !d.Allowed && !s.knows(credential, hash) {
 		return errRateLimited.Saying("Too many credentials from your address were not valid.").After(seconds(d.Wait))
 	}
 	return nil

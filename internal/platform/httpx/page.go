@@ -15,7 +15,7 @@ import (
 // Page is embedded in the input of a list.
 type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"How many at most"`
-	Cursor string `query:"cursor" maxLength:"1024" doc:"The nextCursor of the page before"`
+	Cursor string `query:"cursor" personal:"false" maxLength:"1024" doc:"The nextCursor of the page before"`
 }
 
 // List is what every list answers.

@@ -33,6 +33,9 @@ func (c *call) entry(ctx context.Context, ans *answer, out any) audit.Entry {
 		n := len(words)
 		e.Entity, e.EntityID = singular(words[n-2]), words[n-1]
 	}
+	if entity, id := audit.Subject(ctx); entity != "" {
+		e.Entity, e.EntityID = entity, id
+	}
 	return e
 }
 
@@ -103,6 +106,33 @@ func (c *call) filter(in reflect.Type) map[string]string {
 		}
 	}
 	return f
+}
+
+// undecided names a parameter of free text of which nobody has said whether it is personal:
+// what the audit log keeps cannot be erased.
+func undecided(in reflect.Type) error {
+	if in.Kind() != reflect.Struct {
+		return nil
+	}
+	for f := range in.Fields() {
+		if f.Anonymous {
+			if err := undecided(f.Type); err != nil {
+				return err
+			}
+		}
+		t := f.Type
+		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+			t = t.Elem()
+		}
+		tag := f.Tag
+		if tag.Get("query") == "" || t.Kind() != reflect.String || tag.Get("enum") != "" || tag.Get("format") == "uuid" {
+			continue
+		}
+		if said := tag.Get("personal"); said != "true" && said != "false" {
+			return fmt.Errorf("%s.%s does not say whether it is personal: tag it personal:\"true\" or personal:\"false\"", in, f.Name)
+		}
+	}
+	return nil
 }
 
 func hidden(in reflect.Type, parameter string) bool {

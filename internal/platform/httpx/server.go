@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"log/slog"
@@ -94,6 +95,7 @@ type Server struct {
 	// credentials are the kinds that are accepted, in the order in which they are tried.
 	credentials []Authenticator
 	gate        *gate // nil: no bound
+	good        trusted
 	// draining makes readiness fail while requests in hand are finished.
 	draining chan struct{}
 }
@@ -105,7 +107,7 @@ func New(o Options) *Server {
 	}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	s := &Server{echo: e, log: o.Log, opt: o, draining: make(chan struct{})}
+	s := &Server{echo: e, log: o.Log, opt: o, draining: make(chan struct{}), good: trusted{last: map[[32]byte]time.Time{}}}
 	e.HTTPErrorHandler = s.onError
 	if o.Concurrency > 0 {
 		s.gate = newGate(o.Concurrency, o.Clock)
@@ -274,9 +276,9 @@ func unprefixed(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// nobodys are the routes that are of no shop: they answer under any name, and while the
-// database is away.
-var nobodys = []string{"/", "/health", "/livez", "/readyz", "/openapi.json", "/docs", "/docs/scalar.js"}
+// nobodys are the routes that are of no shop: they answer under any name, and to those whose
+// shop is closed.
+var nobodys = []string{"/", "/health", "/livez", "/readyz", "/.well-known/jwks.json", "/openapi.json", "/docs", "/docs/scalar.js"}
 
 // identify says who asks and for which merchant: the credential's, else the host's. A
 // credential that is not valid is refused even where none is needed: the caller believes
@@ -290,18 +292,21 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		if header != "" {
 			from := Caller(ctx).IP
-			if err := s.guessing(from); err != nil {
+			scheme, token, _ := strings.Cut(header, " ")
+			token = strings.TrimSpace(token)
+			hash := sha256.Sum256([]byte(token))
+			if err := s.guessing(from, token, hash); err != nil {
 				return err
 			}
-			scheme, token, _ := strings.Cut(header, " ")
 			if !strings.EqualFold(scheme, "Bearer") {
 				return errBadCredential.Saying("Send the credential as: Authorization: Bearer <key>.")
 			}
 			var ok bool
 			var err error
-			if id, ok, err = s.authenticate(ctx, strings.TrimSpace(token)); err != nil {
+			if id, ok, err = s.authenticate(ctx, token); err != nil {
 				return db.Explain(ctx, err)
 			}
+			s.good.note(hash, s.opt.Clock(), ok)
 			if ok && id.IsService() && s.opt.ServiceByCertificate && !Caller(ctx).Certified {
 				return errBadCredential.Saying("The service key is accepted on a connection with a client certificate only.")
 			}

@@ -44,6 +44,19 @@ var _ = Describe("the schema of the program", func() {
 		Expect(dump(d)).To(Equal(first))
 	})
 
+	It("leaves an older program, which knows of no shop that is closed, no key of one", func(ctx SpecContext) {
+		d := migratedDatabase()
+		for _, status := range []string{"active", "suspended", "deleting", "deleted"} {
+			run(d.super, `with t as (insert into platform.tenant (tenant_id, slug, name, status) values (gen_random_uuid(), $1, 'x', $1) returning tenant_id)
+				insert into platform.api_key (tenant_id, id, name, prefix, hash, permissions) select tenant_id, gen_random_uuid(), $1, 'x', sha256($1::bytea), '{}' from t`, status)
+		}
+		runner := everything(d)
+		for version := lines(d.super, `select version::text from migrations.platform`)[0]; version != "5"; version = lines(d.super, `select version::text from migrations.platform`)[0] {
+			Expect(runner.Down(ctx, "platform")).To(Succeed())
+		}
+		Expect(lines(d.super, `select name from platform.api_key where revoked_at is null`)).To(Equal([]string{"active"}))
+	})
+
 	It("is left alone by a second migration", func(ctx SpecContext) {
 		d := migratedDatabase()
 		before := dump(d)

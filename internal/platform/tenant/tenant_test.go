@@ -177,6 +177,7 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 			Eventually(func() string { return at(r, "/v1/settings", host).Code() }, "2s").Should(Equal("tenant_suspended"))
 			Expect(r.With(key).Get("/health").Status).To(Equal(http.StatusOK))
 			Expect(at(r, "/readyz", host).Status).To(Equal(http.StatusOK))
+			Expect(at(r, "/.well-known/jwks.json", host).Status).To(Equal(http.StatusOK), "tokens of all shops are checked with it")
 			Expect(r.Get("/v1/tenants/" + id).Status).To(Equal(http.StatusOK))
 		}
 		Expect(s.Post("/v1/tenants/"+id+"/suspend", object{"reason": "again"}).Code()).To(Equal("tenant_status"))
