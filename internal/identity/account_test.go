@@ -248,8 +248,8 @@ var _ = Describe("an account", func() {
 
 		It("is named by the audit log wherever its owner showed no more than a token", func() {
 			email := s.customer()
-			g := s.signedIn(email)
 			Expect(verify(s.token(email, "verify-email")).Status).To(Equal(http.StatusNoContent))
+			g := s.signedIn(email)
 			Expect(s.With("").Post("/v1/auth/logout", object{"refreshToken": g.RefreshToken}).Status).To(Equal(http.StatusNoContent))
 			forgot(email)
 			Expect(reset(s.token(email, "reset-password"), "another good secret").Status).To(Equal(http.StatusNoContent))
