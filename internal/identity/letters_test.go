@@ -86,7 +86,9 @@ var _ = Describe("letters that anybody can have sent to somebody", func() {
 
 	It("are three an hour to an address that somebody says to be their next one, and take nothing from who registers there", func() {
 		g, victim := s.signedIn(s.customer()), newAddress()
-		nine(func() testkit.Response { return s.as(g).Call(http.MethodPatch, "/v1/me", object{"email": victim, "currentPassword": secret}) })
+		nine(func() testkit.Response {
+			return s.as(g).Call(http.MethodPatch, "/v1/me", object{"email": victim, "currentPassword": secret})
+		})
 		Expect(s.mail(victim, "confirm-new-email")).To(HaveLen(3))
 		Expect(s.Post("/v1/auth/register", object{"email": victim, "password": secret}).Status).To(Equal(http.StatusAccepted))
 		Expect(s.mail(victim, "verify-email")).To(HaveLen(1))
