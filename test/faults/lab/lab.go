@@ -180,26 +180,27 @@ func (l *Lab) launch(cmd *exec.Cmd, settings ...string) (*program, error) {
 	return p, nil
 }
 
-// environ is all that a program of the lab knows of the world.
 // Configure gives every program that is started from now on further settings, NAME=value.
 func (l *Lab) Configure(settings ...string) { l.settings = append(l.settings, settings...) }
 
-// masterKey is that of all programs on a database that is not private to one.
+// masterKey is that of all programs: a second one on a shop's database, or on what was
+// recovered of it, must open what the first has sealed.
 const masterKey = "FUSION_SECRETS_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
+// environ is all that a program of the lab knows of the world.
 func (l *Lab) environ() []string {
 	env := []string{
-		"FUSION_BOOTSTRAP_KEY=" + Key, "FUSION_OPS_ADDR=",
+		"FUSION_BOOTSTRAP_KEY=" + Key, "FUSION_OPS_ADDR=", masterKey,
 		// Load is what the lab is for: limits cost what they cost, and bind nobody.
 		"FUSION_LIMITS_REQUESTS_PER_MINUTE=1000000", "FUSION_LIMITS_LOGINS_PER_MINUTE=0", "FUSION_LIMITS_CHECKOUTS_PER_MINUTE=0", "FUSION_HTTP_MAX_CONNECTIONS=0",
 		"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "TMPDIR=" + os.TempDir(),
 	}
 	env = append(env, l.settings...)
 	if l.shared != "" {
-		env = append(env, "FUSION_DATABASE_URL="+l.shared, masterKey)
+		env = append(env, "FUSION_DATABASE_URL="+l.shared)
 	}
 	if l.hosted != nil {
-		env = append(env, "FUSION_DATABASE_URL="+l.url, "FUSION_DATABASE_MIGRATE_URL="+l.hosted.DSN("fusion_owner", "fusion"), masterKey)
+		env = append(env, "FUSION_DATABASE_URL="+l.url, "FUSION_DATABASE_MIGRATE_URL="+l.hosted.DSN("fusion_owner", "fusion"))
 	}
 	return env
 }
