@@ -192,7 +192,9 @@ func (plan storm) rage(ctx context.Context) {
 	Expect(faults.Crashes).To(BeNumerically(">=", plan.crashes))
 	Expect(s.PostgresSaid("received immediate shutdown request")).To(BeNumerically(">=", faults.Crashes), "PostgreSQL has felt them")
 	Expect(s.history.Replays()).To(BeNumerically(">=", 1), "an answer was lost and given again")
-	Expect(backlog).To(BeNumerically(">=", last), "the drain had something to do")
+	if plan.beside == nil { // what brokers have been given already is not counted
+		Expect(backlog).To(BeNumerically(">=", last), "the drain had something to do")
+	}
 	Expect(samples.Stock).To(BeNumerically(">=", len(plan.blows)))
 	Expect([]int{confirmed, failed}).To(HaveEach(BeNumerically(">", asked/5)), "stock is short for about half")
 	for f, away := range slowest {
