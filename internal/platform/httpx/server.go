@@ -199,10 +199,13 @@ func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 		h := c.Response().Header()
 		h.Set("X-Request-Id", cl.requestID)
 		secure(h, cl.remote)
-		if s.isDraining() {
-			// A connection that is kept open would be cut under the next request.
-			h.Set("Connection", "close")
-		}
+		// Asked when the answer begins, not when the request came: a connection that is
+		// kept open would be cut under the next request.
+		c.Response().Before(func() {
+			if s.isDraining() {
+				h.Set("Connection", "close")
+			}
+		})
 		if err := next(c); err != nil {
 			c.Error(err)
 		}
