@@ -18,12 +18,14 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/shipping"
 )
 
 // elsewhere answers for a catalog that this deployment does not have.
 type elsewhere interface {
 	orders.Offers
 	groupbuy.Offers
+	shipping.Offers
 }
 
 // modules is the one list of what this program is made of.
@@ -36,6 +38,7 @@ func modules(k app.Kit, other elsewhere) []app.Module {
 		identity.New(k),
 		products,
 		inventory.New(k),
+		shipping.New(k, other),
 		orders.New(k, other),
 		groupbuy.New(k, other),
 	}
@@ -114,7 +117,7 @@ func peopleElsewhere(cfg config.Config, names []string) []httpx.Authenticator {
 // run in this process, but their schema has to be there.
 func withData(cfg config.Config, names []string) []string {
 	return slices.DeleteFunc(moduleNames(), func(n string) bool {
-		read := n == "catalog" && (slices.Contains(names, "orders") || slices.Contains(names, "groupbuy")) && !asksElsewhere(cfg, names) // what products cost
+		read := n == "catalog" && slices.ContainsFunc(names, func(m string) bool { return slices.Contains([]string{"orders", "groupbuy", "shipping"}, m) }) && !asksElsewhere(cfg, names) // what products cost
 		return !read && !slices.Contains(names, n)
 	})
 }
