@@ -7,7 +7,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/fusioncommerce/fusion/internal/identity/identityapi"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
@@ -31,4 +33,8 @@ func bodyOf[T any](v T) httpx.JSON[T] { return httpx.JSON[T]{Body: v} }
 
 func testAmount(minor int64, c money.Currency) money.Amount {
 	return money.Amount{Minor: minor, Currency: c}
+}
+
+func erased(customer string) []event.Received[identityapi.CustomerErased] {
+	return []event.Received[identityapi.CustomerErased]{{Fact: identityapi.CustomerErased{CustomerID: customer}}}
 }
