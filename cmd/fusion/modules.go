@@ -18,12 +18,14 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/pricing"
 )
 
 // elsewhere answers for a catalog that this deployment does not have.
 type elsewhere interface {
 	orders.Offers
 	groupbuy.Offers
+	pricing.Offers
 }
 
 // modules is the one list of what this program is made of.
@@ -36,6 +38,7 @@ func modules(k app.Kit, other elsewhere) []app.Module {
 		identity.New(k),
 		products,
 		inventory.New(k),
+		pricing.New(k, other),
 		orders.New(k, other),
 		groupbuy.New(k, other),
 	}
@@ -110,11 +113,14 @@ func peopleElsewhere(cfg config.Config, names []string) []httpx.Authenticator {
 	return []httpx.Authenticator{identityclient.New(cfg.Identity.URL, cfg.Service.Key.Reveal(), clock.System)}
 }
 
+// asksOffers tells whether a module has to know what products cost.
+func asksOffers(name string) bool { return name == "orders" || name == "groupbuy" || name == "pricing" }
+
 // withData adds the modules whose data these read through their interfaces: they need not
 // run in this process, but their schema has to be there.
 func withData(cfg config.Config, names []string) []string {
 	return slices.DeleteFunc(moduleNames(), func(n string) bool {
-		read := n == "catalog" && (slices.Contains(names, "orders") || slices.Contains(names, "groupbuy")) && !asksElsewhere(cfg, names) // what products cost
+		read := n == "catalog" && slices.ContainsFunc(names, asksOffers) && !asksElsewhere(cfg, names) // what products cost
 		return !read && !slices.Contains(names, n)
 	})
 }

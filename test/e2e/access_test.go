@@ -23,6 +23,14 @@ var bodies = map[string]any{
 	"adjustStock":   object{"delta": 1, "reason": "found one"},
 	"createHold":    object{"items": []item{{SKU: "MUG", Quantity: 1}}},
 
+	"quoteBasket":           object{"currency": "EUR", "items": []item{{SKU: "MUG", Quantity: 1}}},
+	"updatePricingSettings": object{"rounding": "order"},
+	"createTaxRate":         object{"name": "MwSt.", "country": "DE", "rate": "19"},
+	"replaceTaxRate":        object{"name": "MwSt.", "country": "DE", "rate": "16"},
+	"createDiscount":        object{"name": "Spring sale", "effect": "percent", "percent": "10"},
+	"replaceDiscount":       object{"name": "Spring sale", "effect": "percent", "percent": "15"},
+	"createDiscountCodes":   object{"count": 3},
+
 	"createCampaign": offer("01a202ac-402d-7613-9fe6-fe75b8e3a3b7"),
 	"updateCampaign": object{"maxParticipants": 7},
 	"cancelCampaign": object{"reason": "the kiln broke"},

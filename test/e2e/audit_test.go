@@ -86,6 +86,10 @@ func (s *shop) subject(o *operation, p product) (id string) {
 		return s.confirmed(item{SKU: p.SKU, Quantity: 1}).ID
 	case strings.HasPrefix(o.Path, "/v1/inventory/holds/"):
 		return as[hold](s.post("/v1/inventory/holds", bodies["createHold"])).ID
+	case strings.HasPrefix(o.Path, "/v1/tax/rates/"):
+		return as[entry](s.post("/v1/tax/rates", taxed())).ID
+	case strings.HasPrefix(o.Path, "/v1/discounts/"):
+		return as[entry](s.post("/v1/discounts", bodies["createDiscount"])).ID
 	case strings.HasPrefix(o.Path, "/v1/campaigns/"):
 		return s.offers(p).ID
 	case strings.HasPrefix(o.Path, "/v1/customers/"):
@@ -107,6 +111,8 @@ func (s *shop) request(o *operation, p product) any {
 		return mug.but(object{"sku": "P-" + uuid.NewString()[:8]})
 	case "createCampaign":
 		return offer(p.ID)
+	case "createTaxRate", "replaceTaxRate":
+		return taxed()
 	case "createRole":
 		return nightShift.but(object{"name": "r" + uuid.NewString()})
 	case "createProvider":
@@ -119,6 +125,11 @@ func (s *shop) request(o *operation, p product) any {
 		return object{"secondFactorForStaff": false}
 	}
 	return o.body()
+}
+
+// taxed is a tax rate of a place that has none yet.
+func taxed() object {
+	return object{"name": "Sales tax", "country": "US", "region": "R" + uuid.NewString()[:8], "rate": "4"}
 }
 
 // provider is one whom nobody knows yet.

@@ -21,14 +21,15 @@ var roles = map[string][]string{
 	Manager: {
 		"products:read", "products:write", "inventory:read", "inventory:write", "campaigns:read", "campaigns:write",
 		"orders:read", "orders:write", "orders:refund", "orders:override_price", "customers:read", "customers:write", "customers:pii",
+		"taxes:read", "taxes:write", "discounts:read", "discounts:write",
 		"events:read", "staff:read", "roles:read", "keys:read", "audit:read", "settings:read", "settings:write",
 	},
 	Fulfilment: {"products:read", "inventory:read", "inventory:write", "orders:read", "customers:pii"},
 	Support: {
 		"products:read", "inventory:read", "campaigns:read", "orders:read", "orders:write", "orders:refund",
-		"customers:read", "customers:write", "customers:pii",
+		"customers:read", "customers:write", "customers:pii", "discounts:read",
 	},
-	Analyst:  {"products:read", "inventory:read", "campaigns:read", "orders:read", "customers:read", "events:read"},
+	Analyst:  {"products:read", "inventory:read", "campaigns:read", "orders:read", "customers:read", "events:read", "taxes:read", "discounts:read"},
 	Vendor:   {"products:read", "inventory:read"},
 	Customer: Storefront(),
 }
