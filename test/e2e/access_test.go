@@ -31,6 +31,13 @@ var bodies = map[string]any{
 	"updateCart":  object{"operations": []object{{"op": "addItem", "sku": "MUG", "quantity": 1}}},
 	"addCartItem": item{SKU: "MUG", Quantity: 1},
 	"placeCart":   object{"total": "12.50"},
+	"quoteBasket":           object{"currency": "EUR", "items": []item{{SKU: "MUG", Quantity: 1}}},
+	"updatePricingSettings": object{"rounding": "order"},
+	"createTaxRate":         object{"name": "MwSt.", "country": "DE", "rate": "19"},
+	"replaceTaxRate":        object{"name": "MwSt.", "country": "DE", "rate": "16"},
+	"createDiscount":        object{"name": "Spring sale", "effect": "percent", "percent": "10"},
+	"replaceDiscount":       object{"name": "Spring sale", "effect": "percent", "percent": "15"},
+	"createDiscountCodes":   object{"count": 3},
 
 	"createCampaign": offer("01a202ac-402d-7613-9fe6-fe75b8e3a3b7"),
 	"updateCampaign": object{"maxParticipants": 7},

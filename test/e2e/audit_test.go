@@ -94,6 +94,10 @@ func (s *shop) subject(o *operation, p product) (id string) {
 		return strings.TrimPrefix(at, "/v1/carts/")
 	case strings.HasPrefix(o.Path, "/v1/shipping/methods/"):
 		return as[entry](s.post("/v1/shipping/methods", parcel)).ID
+	case strings.HasPrefix(o.Path, "/v1/tax/rates/"):
+		return as[entry](s.post("/v1/tax/rates", taxed())).ID
+	case strings.HasPrefix(o.Path, "/v1/discounts/"):
+		return as[entry](s.post("/v1/discounts", bodies["createDiscount"])).ID
 	case strings.HasPrefix(o.Path, "/v1/campaigns/"):
 		return s.offers(p).ID
 	case strings.HasPrefix(o.Path, "/v1/customers/"):
@@ -115,6 +119,8 @@ func (s *shop) request(o *operation, p product) any {
 		return mug.but(object{"sku": "P-" + uuid.NewString()[:8]})
 	case "createCampaign":
 		return offer(p.ID)
+	case "createTaxRate", "replaceTaxRate":
+		return taxed()
 	case "createRole":
 		return nightShift.but(object{"name": "r" + uuid.NewString()})
 	case "placeCart":
@@ -129,6 +135,11 @@ func (s *shop) request(o *operation, p product) any {
 		return object{"secondFactorForStaff": false}
 	}
 	return o.body()
+}
+
+// taxed is a tax rate of a place that has none yet.
+func taxed() object {
+	return object{"name": "Sales tax", "country": "US", "region": "R" + uuid.NewString()[:8], "rate": "4"}
 }
 
 // provider is one whom nobody knows yet.

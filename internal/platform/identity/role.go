@@ -21,15 +21,16 @@ var roles = map[string][]string{
 	Manager: {
 		"products:read", "products:write", "inventory:read", "inventory:write", "campaigns:read", "campaigns:write",
 		"orders:read", "orders:write", "orders:refund", "orders:override_price", "customers:read", "customers:write", "customers:pii",
-		"carts:use", "carts:read", "carts:write", "shipping:read", "shipping:write", "events:read", "staff:read", "roles:read", "keys:read", "audit:read", "settings:read", "settings:write",
+		"taxes:read", "taxes:write", "discounts:read", "discounts:write", "carts:use", "carts:read", "carts:write", "shipping:read", "shipping:write",
+		"events:read", "staff:read", "roles:read", "keys:read", "audit:read", "settings:read", "settings:write",
 	},
 	Fulfilment: {"products:read", "inventory:read", "inventory:write", "orders:read", "shipping:read", "customers:pii"},
 	Support: {
 		"products:read", "inventory:read", "campaigns:read", "orders:read", "orders:write", "orders:refund",
 		"carts:use", "carts:read", "carts:write", "shipping:read",
-		"customers:read", "customers:write", "customers:pii",
+		"customers:read", "customers:write", "customers:pii", "discounts:read",
 	},
-	Analyst:  {"products:read", "inventory:read", "campaigns:read", "orders:read", "shipping:read", "customers:read", "events:read"},
+	Analyst:  {"products:read", "inventory:read", "campaigns:read", "orders:read", "shipping:read", "customers:read", "events:read", "taxes:read", "discounts:read"},
 	Vendor:   {"products:read", "inventory:read"},
 	Customer: Storefront(),
 }
