@@ -87,7 +87,7 @@ func (s *shop) subject(o *operation, p product) (id string) {
 	case strings.HasPrefix(o.Path, "/v1/inventory/holds/"):
 		return as[hold](s.post("/v1/inventory/holds", bodies["createHold"])).ID
 	case strings.HasPrefix(o.Path, "/v1/carts/"):
-		at := "/v1/carts/" + as[entry](s.post("/v1/carts", bodies["createCart"])).ID
+		at := "/v1/carts/" + as[product](s.post("/v1/carts", bodies["createCart"])).ID
 		for _, option := range as[struct{ ShippingOptions []struct{ MethodID string } }](s.get(at + "/checkout")).ShippingOptions {
 			Expect(s.patch(at, object{"operations": []object{{"op": "setShippingMethod", "shippingMethodId": option.MethodID}}})).To(answer(200))
 		}
