@@ -48,6 +48,7 @@ var implied = map[string]string{
 	"orders:place":   "orders:write",
 	"campaigns:join": "campaigns:write",
 	"inventory:hold": "inventory:write",
+	"payments:pay":   "payments:write",
 }
 
 // Can reports whether the identity holds a permission.
