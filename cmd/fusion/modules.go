@@ -21,12 +21,14 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/shipping"
 )
 
 // elsewhere answers for a catalog that this deployment does not have.
 type elsewhere interface {
 	orders.Offers
 	groupbuy.Offers
+	shipping.Offers
 }
 
 // modules is the one list of what this program is made of.
@@ -40,6 +42,7 @@ func modules(k app.Kit, other elsewhere, cfg config.Config) []app.Module {
 		identity.New(k),
 		products,
 		inventory.New(k),
+		shipping.New(k, other),
 		placed,
 		groupbuy.New(k, other),
 		payments.New(k, placed, providers(k, cfg)...),
@@ -127,8 +130,8 @@ func peopleElsewhere(cfg config.Config, names []string) []httpx.Authenticator {
 // run in this process, but their schema has to be there.
 func withData(cfg config.Config, names []string) []string {
 	return slices.DeleteFunc(moduleNames(), func(n string) bool {
-		read := n == "catalog" && (slices.Contains(names, "orders") || slices.Contains(names, "groupbuy")) && !asksElsewhere(cfg, names) // what products cost
-		owed := n == "orders" && slices.Contains(names, "payments") // what orders cost
+		read := n == "catalog" && slices.ContainsFunc(names, func(m string) bool { return slices.Contains([]string{"orders", "groupbuy", "shipping"}, m) }) && !asksElsewhere(cfg, names) // what products cost
+		owed := n == "orders" && slices.Contains(names, "payments")                                                                                                                       // what orders cost
 		return !read && !owed && !slices.Contains(names, n)
 	})
 }
