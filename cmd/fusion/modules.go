@@ -14,31 +14,47 @@ import (
 	"github.com/fusioncommerce/fusion/internal/identity/identityclient"
 	"github.com/fusioncommerce/fusion/internal/inventory"
 	"github.com/fusioncommerce/fusion/internal/orders"
+	"github.com/fusioncommerce/fusion/internal/payments"
+	"github.com/fusioncommerce/fusion/internal/payments/inhouse"
+	"github.com/fusioncommerce/fusion/internal/payments/provider"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/shipping"
 )
 
 // elsewhere answers for a catalog that this deployment does not have.
 type elsewhere interface {
 	orders.Offers
 	groupbuy.Offers
+	shipping.Offers
 }
 
 // modules is the one list of what this program is made of.
-func modules(k app.Kit, other elsewhere) []app.Module {
+func modules(k app.Kit, other elsewhere, cfg config.Config) []app.Module {
 	products := catalog.New(k)
 	if other == nil {
 		other = products
 	}
+	placed := orders.New(k, other)
 	return []app.Module{
 		identity.New(k),
 		products,
 		inventory.New(k),
-		orders.New(k, other),
+		shipping.New(k, other),
+		placed,
 		groupbuy.New(k, other),
+		payments.New(k, placed, providers(k, cfg)...),
 	}
+}
+
+// providers move money, beside the one that is always there.
+func providers(k app.Kit, cfg config.Config) (list []provider.Provider) {
+	if cfg.Payments.TestProvider {
+		list = append(list, inhouse.Test(k.DB))
+	}
+	return list
 }
 
 // acquainted introduces to each other those of the modules that this process runs.
@@ -75,7 +91,7 @@ func peopleOf(list []app.Module) *identity.Module {
 // moduleNames in the order of their dependencies, which is the order of migration.
 func moduleNames() []string {
 	var names []string
-	for _, m := range modules(app.Kit{}, nil) {
+	for _, m := range modules(app.Kit{}, nil, config.Config{}) {
 		names = append(names, m.Name())
 	}
 	return names
@@ -114,8 +130,9 @@ func peopleElsewhere(cfg config.Config, names []string) []httpx.Authenticator {
 // run in this process, but their schema has to be there.
 func withData(cfg config.Config, names []string) []string {
 	return slices.DeleteFunc(moduleNames(), func(n string) bool {
-		read := n == "catalog" && (slices.Contains(names, "orders") || slices.Contains(names, "groupbuy")) && !asksElsewhere(cfg, names) // what products cost
-		return !read && !slices.Contains(names, n)
+		read := n == "catalog" && slices.ContainsFunc(names, func(m string) bool { return slices.Contains([]string{"orders", "groupbuy", "shipping"}, m) }) && !asksElsewhere(cfg, names) // what products cost
+		owed := n == "orders" && slices.Contains(names, "payments")                                                                                                                       // what orders cost
+		return !read && !owed && !slices.Contains(names, n)
 	})
 }
 
@@ -127,6 +144,6 @@ func selected(cfg config.Config, names []string, trust *tls.Config) func(app.Kit
 		other = catalogclient.New(cfg.Catalog.URL, cfg.Service.Key.Reveal(), trust)
 	}
 	return func(k app.Kit) []app.Module {
-		return acquainted(slices.DeleteFunc(modules(k, other), func(m app.Module) bool { return !slices.Contains(names, m.Name()) }))
+		return acquainted(slices.DeleteFunc(modules(k, other, cfg), func(m app.Module) bool { return !slices.Contains(names, m.Name()) }))
 	}
 }

@@ -207,6 +207,10 @@ var _ = Describe("the cache of the catalog", func() {
 		_, missing := c.offersOf(shop, []string{"MUG-0", "MUG-1"})
 		Expect(missing).To(HaveLen(2))
 		Expect(c.offers).To(BeZero())
+
+		c.keepOffers(shop, c.enter(shop), offersNamed("MUG-%d", 2))
+		c.keepOffers(shop, c.enter(shop), map[string]catalogapi.Offer{"MUG-1": {SKU: "MUG-1", TaxClass: "reduced"}})
+		Expect(c.offers).To(BeZero(), "what is taxed otherwise is another offer")
 	})
 
 	It("agrees with a plain map after any history, and its counts with what it holds", func() {

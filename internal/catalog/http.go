@@ -25,6 +25,7 @@ type createBody struct {
 	Price       httpx.Decimal `json:"price"`
 	Currency    string        `json:"currency" minLength:"1" maxLength:"3" doc:"ISO 4217" example:"EUR"`
 	Inventory   int64         `json:"inventory,omitempty" minimum:"0" maximum:"1000000000" doc:"Units on hand to begin with"`
+	TaxClass    string        `json:"taxClass,omitempty" pattern:"^[a-z][a-z0-9_-]{0,31}$" default:"standard" doc:"Names the tax rates that it is taxed by" example:"reduced"`
 	Status      string        `json:"status,omitempty" enum:"draft,active" default:"active"`
 }
 
@@ -48,6 +49,7 @@ type productResponse struct {
 	Description string    `json:"description"`
 	Price       string    `json:"price" doc:"Decimal with the currency's digits" example:"12.50"`
 	Currency    string    `json:"currency" doc:"ISO 4217" example:"EUR"`
+	TaxClass    string    `json:"taxClass" doc:"Names the tax rates that it is taxed by" example:"standard"`
 	Status      string    `json:"status" enum:"draft,active,archived"`
 	CreatedAt   time.Time `json:"createdAt"`
 	UpdatedAt   time.Time `json:"updatedAt"`
@@ -67,14 +69,14 @@ func (r createdResponse) Location() string { return "/v1/products/" + r.ID }
 func present(p product) productResponse {
 	return productResponse{
 		ID: p.ID.String(), SKU: p.SKU, Name: p.Name, Description: p.Description, Price: p.Price.Decimal(), Currency: string(p.Price.Currency),
-		Status: string(p.Status), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt, version: p.Version,
+		TaxClass: p.TaxClass, Status: string(p.Status), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt, version: p.Version,
 	}
 }
 
 func (s *service) handleCreate(ctx context.Context, in *createInput) (createdResponse, error) {
 	b := in.Body
 	price, _ := b.Price.Amount(b.Currency, "", "") // Check has accepted it
-	p := product{ID: clock.NewID(), SKU: b.SKU, Name: b.Name, Description: b.Description, Price: price, Status: status(b.Status)}
+	p := product{ID: clock.NewID(), SKU: b.SKU, Name: b.Name, Description: b.Description, Price: price, TaxClass: b.TaxClass, Status: status(b.Status)}
 	stocked := s.events.Await(catalogapi.ProductCreated{}.EventType(), p.ID.String())
 	out, err := httpx.Command(ctx, s.db, func(tx *db.Tx) (createdResponse, error) {
 		p, err := s.create(ctx, tx, p, b.Inventory)
@@ -205,6 +207,7 @@ type updateBody struct {
 	Description *string        `json:"description,omitempty" maxLength:"10000"`
 	Price       *httpx.Decimal `json:"price,omitempty"`
 	Currency    *string        `json:"currency,omitempty" minLength:"1" maxLength:"3" doc:"Needs price beside it"`
+	TaxClass    *string        `json:"taxClass,omitempty" pattern:"^[a-z][a-z0-9_-]{0,31}$"`
 	Status      *string        `json:"status,omitempty" enum:"draft,active,archived"`
 }
 
@@ -233,7 +236,7 @@ func (b *updateBody) CheckFor(ctx context.Context) []fault.Field {
 
 // changes of the body to a product. A price without a currency is in the product's own.
 func (b updateBody) changes(p product) (changes, error) {
-	c := changes{Name: b.Name, Description: b.Description, Status: (*status)(b.Status)}
+	c := changes{Name: b.Name, Description: b.Description, TaxClass: b.TaxClass, Status: (*status)(b.Status)}
 	if b.Price != nil {
 		currency := string(p.Price.Currency)
 		if b.Currency != nil {

@@ -23,6 +23,7 @@ type offerResponse struct {
 	ProductID string          `json:"productId" format:"uuid"`
 	Name      string          `json:"name" example:"Blue mug"`
 	Prices    []priceResponse `json:"prices" doc:"One a currency; the first is the product's own"`
+	TaxClass  string          `json:"taxClass" example:"standard"`
 }
 
 type offersResponse struct {
@@ -47,7 +48,7 @@ func (s *service) handleOffers(ctx context.Context, in *offersInput) (offersResp
 func presentOffers(offers map[string]catalogapi.Offer) offersResponse {
 	out := offersResponse{Data: []offerResponse{}}
 	for _, o := range offers {
-		r := offerResponse{SKU: o.SKU, ProductID: o.ProductID, Name: o.Name, Prices: []priceResponse{}}
+		r := offerResponse{SKU: o.SKU, ProductID: o.ProductID, Name: o.Name, Prices: []priceResponse{}, TaxClass: o.TaxClass}
 		for _, p := range o.Prices {
 			r.Prices = append(r.Prices, priceResponse{p.Decimal(), string(p.Currency)})
 		}

@@ -36,6 +36,21 @@ var _ = Describe("asking what SKUs cost over HTTP", func() {
 		Expect(service(uuid.New()).Get("/v1/offers?sku=MUG").JSON()).To(HaveKeyWithValue("data", BeEmpty()), "a merchant that is none")
 	})
 
+	It("says how each is taxed, from the moment on that it is taxed otherwise", func() {
+		class := func(sku string) any {
+			GinkgoHelper()
+			r := service(shop.Tenant).Get("/v1/offers?sku=" + sku)
+			Expect(r.JSON()["data"]).To(HaveLen(1))
+			return r.JSON()["data"].([]any)[0].(map[string]any)["taxClass"]
+		}
+		book := shop.Post("/v1/products", map[string]any{"sku": "BOOK", "name": "Tides", "price": "20.00", "currency": "EUR", "taxClass": "reduced"})
+		Expect(book.JSON()).To(HaveKeyWithValue("taxClass", "reduced"))
+		Expect(class("MUG")).To(Equal("standard"))
+		Expect(class("BOOK")).To(Equal("reduced"))
+		Expect(shop.Call(http.MethodPatch, "/v1/products/"+book.JSON()["id"].(string), map[string]any{"taxClass": "books"}).JSON()).To(HaveKeyWithValue("taxClass", "books"))
+		Expect(class("BOOK")).To(Equal("books"))
+	})
+
 	It("lets them do nothing else", func() {
 		s := service(shop.Tenant)
 		Expect(s.Post("/v1/products", map[string]any{"sku": "TEA", "name": "Tea", "price": "1.00", "currency": "EUR"})).To(refusal(http.StatusForbidden, "forbidden"))

@@ -33,6 +33,9 @@ var moves = map[status][]status{
 	archived: {active},
 }
 
+// standard is the tax class of what is not said to be taxed otherwise.
+const standard = "standard"
+
 // product is a product with its one variant.
 type product struct {
 	ID          uuid.UUID
@@ -41,6 +44,7 @@ type product struct {
 	Name        string
 	Description string
 	Price       money.Amount
+	TaxClass    string // names the rates that it is taxed by
 	Status      status
 	Version     int64
 	CreatedAt   time.Time
@@ -53,6 +57,7 @@ type changes struct {
 	Name        *string
 	Description *string
 	Price       *money.Amount
+	TaxClass    *string
 	Status      *status
 }
 
@@ -73,6 +78,9 @@ func (p *product) change(c changes, at time.Time) (bool, error) {
 	}
 	if c.Price != nil {
 		p.Price = *c.Price
+	}
+	if c.TaxClass != nil {
+		p.TaxClass = *c.TaxClass
 	}
 	if *p == before {
 		return false, nil

@@ -25,7 +25,7 @@ var (
 func mug() product {
 	return product{
 		ID: clock.NewID(), VariantID: clock.NewID(), SKU: "MUG-BLUE", Name: "Blue mug", Description: "Holds 30 cl.",
-		Price: money.Amount{Minor: 1250, Currency: money.EUR}, Status: active, Version: 1, CreatedAt: added, UpdatedAt: added,
+		Price: money.Amount{Minor: 1250, Currency: money.EUR}, TaxClass: standard, Status: active, Version: 1, CreatedAt: added, UpdatedAt: added,
 	}
 }
 
@@ -84,9 +84,10 @@ var _ = Describe("changing a product", func() {
 		Entry("the description, without its script", changes{Description: new("<b>Big</b><script>steal()</script>")}, func(p *product) { p.Description = "<b>Big</b>" }),
 		Entry("the price", changes{Price: price(1300, money.EUR)}, func(p *product) { p.Price.Minor = 1300 }),
 		Entry("the price, to nothing", changes{Price: price(0, money.EUR)}, func(p *product) { p.Price.Minor = 0 }),
+		Entry("how it is taxed", changes{TaxClass: new("reduced")}, func(p *product) { p.TaxClass = "reduced" }),
 		Entry("the currency alone", changes{Price: price(1250, money.USD)}, func(p *product) { p.Price.Currency = money.USD }),
-		Entry("everything at once, which is one version", changes{new("Cup"), new("New"), price(2000, money.JPY), becomes(archived)}, func(p *product) {
-			p.Name, p.Description, p.Price, p.Status = "Cup", "New", money.Amount{Minor: 2000, Currency: money.JPY}, archived
+		Entry("everything at once, which is one version", changes{new("Cup"), new("New"), price(2000, money.JPY), new("reduced"), becomes(archived)}, func(p *product) {
+			p.Name, p.Description, p.Price, p.TaxClass, p.Status = "Cup", "New", money.Amount{Minor: 2000, Currency: money.JPY}, "reduced", archived
 		}),
 	)
 
@@ -97,7 +98,7 @@ var _ = Describe("changing a product", func() {
 		Expect(p).To(Equal(before))
 	},
 		Entry("nothing is sent", changes{}),
-		Entry("what is sent is what there is", changes{new("Blue mug"), new("Holds 30 cl."), price(1250, money.EUR), becomes(active)}),
+		Entry("what is sent is what there is", changes{new("Blue mug"), new("Holds 30 cl."), price(1250, money.EUR), new(standard), becomes(active)}),
 		Entry("only a script is new", changes{Description: new("Holds 30 cl.<script>steal()</script>")}),
 	)
 

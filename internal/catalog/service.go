@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -28,6 +29,7 @@ type service struct {
 func (s *service) create(ctx context.Context, tx *db.Tx, p product, inventory int64) (product, error) {
 	p.VariantID, p.Version, p.CreatedAt, p.UpdatedAt = clock.NewID(), 1, tx.Now, tx.Now
 	p.Description = clean(p.Description)
+	p.TaxClass = cmp.Or(p.TaxClass, standard)
 	if err := s.hasRoom(ctx, tx); err != nil {
 		return product{}, err
 	}

@@ -255,8 +255,8 @@ var _ = Describe("the catalog", Label("db"), func() {
 			p, q := added("MUG", eur(1250)), added("CUP", eur(800))
 			ids := []string{p.ID.String(), q.ID.String(), uuid.NewString(), "MUG", ""}
 			Expect(svc.offersByProduct(ctx, ids)).To(Equal(map[string]catalogapi.Offer{
-				p.ID.String(): {SKU: "MUG", ProductID: p.ID.String(), Name: p.Name, Prices: []money.Amount{eur(1250)}},
-				q.ID.String(): {SKU: "CUP", ProductID: q.ID.String(), Name: q.Name, Prices: []money.Amount{eur(800)}},
+				p.ID.String(): {SKU: "MUG", ProductID: p.ID.String(), Name: p.Name, Prices: []money.Amount{eur(1250)}, TaxClass: standard},
+				q.ID.String(): {SKU: "CUP", ProductID: q.ID.String(), Name: q.Name, Prices: []money.Amount{eur(800)}, TaxClass: standard},
 			}))
 			Expect(svc.offersByProduct(testkit.As(testkit.NewTenant(testkit.Shared())), ids)).To(BeEmpty())
 			Expect(svc.handleArchive(ctx, &archiveInput{ID: p.ID.String()})).Error().NotTo(HaveOccurred())
@@ -584,7 +584,7 @@ var _ = Describe("the catalog", Label("db"), func() {
 			added("CUP", eur(800))
 			Expect(add(product{SKU: "NEW", Name: "New", Price: eur(1), Status: draft}, 0)).Error().NotTo(HaveOccurred())
 			Expect(svc.offers(ctx, []string{"MUG"})).To(Equal(map[string]catalogapi.Offer{
-				"MUG": {SKU: "MUG", ProductID: mug.ID.String(), Name: "Mug MUG", Prices: []money.Amount{eur(1250)}},
+				"MUG": {SKU: "MUG", ProductID: mug.ID.String(), Name: "Mug MUG", Prices: []money.Amount{eur(1250)}, TaxClass: standard},
 			}))
 			offers, err := svc.offers(ctx, []string{"MUG", "CUP", "NEW", "GHOST", "MUG"})
 			Expect(err).NotTo(HaveOccurred())

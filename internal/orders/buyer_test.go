@@ -100,15 +100,15 @@ var _ = Describe("what is one's own", func() {
 	It("is what a customer reads, lists and cancels; the rest does not exist", func() {
 		mine, other := ordered(hers, ""), ordered(his, "")
 		for _, ctx := range []context.Context{hers, staff, backer} {
-			Expect(svc.handleGet(ctx, &byID{mine.ID})).To(HaveField("ID", mine.ID))
+			Expect(svc.handleGet(ctx, &getInput{ID: mine.ID})).To(HaveField("ID", mine.ID))
 		}
 		unknown := uuid.NewString()
 		for _, id := range []string{other.ID, unknown, "17"} {
-			Expect(why(svc.handleGet(hers, &byID{id}))).To(MatchError(httpx.ErrNotFound))
+			Expect(why(svc.handleGet(hers, &getInput{ID: id}))).To(MatchError(httpx.ErrNotFound))
 			Expect(why(svc.handleTimeline(hers, &byID{id}))).To(MatchError(httpx.ErrNotFound))
 			Expect(why(svc.handleCancel(hers, &cancelInput{ID: id}))).To(MatchError(httpx.ErrNotFound))
 		}
-		Expect(svc.handleGet(his, &byID{other.ID})).To(HaveField("Status", "created"), "nobody else has cancelled it")
+		Expect(svc.handleGet(his, &getInput{ID: other.ID})).To(HaveField("Status", "created"), "nobody else has cancelled it")
 		Expect(svc.handleCancel(hers, &cancelInput{ID: mine.ID})).To(HaveField("Status", "cancelled"))
 
 		Expect(numbersOf(hers, listInput{})).To(HaveExactElements(mine.Number))

@@ -61,7 +61,7 @@ var _ = Describe("orders hear of their stock", Label("db"), func() {
 	}
 	status := func(id uuid.UUID) string {
 		GinkgoHelper()
-		o, err := svc.get(buyer, id, "")
+		o, err := svc.get(buyer, id)
 		Expect(err).NotTo(HaveOccurred())
 		return fmt.Sprintf("%s %d", o.Status, o.Version)
 	}
@@ -71,7 +71,7 @@ var _ = Describe("orders hear of their stock", Label("db"), func() {
 		news := heldNews(o.ID)
 		Expect(svc.db.InTx(bus, func(tx *db.Tx) error { return svc.onReserved(bus, tx, news) })).To(Succeed())
 
-		o, err := svc.get(buyer, o.ID, "")
+		o, err := svc.get(buyer, o.ID)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(o).To(And(HaveField("Status", confirmed), HaveField("Version", int64(2)), HaveField("Reason", ""), HaveField("Lines", HaveLen(1))))
 		facts := recorded(buyer, svc)
@@ -88,7 +88,7 @@ var _ = Describe("orders hear of their stock", Label("db"), func() {
 	It("and fail when there is too little, with the reason", func() {
 		o := accepted(buyer, svc, 2)
 		short(o.ID)
-		o, err := svc.get(buyer, o.ID, "")
+		o, err := svc.get(buyer, o.ID)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(o).To(And(HaveField("Status", failed), HaveField("Reason", outOfStock), HaveField("Version", int64(2))))
 		Expect(topics(buyer, svc)).To(Equal([]string{"order.created 1", "order.failed 2"}))
@@ -290,7 +290,7 @@ var _ = Describe("orders hear of their stock", Label("db"), func() {
 				told[f.Subject] = append(told[f.Subject], fmt.Sprintf("%s %d", f.Type, f.Sequence))
 			}
 			for _, id := range ids {
-				o, err := svc.get(buyer, id, "")
+				o, err := svc.get(buyer, id)
 				Expect(err).NotTo(HaveOccurred())
 				Expect(o.Status).To(Equal(cancelled))
 				Expect(told[id.String()]).To(BeElementOf(

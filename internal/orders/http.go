@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -26,16 +27,7 @@ type itemBody struct {
 	Price    httpx.Decimal `json:"price,omitempty"`
 }
 
-type address struct {
-	Name       string `json:"name,omitempty" maxLength:"200"`
-	Line1      string `json:"line1,omitempty" maxLength:"200"`
-	Line2      string `json:"line2,omitempty" maxLength:"200"`
-	City       string `json:"city,omitempty" maxLength:"100"`
-	Region     string `json:"region,omitempty" maxLength:"100"`
-	PostalCode string `json:"postalCode,omitempty" maxLength:"20"`
-	Country    string `json:"country,omitempty" pattern:"^[A-Z]{2}$" doc:"ISO 3166-1 alpha-2" example:"PT"`
-	Phone      string `json:"phone,omitempty" maxLength:"40"`
-}
+type address = ordersapi.Address
 
 type placeBody struct {
 	CustomerID      string            `json:"customerId,omitempty" minLength:"1" maxLength:"64" doc:"Your id of the buyer. Customers leave it out, or send their own; of a guest it is not a UUID, as those of customers are"`
@@ -78,52 +70,16 @@ var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 
 type placeInput struct{ httpx.JSON[placeBody] }
 
-type itemResponse struct {
-	SKU      string `json:"sku"`
-	Name     string `json:"name" doc:"As it was when the order was placed"`
-	Quantity int64  `json:"quantity"`
-	Price    string `json:"price" doc:"Of one unit" example:"12.50"`
-	Total    string `json:"total" example:"25.00"`
-}
-
-type orderResponse struct {
-	ID              string            `json:"id" format:"uuid"`
-	Number          int64             `json:"number" doc:"What people call the order; unique in the shop" example:"1001"`
-	CustomerID      string            `json:"customerId"`
-	Status          string            `json:"status" enum:"created,confirmed,paid,shipped,delivered,failed,cancelled,refunded"`
-	Reason          string            `json:"reason,omitempty" personal:"true" doc:"Why it failed or was cancelled" example:"insufficient_stock"`
-	Items           []itemResponse    `json:"items"`
-	Total           string            `json:"total" example:"25.00"`
-	Currency        string            `json:"currency" example:"EUR"`
-	Email           string            `json:"email,omitempty" personal:"true"`
-	ShippingAddress *address          `json:"shippingAddress,omitempty" personal:"true"`
-	Metadata        map[string]string `json:"metadata" personal:"true"`
-	CreatedAt       time.Time         `json:"createdAt"`
-	UpdatedAt       time.Time         `json:"updatedAt"`
-
-	version int64
-}
-
-// ETag is the order's version.
-func (r orderResponse) ETag() string { return httpx.VersionTag(r.version) }
+type (
+	itemResponse  = ordersapi.ItemView
+	orderResponse = ordersapi.OrderView
+)
 
 // placedResponse also says where the order is.
 type placedResponse struct{ orderResponse }
 
 // Location of the order.
 func (r placedResponse) Location() string { return "/v1/orders/" + r.ID }
-
-func present(o order) orderResponse {
-	r := orderResponse{
-		ID: o.ID.String(), Number: o.Number, CustomerID: o.CustomerID, Status: string(o.Status), Reason: o.Reason, Items: []itemResponse{},
-		Total: o.Total.Decimal(), Currency: string(o.Currency), Email: o.Email, ShippingAddress: o.Address, Metadata: o.Metadata,
-		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, version: o.Version,
-	}
-	for _, l := range o.Lines {
-		r.Items = append(r.Items, itemResponse{SKU: l.SKU, Name: l.Name, Quantity: l.Quantity, Price: l.Price.Decimal(), Total: l.Total.Decimal()})
-	}
-	return r
-}
 
 func (s *service) handlePlace(ctx context.Context, in *placeInput) (placedResponse, error) {
 	if err := s.daily.allow(ctx); err != nil {
@@ -160,13 +116,24 @@ type byID struct {
 	ID string `path:"id"`
 }
 
-func (s *service) handleGet(ctx context.Context, in *byID) (orderResponse, error) {
+type getInput struct {
+	ID     string `path:"id"`
+	Ticket string `header:"Cart-Token" maxLength:"200" doc:"The token of the cart that the order was: a guest reads the order with it"`
+}
+
+func (s *service) handleGet(ctx context.Context, in *getInput) (orderResponse, error) {
 	id, err := httpx.ID(in.ID)
 	if err != nil {
 		return orderResponse{}, err
 	}
-	o, err := s.get(ctx, id, identity.OnlyOf(ctx, permissionRead))
-	return shownTo(ctx, present(o)), err
+	o, err := s.shown(ctx, id, in.Ticket)
+	if err != nil {
+		return orderResponse{}, err
+	}
+	if o.opensTo(in.Ticket) {
+		return present(o), nil
+	}
+	return shownTo(ctx, present(o)), nil
 }
 
 type listInput struct {

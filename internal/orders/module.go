@@ -64,7 +64,8 @@ func (m *Module) Mount(on app.Mount) {
 		}, m.svc.handleClaim)
 	}
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "getOrder", Summary: "Read an order", Permission: permissionRead, Own: true, Personal: true,
+		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "getOrder", Summary: "Read an order", Permission: permissionRead, Own: true, Personal: true, Ticket: ticketHeader,
+		Description: "A guest sends the token of the cart that it was as `Cart-Token`.",
 	}, m.svc.handleGet)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/orders/{id}/timeline", ID: "getOrderTimeline", Summary: "Read what happened to an order", Permission: permissionRead, Own: true,

@@ -56,13 +56,17 @@ type order struct {
 	Currency   money.Currency
 	Total      money.Amount
 	Lines      []line
-	Email      string
-	Address    *address
-	Metadata   map[string]string
-	HoldID     *uuid.UUID // of stock that the buyer holds; only its fact says so
-	Version    int64
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
+	totals
+	Email     string
+	Address   *address
+	Billing   *address
+	Metadata  map[string]string
+	HoldID    *uuid.UUID // of stock that the buyer holds; only its fact says so
+	CartID    *uuid.UUID // that it was; nil: it was none
+	Ticket    []byte     // hash of what opens it to a guest
+	Version   int64
+	CreatedAt time.Time
+	UpdatedAt time.Time
 }
 
 type line struct {
@@ -71,7 +75,9 @@ type line struct {
 	Name      string
 	Quantity  int64
 	Price     money.Amount // of one unit
-	Total     money.Amount
+	Discount  money.Amount
+	Tax       money.Amount
+	Total     money.Amount // what is paid for the line
 }
 
 // want is one line as the buyer asked for it. Pointer says where in the request.
@@ -127,7 +133,7 @@ func price(wants []want, offers map[string]catalogapi.Offer, t terms) ([]line, e
 			if err != nil {
 				return nil, fmt.Errorf("product of %s: %w", w.SKU, err)
 			}
-			lines = append(lines, line{ProductID: product, SKU: w.SKU, Name: offer.Name, Quantity: w.Quantity, Price: agreed[i]})
+			lines = append(lines, line{ProductID: product, SKU: w.SKU, Name: offer.Name, Quantity: w.Quantity, Price: agreed[i], Discount: nothing(agreed[i]), Tax: nothing(agreed[i])})
 			at = len(lines) - 1
 		}
 		if lines[at].Total, err = lines[at].Price.Mul(lines[at].Quantity); err != nil {

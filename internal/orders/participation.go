@@ -77,12 +77,12 @@ func promised(due groupbuyapi.OrderDue) (order, error) {
 	if err != nil {
 		return order{}, fmt.Errorf("price of a campaign: %w", err)
 	}
-	l := line{ProductID: product, SKU: due.SKU, Name: due.Name, Quantity: due.Quantity, Price: price}
+	l := line{ProductID: product, SKU: due.SKU, Name: due.Name, Quantity: due.Quantity, Price: price, Discount: nothing(price), Tax: nothing(price)}
 	if l.Total, err = price.Mul(due.Quantity); err != nil {
 		return order{}, fmt.Errorf("%w: %w", errAmountRange, err)
 	}
 	return order{
-		CustomerID: due.UserID, Status: created, Currency: price.Currency, Total: l.Total, Lines: []line{l},
+		CustomerID: due.UserID, Status: created, Currency: price.Currency, Total: l.Total, totals: plain(l.Total), Lines: []line{l},
 		Metadata: map[string]string{"campaignId": due.CampaignID}, Version: 1,
 	}, nil
 }

@@ -35,13 +35,18 @@ func shownTo(ctx context.Context, r orderResponse) orderResponse {
 		return r
 	}
 	r.Email = mask.Email(r.Email)
-	if a := r.ShippingAddress; a != nil {
-		r.ShippingAddress = &address{
-			Name: mask.Name(a.Name), Line1: mask.Text(a.Line1), Line2: mask.Text(a.Line2), City: a.City, Region: a.Region,
-			PostalCode: mask.Text(a.PostalCode), Country: a.Country, Phone: mask.Text(a.Phone),
-		}
-	}
+	r.ShippingAddress, r.BillingAddress = masked(r.ShippingAddress), masked(r.BillingAddress)
 	return r
+}
+
+func masked(a *address) *address {
+	if a == nil {
+		return nil
+	}
+	return &address{
+		Name: mask.Name(a.Name), Line1: mask.Text(a.Line1), Line2: mask.Text(a.Line2), City: a.City, Region: a.Region,
+		PostalCode: mask.Text(a.PostalCode), Country: a.Country, Phone: mask.Text(a.Phone),
+	}
 }
 
 type claimedResponse struct {

@@ -30,8 +30,8 @@ func (store) forget(ctx context.Context, tx *db.Tx, customers []string) error {
 	}
 	if _, err := tx.Exec(ctx, `
 		update orders.orders
-		set email = null, shipping_address = null, metadata = '{}', reason = case when reason = $2 then reason end, version = version + 1, updated_at = $3
-		where customer_id = any($1) and (email is not null or shipping_address is not null or metadata <> '{}' or reason <> $2)`,
+		set email = null, shipping_address = null, billing_address = null, ticket = null, metadata = '{}', reason = case when reason = $2 then reason end, version = version + 1, updated_at = $3
+		where customer_id = any($1) and (email is not null or shipping_address is not null or billing_address is not null or ticket is not null or metadata <> '{}' or reason <> $2)`,
 		db.Array(customers), outOfStock, tx.Now); err != nil {
 		return fmt.Errorf("forget who bought: %w", err)
 	}

@@ -44,7 +44,7 @@ func (s *service) draft(ctx context.Context, wants []want, t terms) (order, erro
 	if o.Total, err = total(o.Lines); err != nil {
 		return order{}, err
 	}
-	o.Currency = o.Total.Currency
+	o.Currency, o.totals = o.Total.Currency, plain(o.Total)
 	// The products may have kept prices in a currency that the shop has given up.
 	if fields := tenant.CheckCurrency(ctx, wants[0].Pointer+"/sku", o.Currency); len(fields) > 0 {
 		return order{}, httpx.ErrValidation(fields...)
@@ -93,10 +93,9 @@ func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, only, rea
 	return o, s.events.Publish(ctx, tx, off)
 }
 
-// get reads an order; only one of a customer when one is named.
-func (s *service) get(ctx context.Context, id uuid.UUID, only string) (o order, err error) {
+func (s *service) get(ctx context.Context, id uuid.UUID) (o order, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		o, err = s.store.find(ctx, tx, id, only)
+		o, err = s.store.find(ctx, tx, id, "")
 		return err
 	})
 	return o, err
@@ -125,6 +124,10 @@ func fact(o order) ordersapi.Order {
 	f := ordersapi.Order{
 		OrderID: o.ID.String(), Number: o.Number, CustomerID: o.CustomerID, Status: string(o.Status),
 		Total: o.Total.Decimal(), Currency: string(o.Currency), Version: o.Version, CreatedAt: o.CreatedAt,
+	}
+	if o.CartID != nil {
+		f.CartID, f.Subtotal, f.DiscountTotal = o.CartID.String(), o.Subtotal.Decimal(), o.Discount.Decimal()
+		f.ShippingTotal, f.TaxTotal = o.ShippingTotal.Decimal(), o.Tax.Decimal()
 	}
 	for _, l := range o.Lines {
 		f.Items = append(f.Items, ordersapi.Item{SKU: l.SKU, Quantity: l.Quantity, Price: l.Price.Decimal()})

@@ -33,22 +33,41 @@ type row struct {
 	Version    int64     `db:"version"`
 	CreatedAt  time.Time `db:"created_at"`
 	UpdatedAt  time.Time `db:"updated_at"`
+
+	Subtotal         *int64     `db:"subtotal_minor"`
+	Discount         int64      `db:"discount_minor"`
+	Shipping         int64      `db:"shipping_minor"`
+	Tax              int64      `db:"tax_minor"`
+	TaxIncluded      bool       `db:"tax_included"`
+	ShippingMethod   *string    `db:"shipping_method_id"`
+	ShippingName     *string    `db:"shipping_name"`
+	ShippingDiscount int64      `db:"shipping_discount_minor"`
+	ShippingTax      int64      `db:"shipping_tax_minor"`
+	ShippingTotal    int64      `db:"shipping_total_minor"`
+	Billing          []byte     `db:"billing_address"`
+	CartID           *uuid.UUID `db:"cart_id"`
+	Ticket           []byte     `db:"ticket"`
 }
 
-const orderColumns = `id, number, customer_id, status, reason, currency, total_minor, email, shipping_address, metadata, version, created_at, updated_at`
+const orderColumns = `id, number, customer_id, status, reason, currency, total_minor, email, shipping_address, metadata, version, created_at, updated_at,
+	subtotal_minor, discount_minor, shipping_minor, tax_minor, tax_included, shipping_method_id, shipping_name, shipping_discount_minor, shipping_tax_minor, shipping_total_minor,
+	billing_address, cart_id, ticket`
 
 func (r row) domain() (order, error) {
 	currency := money.Currency(r.Currency)
 	o := order{
 		ID: r.ID, Number: r.Number, CustomerID: r.CustomerID, Status: status(r.Status), Reason: text(r.Reason), Currency: currency,
 		Total: money.Amount{Minor: r.Total, Currency: currency}, Email: text(r.Email), Version: r.Version,
-		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), totals: r.totals(), CartID: r.CartID, Ticket: r.Ticket,
 	}
 	if err := json.Unmarshal(r.Metadata, &o.Metadata); err != nil {
 		return order{}, fmt.Errorf("metadata of order %s: %w", r.ID, err)
 	}
-	if r.Address != nil {
-		if err := json.Unmarshal(r.Address, &o.Address); err != nil {
+	for body, into := range map[*[]byte]**address{&r.Address: &o.Address, &r.Billing: &o.Billing} {
+		if *body == nil {
+			continue
+		}
+		if err := json.Unmarshal(*body, into); err != nil {
 			return order{}, fmt.Errorf("address of order %s: %w", r.ID, err)
 		}
 	}
@@ -167,7 +186,7 @@ func (s store) one(ctx context.Context, tx *db.Tx, query string, args ...any) (o
 }
 
 // withLines reads the lines of all orders in one statement.
-func (store) withLines(ctx context.Context, tx *db.Tx, rows []row) ([]order, error) {
+func (s store) withLines(ctx context.Context, tx *db.Tx, rows []row) ([]order, error) {
 	if len(rows) == 0 {
 		return []order{}, nil
 	}
@@ -186,10 +205,12 @@ func (store) withLines(ctx context.Context, tx *db.Tx, rows []row) ([]order, err
 		Name      string    `db:"name"`
 		Quantity  int64     `db:"quantity"`
 		Price     int64     `db:"price_minor"`
+		Discount  int64     `db:"discount_minor"`
+		Tax       int64     `db:"tax_minor"`
 		Total     int64     `db:"total_minor"`
 	}
 	if err := tx.Select(ctx, &lines, `
-		select order_id, product_id, sku, name, quantity, price_minor, total_minor
+		select order_id, product_id, sku, name, quantity, price_minor, discount_minor, tax_minor, total_minor
 		from orders.line where order_id = any($1::uuid[]) order by order_id, position`, db.Array(ids)); err != nil {
 		return nil, fmt.Errorf("read lines: %w", err)
 	}
@@ -197,10 +218,10 @@ func (store) withLines(ctx context.Context, tx *db.Tx, rows []row) ([]order, err
 		o := &list[at[l.OrderID]]
 		o.Lines = append(o.Lines, line{
 			ProductID: l.ProductID, SKU: l.SKU, Name: l.Name, Quantity: l.Quantity,
-			Price: money.Amount{Minor: l.Price, Currency: o.Currency}, Total: money.Amount{Minor: l.Total, Currency: o.Currency},
+			Price: amountIn(o.Currency, l.Price), Discount: amountIn(o.Currency, l.Discount), Tax: amountIn(o.Currency, l.Tax), Total: amountIn(o.Currency, l.Total),
 		})
 	}
-	return list, nil
+	return list, s.withShares(ctx, tx, list, at)
 }
 
 // save writes a changed status with its step of the timeline.

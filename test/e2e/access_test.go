@@ -23,6 +23,10 @@ var bodies = map[string]any{
 	"adjustStock":   object{"delta": 1, "reason": "found one"},
 	"createHold":    object{"items": []item{{SKU: "MUG", Quantity: 1}}},
 
+	"createShippingMethod": parcel,
+	"updateShippingMethod": object{"name": "Letter"},
+	"findShippingRates":    object{"destination": object{"country": "PT"}, "currency": "EUR", "subtotal": "12.50"},
+
 	"createCampaign": offer("01a202ac-402d-7613-9fe6-fe75b8e3a3b7"),
 	"updateCampaign": object{"maxParticipants": 7},
 	"cancelCampaign": object{"reason": "the kiln broke"},

@@ -86,6 +86,8 @@ func (s *shop) subject(o *operation, p product) (id string) {
 		return s.confirmed(item{SKU: p.SKU, Quantity: 1}).ID
 	case strings.HasPrefix(o.Path, "/v1/inventory/holds/"):
 		return as[hold](s.post("/v1/inventory/holds", bodies["createHold"])).ID
+	case strings.HasPrefix(o.Path, "/v1/shipping/methods/"):
+		return as[entry](s.post("/v1/shipping/methods", parcel)).ID
 	case strings.HasPrefix(o.Path, "/v1/campaigns/"):
 		return s.offers(p).ID
 	case strings.HasPrefix(o.Path, "/v1/customers/"):

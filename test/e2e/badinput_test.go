@@ -24,13 +24,16 @@ type form struct {
 
 // forms are all routes with a body: a spec sees to it that none is missing.
 var forms = []form{
-	{"createProduct", []string{"/sku", "/name", "/price", "/currency"}, []string{"/sku", "/name", "/description", "/currency", "/status"}, []string{"/inventory"}},
-	{"updateProduct", nil, []string{"/name", "/description", "/status"}, nil},
+	{"createProduct", []string{"/sku", "/name", "/price", "/currency"}, []string{"/sku", "/name", "/description", "/currency", "/status", "/taxClass"}, []string{"/inventory"}},
+	{"updateProduct", nil, []string{"/name", "/description", "/status", "/taxClass"}, nil},
 	{"createOrder", []string{"/items", "/items/0/sku", "/items/0/quantity"}, []string{"/customerId", "/items/0/sku", "/email", "/currency", "/shippingAddress/city", "/metadata/note", "/holdId"}, []string{"/items/0/quantity"}},
 	{"cancelOrder", nil, []string{"/reason"}, nil},
 	{"setStock", []string{"/onHand"}, nil, []string{"/onHand", "/lowStockThreshold"}},
 	{"adjustStock", []string{"/delta", "/reason"}, []string{"/reason"}, []string{"/delta"}},
 	{"createHold", []string{"/items", "/items/0/sku", "/items/0/quantity"}, []string{"/items/0/sku"}, []string{"/items/0/quantity", "/ttlSeconds"}},
+	{"createShippingMethod", []string{"/name", "/prices", "/prices/0/currency", "/prices/0/price"}, []string{"/name", "/description", "/taxClass", "/prices/0/currency"}, []string{"/position"}},
+	{"updateShippingMethod", nil, []string{"/name", "/description", "/taxClass"}, []string{"/position"}},
+	{"findShippingRates", []string{"/destination", "/destination/country", "/currency"}, []string{"/destination/country", "/destination/region", "/destination/postalCode", "/currency"}, nil},
 	{"createCampaign", []string{"/productId", "/minParticipants", "/maxParticipants", "/price", "/originalPrice", "/startTime", "/endTime"}, []string{"/productId", "/currency"}, []string{"/minParticipants", "/maxParticipants"}},
 	{"updateCampaign", nil, nil, []string{"/minParticipants", "/maxParticipants"}},
 	{"cancelCampaign", nil, []string{"/reason"}, nil},
@@ -273,7 +276,7 @@ var _ = Describe("a body", func() {
 		for _, f := range forms {
 			for _, r := range s.submit(f, strings.NewReplacer(`"sku"`, `"SKU"`, `"name"`, `"Name"`, `"customerId"`, `"customerid"`, `"reason"`, `"REASON"`, `"onHand"`, `"onhand"`, `"delta"`, `"Delta"`,
 				`"productId"`, `"productID"`, `"maxParticipants"`, `"MaxParticipants"`, `"userId"`, `"UserId"`, `"overlapSeconds"`, `"overlapseconds"`, `"description"`, `"Description"`,
-				`"email"`, `"Email"`, `"token"`, `"TOKEN"`, `"password"`, `"Password"`, `"currentPassword"`, `"CurrentPassword"`, `"refreshToken"`, `"refreshtoken"`, `"code"`, `"Code"`, `"roles"`, `"Roles"`, `"senderName"`, `"SenderName"`, `"text"`, `"Text"`, `"line1"`, `"Line1"`, `"city"`, `"City"`).Replace(f.valid())) {
+				`"email"`, `"Email"`, `"token"`, `"TOKEN"`, `"password"`, `"Password"`, `"currentPassword"`, `"CurrentPassword"`, `"refreshToken"`, `"refreshtoken"`, `"code"`, `"Code"`, `"roles"`, `"Roles"`, `"senderName"`, `"SenderName"`, `"text"`, `"Text"`, `"line1"`, `"Line1"`, `"city"`, `"City"`, `"currency"`, `"Currency"`).Replace(f.valid())) {
 				Expect(r).To(answer(422))
 				Expect(r.problem.Errors).To(ContainElement(HaveField("Code", "unknown_field")))
 			}

@@ -124,6 +124,9 @@ func (s *shop) staffed(permissions ...string) *shop {
 
 var mug = object{"sku": "MUG", "name": "Blue mug", "price": "12.50", "currency": "EUR", "inventory": 10}
 
+// parcel is a way to send that every merchant could offer.
+var parcel = object{"name": "Parcel", "prices": []object{{"currency": "EUR", "price": "4.90", "freeFrom": "50.00"}}}
+
 // sells puts a product on sale and waits for its stock.
 func (s *shop) sells(sku string, inventory int, changes ...object) product {
 	GinkgoHelper()

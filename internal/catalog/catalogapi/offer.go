@@ -8,6 +8,7 @@ type Offer struct {
 	ProductID string
 	Name      string
 	Prices    []money.Amount // one a currency; the first is the product's own
+	TaxClass  string         // how it is taxed: "standard", or a class of the shop's own
 }
 
 // In is the price in a currency.

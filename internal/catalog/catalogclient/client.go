@@ -109,6 +109,7 @@ type answer struct {
 		SKU       string `json:"sku"`
 		ProductID string `json:"productId"`
 		Name      string `json:"name"`
+		TaxClass  string `json:"taxClass"`
 		Prices    []struct {
 			Price    string `json:"price"`
 			Currency string `json:"currency"`
@@ -165,7 +166,7 @@ func read(text []byte) ([]catalogapi.Offer, error) {
 	}
 	offers := make([]catalogapi.Offer, 0, len(a.Data))
 	for _, o := range a.Data {
-		offer := catalogapi.Offer{SKU: o.SKU, ProductID: o.ProductID, Name: o.Name}
+		offer := catalogapi.Offer{SKU: o.SKU, ProductID: o.ProductID, Name: o.Name, TaxClass: o.TaxClass}
 		for _, p := range o.Prices {
 			currency, err := money.ParseCurrency(p.Currency)
 			if err != nil {

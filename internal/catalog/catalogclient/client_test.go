@@ -70,7 +70,7 @@ var _ = Describe("asking a catalog that runs elsewhere", func() {
 
 	It("tells what it tells its own process", func() {
 		sell("MUG", "a.b_c~d:e+f-1")
-		Expect(shop.Post("/v1/products", map[string]any{"sku": "TEA", "name": "Tea & <b>more</b>", "price": "1500", "currency": "JPY"}).Status).To(Equal(http.StatusCreated))
+		Expect(shop.Post("/v1/products", map[string]any{"sku": "TEA", "name": "Tea & <b>more</b>", "price": "1500", "currency": "JPY", "taxClass": "reduced"}).Status).To(Equal(http.StatusCreated))
 		draft := map[string]any{"sku": "DRAFT", "name": "Not yet", "price": "1.00", "currency": "EUR", "status": "draft"}
 		Expect(shop.Post("/v1/products", draft).Status).To(Equal(http.StatusCreated))
 		_, err := testkit.SQL(testkit.Shared().Super).Exec(`
@@ -81,7 +81,7 @@ var _ = Describe("asking a catalog that runs elsewhere", func() {
 		offers := told("MUG", "TEA", "DRAFT", "a.b_c~d:e+f-1", "NO-SUCH", "MUG", "?&=#% /", "ünïcödé")
 		Expect(offers).To(HaveLen(3))
 		Expect(offers["MUG"]).To(And(HaveField("Name", "The MUG"), HaveField("Prices", []money.Amount{{Minor: 1250, Currency: "EUR"}, {Minor: 1399, Currency: "CHF"}})))
-		Expect(offers["TEA"]).To(HaveField("Prices", []money.Amount{{Minor: 1500, Currency: "JPY"}}))
+		Expect(offers["TEA"]).To(And(HaveField("Prices", []money.Amount{{Minor: 1500, Currency: "JPY"}}), HaveField("TaxClass", "reduced")))
 		Expect(told("MUG")).To(HaveLen(1))
 		Expect(told("NO-SUCH")).To(BeEmpty())
 		Expect(told()).To(BeEmpty())
@@ -162,7 +162,7 @@ var _ = Describe("a catalog elsewhere that is in trouble", func() {
 			_ = connection.Close()
 		}
 	}
-	const mug = `{"data":[{"sku":"MUG","productId":"0198b1f0-0000-7000-8000-000000000001","name":"Mug","prices":[{"price":"12.50","currency":"EUR"}]}]}`
+	const mug = `{"data":[{"sku":"MUG","productId":"0198b1f0-0000-7000-8000-000000000001","name":"Mug","prices":[{"price":"12.50","currency":"EUR"}],"taxClass":"reduced"}]}`
 
 	DescribeTable("is nobody to take prices from, and the buyer is asked to come again, when it answers", func(status int, body string) {
 		url, _ := answering(func(w http.ResponseWriter, _ *http.Request) {

@@ -30,6 +30,13 @@ type Order struct {
 	Currency   string    `json:"currency"`
 	Version    int64     `json:"version"`
 	CreatedAt  time.Time `json:"createdAt"`
+
+	// Of an order that was a cart: what its total is made of.
+	CartID        string `json:"cartId,omitempty"`
+	Subtotal      string `json:"subtotal,omitempty"`
+	DiscountTotal string `json:"discountTotal,omitempty"`
+	ShippingTotal string `json:"shippingTotal,omitempty"`
+	TaxTotal      string `json:"taxTotal,omitempty"`
 }
 
 // EventKey is the order: its facts are handled in order.

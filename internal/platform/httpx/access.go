@@ -40,7 +40,7 @@ func (a *API) authorise(r Route) func(huma.Context, func(huma.Context)) {
 		switch {
 		case err != nil:
 			humaecho.Unwrap(hc).Error(err)
-		case r.Access(id) != NoAccess:
+		case r.Access(id) != NoAccess, r.Ticket != "" && hc.Header(r.Ticket) != "":
 			next(hc)
 		case id.IsAnonymous():
 			humaecho.Unwrap(hc).Error(errNoCredential)

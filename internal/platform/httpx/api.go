@@ -46,6 +46,9 @@ type Route struct {
 	// Own lets in customers without the permission, for what is theirs: the handler confines
 	// itself to what identity.OnlyOf says.
 	Own bool
+	// Ticket names a header. Who sends it is let in as well, for what it opens: the handler
+	// sees to that.
+	Ticket string
 	// Operator keeps the route to the operator of the installation: to everybody else, whatever
 	// they hold, there is nothing at its address.
 	Operator bool

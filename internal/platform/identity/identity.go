@@ -47,7 +47,9 @@ type Identity struct {
 var implied = map[string]string{
 	"orders:place":   "orders:write",
 	"campaigns:join": "campaigns:write",
+	"carts:use":      "carts:write",
 	"inventory:hold": "inventory:write",
+	"payments:pay":   "payments:write",
 }
 
 // Can reports whether the identity holds a permission.

@@ -3,11 +3,7 @@
 // added.
 package pricingapi
 
-import (
-	"github.com/google/uuid"
-
-	"github.com/fusioncommerce/fusion/internal/platform/money"
-)
+import "github.com/fusioncommerce/fusion/internal/platform/money"
 
 // Basket is what a price is asked for: goods, where they go, and who asks.
 type Basket struct {
@@ -21,6 +17,15 @@ type Basket struct {
 	Email       string   // counts a guest's uses of a discount; empty: not known yet
 	Groups      []string // of customers, that the buyer belongs to
 	FirstOrder  bool     // the buyer has none yet
+	// VATID of a business. When it belongs to another EU country than the shop's, and the goods
+	// go to another one, the buyer accounts for the tax: see Quote.TaxIncluded.
+	VATID string
+}
+
+// Buyer is whose use of a discount counts: under the one, the other, or both.
+type Buyer struct {
+	CustomerID string // empty: a guest
+	Email      string // empty: not known
 }
 
 // Line is a quantity of one SKU. Its price is entered with or without tax, as the shop's
@@ -54,8 +59,10 @@ type Destination struct {
 // For each line and for shipping Net + Tax = Total, and Subtotal - Discount is Total when
 // prices include tax, Net when they do not. The sums over lines and shipping are the totals.
 type Quote struct {
-	Currency    money.Currency
-	TaxIncluded bool // in prices, and so in Subtotal and Discount
+	Currency money.Currency
+	// TaxIncluded in prices, and so in Subtotal and Discount. Under a reverse charge it is
+	// not, whatever the shop's settings say: prices are less the shop's own tax then.
+	TaxIncluded bool
 	Lines       []Priced
 	Shipping    *Priced // nil: none was chosen
 
@@ -113,7 +120,7 @@ type UnitShare struct {
 
 // Applied is a discount that counts.
 type Applied struct {
-	DiscountID uuid.UUID
+	DiscountID string
 	Code       string // empty: it applies by itself
 	Name       string
 	Amount     money.Amount

@@ -1,0 +1,141 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+)
+
+// Hold keeps stock for a cart: all of it or nothing. A cart that changes holds what it has
+// now instead, and its own hold never stands in its way; one that has not changed holds it
+// for longer.
+func (m *Module) Hold(ctx context.Context, w inventoryapi.Wish) (held inventoryapi.Held, err error) {
+	lines := make([]item, len(w.Items))
+	for i, it := range w.Items {
+		lines[i] = item(it)
+	}
+	err = m.svc.db.InTx(ctx, func(tx *db.Tx) error {
+		held, err = m.svc.holdInstead(ctx, tx, w, merge(lines))
+		return err
+	})
+	return held, err
+}
+
+// Release gives up what a cart holds. A hold that is over stays as it is.
+func (m *Module) Release(ctx context.Context, holdID string) error {
+	id, err := uuid.Parse(holdID)
+	if err != nil {
+		return fmt.Errorf("id of a hold: %w", err)
+	}
+	return m.svc.db.InTx(ctx, func(tx *db.Tx) error {
+		held, err := m.svc.store.lockHolds(ctx, tx, []string{id.String()})
+		if err != nil {
+			return err
+		}
+		return m.svc.end(ctx, tx, held, holdReleased)
+	})
+}
+
+// Available is how much of SKUs can be sold. One without stock is absent.
+func (m *Module) Available(ctx context.Context, skus []string) (available map[string]int64, err error) {
+	err = m.svc.db.Read(ctx, func(tx *db.Tx) error {
+		available, err = m.svc.store.available(ctx, tx, skus)
+		return err
+	})
+	return available, err
+}
+
+func (s *service) holdInstead(ctx context.Context, tx *db.Tx, w inventoryapi.Wish, items []item) (inventoryapi.Held, error) {
+	var former []hold
+	if w.HoldID != "" {
+		var err error
+		if former, err = s.store.lockHolds(ctx, tx, []string{w.HoldID}); err != nil {
+			return inventoryapi.Held{}, err
+		}
+	}
+	if len(former) == 1 && slices.Equal(former[0].Items, items) && former[0].Customer == w.Customer {
+		return s.store.extend(ctx, tx, former[0], w.For)
+	}
+	h := hold{ID: clock.NewID(), Customer: w.Customer, Status: holdHeld, Items: items}
+	levels, err := s.store.lockAll(ctx, tx, skusOf(append(former, h)...))
+	if err != nil {
+		return inventoryapi.Held{}, err
+	}
+	before := snapshot(levels)
+	var had []item
+	for _, f := range former {
+		had = f.Items
+	}
+	if short := claim(levels, demand{Items: items}, had); len(short) > 0 {
+		out := inventoryapi.Held{}
+		for _, sh := range short {
+			out.Short = append(out.Short, inventoryapi.Short{SKU: sh.SKU, Quantity: sh.Quantity, Available: sh.Available})
+		}
+		return out, nil
+	}
+	if len(former) > 0 {
+		if err := s.store.end(ctx, tx, former, holdReleased); err != nil {
+			return inventoryapi.Held{}, err
+		}
+	}
+	if h, err = s.store.keep(ctx, tx, h, w.For); err != nil {
+		return inventoryapi.Held{}, err
+	}
+	if err := s.timers.Set(ctx, tx, expireHold, h.ID.String(), h.ExpiresAt); err != nil {
+		return inventoryapi.Held{}, fmt.Errorf("hold %s: %w", h.ID, err)
+	}
+	var facts []event.Event
+	for _, sku := range slices.Sorted(maps.Keys(levels)) {
+		l := levels[sku]
+		l.Version = before[sku].Version + versionsOf(sku, had, items)
+		if ranLow(before[sku], *l) {
+			facts = append(facts, inventoryapi.LowStock{Level: fact(*l), Threshold: l.LowThreshold})
+		}
+	}
+	return inventoryapi.Held{HoldID: h.ID.String(), ExpiresAt: h.ExpiresAt}, s.events.Publish(ctx, tx, facts...)
+}
+
+// versionsOf is how often a SKU's stock is written: what was held is given back before it is
+// held anew.
+func versionsOf(sku string, lists ...[]item) (n int64) {
+	for _, list := range lists {
+		if slices.ContainsFunc(list, func(i item) bool { return i.SKU == sku }) {
+			n++
+		}
+	}
+	return n
+}
+
+// extend holds for longer, never for shorter.
+func (store) extend(ctx context.Context, tx *db.Tx, h hold, lasts time.Duration) (inventoryapi.Held, error) {
+	if err := tx.Get(ctx, &h.ExpiresAt, `
+		update inventory.hold set expires_at = greatest(expires_at, statement_timestamp() + $2 * interval '1 millisecond'), updated_at = statement_timestamp()
+		where id = $1 returning expires_at`, h.ID, lasts.Milliseconds()); err != nil {
+		return inventoryapi.Held{}, fmt.Errorf("extend hold: %w", err)
+	}
+	return inventoryapi.Held{HoldID: h.ID.String(), ExpiresAt: h.ExpiresAt.UTC()}, nil
+}
+
+func (store) available(ctx context.Context, tx *db.Tx, skus []string) (map[string]int64, error) {
+	var rows []struct {
+		SKU       string `db:"sku"`
+		Available int64  `db:"available"`
+	}
+	if err := tx.Select(ctx, &rows, `select sku, on_hand - reserved available from inventory.stock where location = $1 and sku = any($2)`, defaultLocation, db.Array(skus)); err != nil {
+		return nil, fmt.Errorf("read what is available: %w", err)
+	}
+	available := make(map[string]int64, len(rows))
+	for _, r := range rows {
+		available[r.SKU] = r.Available
+	}
+	return available, nil
+}

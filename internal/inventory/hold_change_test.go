@@ -1,0 +1,98 @@
+package inventory
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+)
+
+var _ = Describe("the hold of a cart", Label("db"), func() {
+	var (
+		m    *Module
+		shop uuid.UUID
+		ctx  context.Context
+	)
+	BeforeEach(func() {
+		m, shop = &Module{replica()}, testkit.NewTenant(testkit.Shared())
+		ctx = testkit.As(shop)
+		stocked(ctx, m.svc, item{"CUP", 10}, item{"MUG", 10})
+	})
+	AfterEach(func() { addsUp(shop) })
+
+	wants := func(hold string, items ...inventoryapi.Item) inventoryapi.Held {
+		GinkgoHelper()
+		held, err := m.Hold(ctx, inventoryapi.Wish{HoldID: hold, Items: items, For: time.Minute})
+		Expect(err).NotTo(HaveOccurred())
+		return held
+	}
+	free := func() map[string]int64 {
+		GinkgoHelper()
+		available, err := m.Available(ctx, []string{"CUP", "MUG", "GHOST"})
+		Expect(err).NotTo(HaveOccurred())
+		return available
+	}
+	cups := func(n int64) inventoryapi.Item { return inventoryapi.Item{SKU: "CUP", Quantity: n} }
+	mugs := func(n int64) inventoryapi.Item { return inventoryapi.Item{SKU: "MUG", Quantity: n} }
+
+	It("is never in the cart's own way", func() {
+		first := wants("", cups(10))
+		Expect(free()).To(Equal(map[string]int64{"CUP": 0, "MUG": 10}))
+		second := wants(first.HoldID, cups(9), mugs(2))
+		Expect(second.HoldID).NotTo(Or(BeEmpty(), Equal(first.HoldID)))
+		Expect(free()).To(Equal(map[string]int64{"CUP": 1, "MUG": 8}))
+	})
+
+	It("lasts longer when nothing has changed, and is the same", func() {
+		first := wants("", cups(2))
+		later, err := m.Hold(ctx, inventoryapi.Wish{HoldID: first.HoldID, Items: []inventoryapi.Item{cups(2)}, For: time.Hour})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(later.HoldID).To(Equal(first.HoldID))
+		Expect(later.ExpiresAt).To(BeTemporally(">", first.ExpiresAt.Add(50*time.Minute)))
+		Expect(wants(first.HoldID, cups(2)).ExpiresAt).To(Equal(later.ExpiresAt), "never for shorter")
+		Expect(free()).To(HaveKeyWithValue("CUP", int64(8)))
+	})
+
+	It("stays as it was when there is not enough of what the cart wants, and says how much there is for it", func() {
+		first := wants("", cups(4))
+		wants("", cups(3))
+		Expect(wants(first.HoldID, cups(8), inventoryapi.Item{SKU: "GHOST", Quantity: 1})).To(Equal(inventoryapi.Held{
+			Short: []inventoryapi.Short{{SKU: "CUP", Quantity: 8, Available: 7}, {SKU: "GHOST", Quantity: 1}},
+		}))
+		Expect(free()).To(HaveKeyWithValue("CUP", int64(3)))
+		Expect(wants(first.HoldID, cups(7)).Short).To(BeEmpty())
+	})
+
+	It("is given up once, whoever asks how often", func() {
+		held := wants("", cups(4))
+		for range 2 {
+			Expect(m.Release(ctx, held.HoldID)).To(Succeed())
+			Expect(free()).To(HaveKeyWithValue("CUP", int64(10)))
+		}
+		Expect(wants(held.HoldID, cups(1)).HoldID).NotTo(Equal(held.HoldID), "one that is over is no hold")
+	})
+
+	It("goes to as many carts as there is stock, however many want it at the same moment", func() {
+		var got sync.Map
+		var all sync.WaitGroup
+		for n := range 20 {
+			all.Go(func() {
+				defer GinkgoRecover()
+				if held := wants("", cups(3), mugs(1)); held.HoldID != "" {
+					got.Store(n, held)
+				}
+			})
+		}
+		all.Wait()
+		n := 0
+		got.Range(func(any, any) bool { n++; return true })
+		Expect(n).To(Equal(3))
+		Expect(free()).To(Equal(map[string]int64{"CUP": 1, "MUG": 7}))
+	})
+})

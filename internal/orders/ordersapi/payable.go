@@ -1,0 +1,12 @@
+package ordersapi
+
+import "github.com/fusioncommerce/fusion/internal/platform/money"
+
+// Payable is what there is to pay for an order.
+type Payable struct {
+	OrderID    string
+	CustomerID string
+	Total      money.Amount
+	// Closed says that nothing is to be paid any more: the order failed or was cancelled.
+	Closed bool
+}

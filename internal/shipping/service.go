@@ -1,0 +1,144 @@
+package shipping
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
+	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
+)
+
+type service struct {
+	db     *db.DB
+	offers Offers
+	known  *known
+	store  store
+}
+
+func (s *service) create(ctx context.Context, tx *db.Tx, m method) (method, error) {
+	if err := s.changes(ctx, tx); err != nil {
+		return method{}, err
+	}
+	m.ID, m.Version, m.CreatedAt, m.UpdatedAt = clock.NewID(), 1, tx.Now, tx.Now
+	return m, s.store.insert(ctx, tx, m)
+}
+
+// update changes a method if it still is the version that the caller means.
+func (s *service) update(ctx context.Context, tx *db.Tx, id uuid.UUID, match httpx.IfMatch, change func(*method)) (method, error) {
+	if err := s.changes(ctx, tx); err != nil {
+		return method{}, err
+	}
+	m, err := s.store.lock(ctx, tx, id)
+	if err != nil {
+		return method{}, err
+	}
+	audit.Before(ctx, present(m))
+	if err := match.Allows(m.Version); err != nil {
+		return method{}, err
+	}
+	change(&m)
+	m.Version++
+	m.UpdatedAt = tx.Now
+	return m, s.store.save(ctx, tx, m)
+}
+
+func (s *service) remove(ctx context.Context, tx *db.Tx, id uuid.UUID, match httpx.IfMatch) error {
+	if err := s.changes(ctx, tx); err != nil {
+		return err
+	}
+	m, err := s.store.lock(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	audit.Before(ctx, present(m))
+	if err := match.Allows(m.Version); err != nil {
+		return err
+	}
+	return s.store.remove(ctx, tx, id)
+}
+
+// changes keeps what is remembered from contradicting what the transaction does.
+func (s *service) changes(ctx context.Context, tx *db.Tx) error {
+	id, err := identity.From(ctx)
+	if err == nil {
+		tx.AtEnd(s.known.change(id.Tenant))
+	}
+	return err
+}
+
+func (s *service) get(ctx context.Context, id uuid.UUID) (m method, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		m, err = s.store.find(ctx, tx, id)
+		return err
+	})
+	return m, err
+}
+
+func (s *service) list(ctx context.Context) (methods []method, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		methods, err = s.store.all(ctx, tx)
+		return err
+	})
+	return methods, err
+}
+
+func (s *service) rates(ctx context.Context, p shippingapi.Parcel) (shippingapi.Rates, error) {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return shippingapi.Rates{}, err
+	}
+	methods, err := s.known.methods(ctx, id.Tenant, s.list)
+	if err != nil {
+		return shippingapi.Rates{}, fmt.Errorf("shipping methods: %w", err)
+	}
+	return ratesOf(methods, p), nil
+}
+
+// worth is what goods cost in a currency.
+func (s *service) worth(ctx context.Context, items []itemBody, c money.Currency) (money.Amount, error) {
+	skus := make([]string, len(items))
+	for i, it := range items {
+		skus[i] = it.SKU
+	}
+	offers, err := s.offers.Offers(ctx, skus)
+	if err != nil {
+		return money.Amount{}, fmt.Errorf("price the goods: %w", err)
+	}
+	sum := money.Amount{Currency: c}
+	var unknown, mismatched []fault.Field
+	for i, it := range items {
+		pointer := fmt.Sprintf("/items/%d/sku", i)
+		offer, ok := offers[it.SKU]
+		if !ok {
+			unknown = append(unknown, fault.Field{Pointer: pointer, Code: errUnknownSKU.Code, Detail: it.SKU + " is not for sale"})
+			continue
+		}
+		price, ok := offer.In(c)
+		if !ok {
+			mismatched = append(mismatched, fault.Field{Pointer: pointer, Code: errCurrencyMismatch.Code, Detail: fmt.Sprintf("%s has no price in %s", it.SKU, c)})
+			continue
+		}
+		total, err := price.Mul(it.Quantity)
+		if err == nil {
+			sum, err = sum.Add(total)
+		}
+		if err != nil {
+			return sum, errAmountRange.At(pointer, errAmountRange.Code, "is worth more than can be counted")
+		}
+	}
+	switch {
+	case len(unknown) > 0:
+		return sum, errUnknownSKU.AtFields(unknown...)
+	case len(mismatched) > 0:
+		return sum, errCurrencyMismatch.AtFields(mismatched...)
+	}
+	return sum, nil
+}

@@ -1,0 +1,1 @@
+alter table catalog.product drop column tax_class;
