@@ -180,7 +180,7 @@ func (s *Simulator) addFault(_ *http.Request, _ *call, in map[string]json.RawMes
 	if err := json.Unmarshal(whole, &f); err != nil {
 		return nil, invalid("", "", "This is no fault: "+err.Error())
 	}
-	if f.For, err = duration(in, "for"); err != nil {
+	if f.Lasting, err = duration(in, "for"); err != nil {
 		return nil, invalid("", "for", `for is a duration such as "30s"`)
 	}
 	if !f.known() {

@@ -33,7 +33,7 @@ type Fault struct {
 	Metadata map[string]string `json:"metadata,omitempty"` // of the request, or of the payment that it is about
 	Times    int               `json:"times,omitempty"`    // then it is over; 0: never
 	PerMille int               `json:"perMille,omitempty"` // so many of a thousand; 0: all
-	For      time.Duration     `json:"-"`                  // hang and slow; 0: 30 s
+	Lasting  time.Duration     `json:"-"`                  // hang and slow; 0: 30 s
 	Met      int               `json:"met"`                // how often it happened
 }
 
@@ -96,7 +96,7 @@ func (f Fault) before() error {
 
 // wait lets time go by, unless who asked goes away first.
 func (f Fault) wait(ctx context.Context) {
-	timer := time.NewTimer(cmp.Or(f.For, 30*time.Second))
+	timer := time.NewTimer(cmp.Or(f.Lasting, 30*time.Second))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -52,7 +52,7 @@ var _ = Describe("an idempotency key at the simulator", func() {
 	})
 
 	It("is in use while its call is made: of many at once one is made", func() {
-		s.Break(stripesim.Fault{Kind: stripesim.Slow, For: 200 * time.Millisecond, Times: 1})
+		s.Break(stripesim.Fault{Kind: stripesim.Slow, Lasting: 200 * time.Millisecond, Times: 1})
 		var together sync.WaitGroup
 		answers := make([]int, 8)
 		for n := range answers {
@@ -96,7 +96,7 @@ var _ = Describe("what is broken at the simulator", func() {
 	})
 
 	DescribeTable("keeps who asks waiting, and moves the money all the same", func(kind string) {
-		s.Break(stripesim.Fault{Kind: kind, Times: 1, For: 100 * time.Millisecond})
+		s.Break(stripesim.Fault{Kind: kind, Times: 1, Lasting: 100 * time.Millisecond})
 		Expect(s.post("/v1/payment_intents", payment, "k1").status).To(Equal(http.StatusOK))
 		Expect(charges()).To(Equal(1))
 	},
@@ -105,7 +105,7 @@ var _ = Describe("what is broken at the simulator", func() {
 	)
 
 	It("goes on with a slow call when who asked has gone", func() {
-		s.Break(stripesim.Fault{Kind: stripesim.Slow, Times: 1, For: 300 * time.Millisecond})
+		s.Break(stripesim.Fault{Kind: stripesim.Slow, Times: 1, Lasting: 300 * time.Millisecond})
 		gone := &http.Client{Timeout: 50 * time.Millisecond}
 		r, err := http.NewRequest(http.MethodPost, s.server.URL+"/v1/payment_intents?"+payment, nil)
 		Expect(err).NotTo(HaveOccurred())

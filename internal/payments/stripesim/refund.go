@@ -8,12 +8,12 @@ type refund struct {
 	Object             string            `json:"object"`
 	Amount             int64             `json:"amount"`
 	BalanceTransaction any               `json:"balance_transaction"`
-	Charge             string            `json:"charge"`
+	Charge             any               `json:"charge"`
 	Created            int64             `json:"created"`
 	Currency           string            `json:"currency"`
 	FailureReason      *string           `json:"failure_reason,omitempty"`
 	Metadata           map[string]string `json:"metadata"`
-	PaymentIntent      string            `json:"payment_intent"`
+	PaymentIntent      any               `json:"payment_intent"`
 	Reason             *string           `json:"reason"`
 	Status             string            `json:"status"`
 
@@ -25,8 +25,15 @@ type refund struct {
 func (r *refund) name() string { return r.ID }
 func (r *refund) made() int64  { return r.Created }
 
-func (r *refund) view(expand) any {
+func (r *refund) view(e expand) any {
 	v := *r
+	v.Charge, v.PaymentIntent = r.charge.ID, r.charge.PaymentIntent
+	if within, whole := e.of("charge"); whole {
+		v.Charge = r.charge.view(within)
+	}
+	if within, whole := e.of("payment_intent"); whole {
+		v.PaymentIntent = r.charge.intent.view(within)
+	}
 	if r.movement != nil {
 		v.BalanceTransaction = r.movement.ID
 	}
@@ -74,7 +81,7 @@ func createRefund(c *call) (any, error) {
 	case "fail":
 		c.later(c.sim.opt.Settling, func(c *call) { _ = c.settleRefund(r, false) })
 	}
-	return r.view(nil), nil
+	return r.view(c.expand()), nil
 }
 
 // refunded is the charge that a refund names, itself or by its intent.
@@ -112,8 +119,8 @@ func (c *call) release(ch *charge, amount int64) {
 
 func (c *call) refund(ch *charge, amount int64) *refund {
 	r := &refund{
-		ID: c.sim.dice.id("re"), Object: "refund", Amount: amount, Charge: ch.ID, Created: seconds(c.sim.now()), Currency: ch.Currency,
-		Metadata: map[string]string{}, PaymentIntent: ch.PaymentIntent, Status: "succeeded", charge: ch,
+		ID: c.sim.dice.id("re"), Object: "refund", Amount: amount, Created: seconds(c.sim.now()), Currency: ch.Currency,
+		Metadata: map[string]string{}, Status: "succeeded", charge: ch,
 	}
 	ch.refunds = append(ch.refunds, r)
 	ch.AmountRefunded += amount
@@ -149,12 +156,12 @@ func retrieveRefund(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.view(nil), nil
+	return r.view(c.expand()), nil
 }
 
 func listRefunds(c *call) (any, error) {
 	intent, charge := c.text("payment_intent"), c.text("charge")
 	return list(c, &c.acct.refunds, "refund", func(r *refund) bool {
-		return (intent == "" || r.PaymentIntent == intent) && (charge == "" || r.Charge == charge)
+		return (intent == "" || r.charge.PaymentIntent == intent) && (charge == "" || r.charge.ID == charge)
 	})
 }
