@@ -706,9 +706,9 @@ var _ = Describe("fusion seed", func() {
 			Expect(c.code).To(BeZero(), c.err)
 			return parsed[map[string]int](c)
 		}
-		Expect(seed()).To(Equal(map[string]int{"products": 60, "created": 60, "kept": 0, "campaigns": 2}))
-		Expect(seed()).To(Equal(map[string]int{"products": 60, "created": 0, "kept": 60, "campaigns": 0}))
-		Expect(seed("--products", "62")).To(Equal(map[string]int{"products": 62, "created": 2, "kept": 60, "campaigns": 0}))
+		Expect(seed()).To(Equal(map[string]int{"products": 60, "created": 60, "kept": 0, "campaigns": 2, "shippingMethods": 2}))
+		Expect(seed()).To(Equal(map[string]int{"products": 60, "created": 0, "kept": 60, "campaigns": 0, "shippingMethods": 0}))
+		Expect(seed("--products", "62")).To(Equal(map[string]int{"products": 62, "created": 2, "kept": 60, "campaigns": 0, "shippingMethods": 0}))
 		Expect(fusion(environ, "events", "backlog", "--json").out).NotTo(MatchRegexp(`"waiting": [1-9]`), "the products have their stock")
 		Expect(fusion(environ, "keys", "list", "--json").out).To(Equal("[]\n"), "no key is left behind")
 	})

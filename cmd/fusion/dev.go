@@ -176,10 +176,13 @@ func (s *shop) demo(ctx context.Context, c client, steps *steps) error {
 	if err != nil || !missing {
 		return err
 	}
-	campaigns := 0
+	campaigns, methods := 0, 0
 	_, err = c.seed(ctx, products, func(done, of int) { steps.doing(fmt.Sprintf("demo shop: %d of %d products", done, of)) })
 	if err == nil {
 		campaigns, err = c.seedCampaigns(ctx, clock.System())
+	}
+	if err == nil {
+		methods, err = c.seedShipping(ctx)
 	}
 	if err == nil {
 		err = s.settled(ctx)
@@ -190,7 +193,7 @@ func (s *shop) demo(ctx context.Context, c client, steps *steps) error {
 		}
 		return ctx.Err()
 	}
-	steps.done("Demo shop: "+count(int64(len(products)), "product")+", "+count(int64(campaigns), "campaign"), time.Since(started))
+	steps.done("Demo shop: "+count(int64(len(products)), "product")+", "+count(int64(campaigns), "campaign")+", "+count(int64(methods), "shipping method"), time.Since(started))
 	return nil
 }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/onsi/gomega/gbytes"
 
 	"github.com/fusioncommerce/fusion/internal/platform/app"
-	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"

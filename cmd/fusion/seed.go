@@ -60,7 +60,7 @@ func (p *program) seedCommand() *cli.Command {
 	c := leaf("seed", "Fill the shop with a demo catalog; what is there already is left alone", "", p.seed, []cli.Flag{
 		&cli.IntFlag{Name: "products", Usage: "Make `N` products: beyond the 60 there are, editions of them", DefaultText: "60"},
 	}, tenantFlag(), jsonFlag(), settings("data", "database.url", "database.migrate_url", "database.auto_migrate"))
-	c.Description = "Some of it is offered to groups: one campaign runs, one begins tomorrow. The products go through the same requests as a merchant's own. A running shop sees them at once."
+	c.Description = "Some of it is offered to groups: one campaign runs, one begins tomorrow. Two ways to send come with it. The products go through the same requests as a merchant's own. A running shop sees them at once."
 	return c
 }
 
@@ -84,14 +84,14 @@ func (p *program) seed(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	kept := len(products) - made.products
-	return p.show(cmd, map[string]int{"products": len(products), "created": made.products, "kept": kept, "campaigns": made.campaigns}, func(w io.Writer) {
-		_, _ = fmt.Fprintf(w, "Demo catalog: %s, %d new, %d there already; %s started.\n",
-			count(int64(len(products)), "product"), made.products, kept, count(int64(made.campaigns), "campaign"))
+	return p.show(cmd, map[string]int{"products": len(products), "created": made.products, "kept": kept, "campaigns": made.campaigns, "shippingMethods": made.methods}, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "Demo catalog: %s, %d new, %d there already; %s started, %s offered.\n",
+			count(int64(len(products)), "product"), made.products, kept, count(int64(made.campaigns), "campaign"), count(int64(made.methods), "shipping method"))
 	})
 }
 
 // seeded is how much of the demo was not there before.
-type seeded struct{ products, campaigns int }
+type seeded struct{ products, campaigns, methods int }
 
 // seedInto runs a shop of its own beside a running one, or without, for as long as it takes.
 func (p *program) seedInto(ctx context.Context, cfg config.Config, slug string, products []demoProduct) (made seeded, err error) {
@@ -125,6 +125,9 @@ func (p *program) seedInto(ctx context.Context, cfg config.Config, slug string, 
 	}
 	if err == nil && slices.Contains(s.modules, "catalog") && slices.Contains(s.modules, "groupbuy") {
 		made.campaigns, err = c.seedCampaigns(running, clock.System())
+	}
+	if err == nil && slices.Contains(s.modules, "shipping") {
+		made.methods, err = c.seedShipping(running)
 	}
 	if err == nil {
 		err = s.settled(running)

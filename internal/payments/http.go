@@ -1,13 +1,16 @@
 package payments
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/payments/provider"
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
@@ -122,16 +125,16 @@ func (b *payBody) Check() []fault.Field {
 	return nil
 }
 
-type payInput struct{ httpx.JSON[payBody] }
+type payInput struct {
+	httpx.JSON[payBody]
+	Ticket string `header:"Cart-Token" maxLength:"200" doc:"The token of the cart that the order was: a guest pays with it"`
+}
 
 func (s *service) handlePay(ctx context.Context, in *payInput) (begunResponse, error) {
 	b := in.Body
-	due, ok, err := s.orders.Payable(ctx, b.OrderID)
+	due, err := s.payableBy(ctx, b.OrderID, in.Ticket)
 	if err != nil {
 		return begunResponse{}, err
-	}
-	if !ok || !mayPay(ctx, due.CustomerID) {
-		return begunResponse{}, httpx.ErrNotFound
 	}
 	if due.Closed {
 		return begunResponse{}, errNotPayable
@@ -158,43 +161,63 @@ func declined(err error) bool {
 	return errors.As(err, &no)
 }
 
-// mayPay says whether the caller may pay what a customer ordered. Customers pay their own
-// orders. Who may pay and nothing more is a page that anybody can open: it pays for guests,
-// whose ids are no UUIDs.
-func mayPay(ctx context.Context, customer string) bool {
-	id, err := identity.From(ctx)
-	switch {
-	case err != nil:
-		return false
-	case id.Can(permissionWrite):
-		return true
-	case id.Customer != "":
-		return id.Customer == customer
+// payableBy is what there is to pay for an order, for who may pay it. Customers pay their own.
+// A guest shows the order's ticket; an order that has none was placed by a page that anybody
+// can open, and is paid by who knows its id. Of customers, whose ids are UUIDs, a page knows
+// nothing.
+func (s *service) payableBy(ctx context.Context, order uuid.UUID, ticket string) (ordersapi.Payable, error) {
+	who, err := identity.From(ctx)
+	if err != nil {
+		return ordersapi.Payable{}, err
 	}
-	return uuid.Validate(customer) != nil
+	due, ok, err := s.orders.Payable(ctx, order, ticket)
+	if err != nil {
+		return due, fmt.Errorf("ask what there is to pay: %w", err)
+	}
+	guests := who.Customer == "" && who.Can(permissionPay) && !due.Ticketed && uuid.Validate(due.CustomerID) != nil
+	if ok && (who.Can(permissionWrite) || due.Opened || who.Customer != "" && who.Customer == due.CustomerID || guests) {
+		return due, nil
+	}
+	return ordersapi.Payable{}, httpx.ErrNotFound
 }
 
 type byID struct {
 	ID string `path:"id"`
 }
 
-func (s *service) handleGet(ctx context.Context, in *byID) (paymentResponse, error) {
+type getInput struct {
+	ID     string `path:"id"`
+	Ticket string `header:"Cart-Token" maxLength:"200" doc:"The token of the cart that the order was: a guest reads the payment with it"`
+}
+
+func (s *service) handleGet(ctx context.Context, in *getInput) (paymentResponse, error) {
+	who, err := identity.From(ctx)
+	if err != nil {
+		return paymentResponse{}, err
+	}
 	id, err := httpx.ID(in.ID)
 	if err != nil {
 		return paymentResponse{}, err
 	}
-	only := identity.OnlyOf(ctx, permissionRead)
 	var c charge
 	if err := s.db.Read(ctx, func(tx *db.Tx) error {
-		c, err = s.store.findPayment(ctx, tx, id, only)
+		c, err = s.store.findPayment(ctx, tx, id, "")
 		return err
 	}); err != nil {
 		return paymentResponse{}, err
 	}
-	if only != "" {
-		return s.presentToBuyer(ctx, c)
+	switch {
+	case who.Can(permissionRead):
+		return present(c), nil
+	case who.Customer != "" && who.Customer == c.payment.CustomerID:
+	case in.Ticket == "":
+		return paymentResponse{}, httpx.ErrNotFound
+	default:
+		if due, _, err := s.orders.Payable(ctx, c.payment.OrderID, in.Ticket); err != nil || !due.Opened {
+			return paymentResponse{}, cmp.Or(err, error(httpx.ErrNotFound))
+		}
 	}
-	return present(c), nil
+	return s.presentToBuyer(ctx, c)
 }
 
 type listInput struct {
@@ -404,7 +427,8 @@ type authenticateBody struct {
 
 type authenticateInput struct {
 	httpx.JSON[authenticateBody]
-	ID string `path:"id" doc:"As it stands in nextAction"`
+	ID     string `path:"id" doc:"As it stands in nextAction"`
+	Ticket string `header:"Cart-Token" maxLength:"200" doc:"The token of the cart that the order was"`
 }
 
 func (m *Module) handleAuthenticate(ctx context.Context, in *authenticateInput) (paymentResponse, error) {
@@ -416,12 +440,22 @@ func (m *Module) handleAuthenticate(ctx context.Context, in *authenticateInput) 
 	if err != nil {
 		return paymentResponse{}, err
 	}
+	var c charge
+	if err := m.svc.db.Read(ctx, func(tx *db.Tx) error {
+		c, err = m.svc.store.findAttempt(ctx, tx, id)
+		return err
+	}); err != nil {
+		return paymentResponse{}, err
+	}
+	if _, err := m.svc.payableBy(ctx, c.payment.OrderID, in.Ticket); err != nil {
+		return paymentResponse{}, err
+	}
 	return httpx.Command(ctx, m.svc.db, func(tx *db.Tx) (paymentResponse, error) {
 		c, err := m.svc.store.lockCharge(ctx, tx, id)
 		switch {
 		case err != nil:
 			return paymentResponse{}, err
-		case c.payment.Provider != testName || !mayPay(ctx, c.payment.CustomerID):
+		case c.payment.Provider != testName:
 			return paymentResponse{}, httpx.ErrNotFound
 		case c.attempt.State != state(provider.NeedsAction):
 			return paymentResponse{}, errNotWaiting

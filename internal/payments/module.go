@@ -24,7 +24,8 @@ import (
 // Orders is what payments needs to know of orders.
 type Orders interface {
 	// Payable is what there is to pay for an order; ok is false when there is no such order.
-	Payable(ctx context.Context, order uuid.UUID) (p ordersapi.Payable, ok bool, err error)
+	// ticket is what a guest shows, empty for nothing.
+	Payable(ctx context.Context, order uuid.UUID, ticket string) (p ordersapi.Payable, ok bool, err error)
 }
 
 // Module is the payments.
@@ -43,7 +44,7 @@ const (
 func New(k app.Kit, orders Orders, providers ...provider.Provider) *Module {
 	m := &Module{manual: inhouse.Manual(k.DB)}
 	m.svc = &service{
-		db: k.DB, events: k.Events, timers: k.Timers, vault: k.Vault, now: k.Clock, log: k.Log, orders: orders,
+		db: k.DB, events: k.Events, timers: k.Timers, vault: k.Vault, now: k.Clock, log: k.Log, orders: orders, patience: callTimeout,
 		providers: map[string]provider.Provider{manualName: m.manual},
 	}
 	for _, p := range providers {
@@ -65,6 +66,9 @@ const (
 	permissionRefund    = "orders:refund"
 	permissionConfigure = "payments:configure"
 )
+
+// ticketHeader carries what a guest shows.
+const ticketHeader = "Cart-Token"
 
 // Mount declares routes, reactions and errands.
 func (m *Module) Mount(on app.Mount) {
@@ -90,10 +94,10 @@ func (m *Module) Mount(on app.Mount) {
 
 func (m *Module) mountPayments(api *httpx.API) {
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/payments", ID: "createPayment", Summary: "Pay an order", Permission: permissionPay, Limit: httpx.LimitCheckout, Status: http.StatusCreated,
+		Method: http.MethodPost, Path: "/v1/payments", ID: "createPayment", Summary: "Pay an order", Permission: permissionPay, Ticket: ticketHeader, Limit: httpx.LimitCheckout, Status: http.StatusCreated,
 		Description: "Begins a payment of what is left to pay, or goes on with the one that there is: an order is never charged twice, however often this is asked. With a `method` the money is taken at once; without, the buyer's page gives one to the provider, with the `clientSecret`. " +
 			"The answer is 201 also when the provider declines: `status` is `failed` and `failure` says why; ask again with another method. `requires_action` means that the buyer has to go to `nextAction`. " +
-			"Customers pay their own orders. Who may pay and nothing more, as a storefront's page, pays the orders of guests, and hears how it goes on by asking the same again.",
+			"Customers pay their own orders. A guest sends the token of the cart that the order was as `Cart-Token`; an order that was none is paid by whoever knows its id and may pay, as a storefront's page.",
 		Refusals: []*fault.Error{httpx.ErrNotFound, errNotPayable, errPaid, errInProgress, errNoAccount, errNoProvider, errRefused},
 	}, m.svc.handlePay)
 	httpx.Handle(api, httpx.Route{
@@ -101,7 +105,8 @@ func (m *Module) mountPayments(api *httpx.API) {
 		Description: "Newest first.",
 	}, m.svc.handleList)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/payments/{id}", ID: "getPayment", Summary: "Read a payment", Permission: permissionRead, Own: true,
+		Method: http.MethodGet, Path: "/v1/payments/{id}", ID: "getPayment", Summary: "Read a payment", Permission: permissionRead, Own: true, Ticket: ticketHeader,
+		Description: "A guest sends the token of the cart that the order was as `Cart-Token`.",
 	}, m.svc.handleGet)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/payments/{id}/capture", ID: "capturePayment", Summary: "Take money that is held", Permission: permissionWrite,
@@ -124,7 +129,7 @@ func (m *Module) mountPayments(api *httpx.API) {
 		Method: http.MethodGet, Path: "/v1/payments/{id}/refunds", ID: "listRefunds", Summary: "List the refunds of a payment", Permission: permissionRead, Own: true,
 	}, m.svc.handleRefunds)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/payments/test/{id}/authenticate", ID: "authenticateTestPayment", Summary: "Answer for the buyer's bank", Permission: permissionPay, Limit: httpx.LimitCheckout,
+		Method: http.MethodPost, Path: "/v1/payments/test/{id}/authenticate", ID: "authenticateTestPayment", Summary: "Answer for the buyer's bank", Permission: permissionPay, Ticket: ticketHeader, Limit: httpx.LimitCheckout,
 		Description: "Of payments by the `test` provider that wait for it, as a bank's page would.", Refusals: []*fault.Error{errNotWaiting},
 	}, m.handleAuthenticate)
 	httpx.Handle(api, httpx.Route{

@@ -100,7 +100,7 @@ func (s *service) hear(ctx context.Context, a account, o provider.Object, warnin
 func (store) insertNotice(ctx context.Context, tx *db.Tx, account uuid.UUID, n provider.Notice) (fresh bool, err error) {
 	added, err := tx.Exec(ctx, `
 		insert into payments.notice (account_id, id, type, reference, warning, received_at, handled_at)
-		values ($1, $2, $3, $4, $5, $6, case when $4::text is null then $6 end) on conflict do nothing`,
+		values ($1, $2, $3, $4, $5, $6::timestamptz, case when $4::text is null then $6::timestamptz end) on conflict do nothing`,
 		account, n.ID, n.Type, orNull(n.Reference), orNull(n.Warning), tx.Now)
 	if err != nil {
 		return false, fmt.Errorf("keep webhook: %w", err)

@@ -81,7 +81,7 @@ func (s *service) perform(ctx context.Context, op operation, c charge, a account
 	if err != nil {
 		return o, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	if op.Kind == opCancel {
 		return p.Cancel(ctx, opened, op.ID.String(), c.attempt.Reference)

@@ -88,7 +88,7 @@ func (s *service) repay(ctx context.Context, r refund, c charge, a account) (o p
 	if err != nil {
 		return o, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	return p.Refund(ctx, opened, r.ID.String(), c.attempt.Reference, r.Amount, r.Reason)
 }

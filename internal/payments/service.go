@@ -30,6 +30,7 @@ type service struct {
 	log       *slog.Logger
 	orders    Orders
 	providers map[string]provider.Provider
+	patience  time.Duration // with a provider
 	store     store
 }
 
@@ -179,7 +180,7 @@ func (s *service) ask(ctx context.Context, c charge, a account, fresh bool) (o p
 	if err != nil {
 		return o, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	t := c.attempt
 	if t.Reference != "" {

@@ -27,6 +27,11 @@ var bodies = map[string]any{
 	"updateShippingMethod": object{"name": "Letter"},
 	"findShippingRates":    object{"destination": object{"country": "PT"}, "currency": "EUR", "subtotal": "12.50"},
 
+	"createCart":  object{"items": []item{{SKU: "MUG", Quantity: 1}}, "email": "ana@example.com", "shippingAddress": object{"line1": "Rua Augusta 1", "city": "Lisboa", "country": "PT"}},
+	"updateCart":  object{"operations": []object{{"op": "addItem", "sku": "MUG", "quantity": 1}}},
+	"addCartItem": item{SKU: "MUG", Quantity: 1},
+	"placeCart":   object{"total": "12.50"},
+
 	"createCampaign": offer("01a202ac-402d-7613-9fe6-fe75b8e3a3b7"),
 	"updateCampaign": object{"maxParticipants": 7},
 	"cancelCampaign": object{"reason": "the kiln broke"},
@@ -81,7 +86,7 @@ func (o *operation) body() any {
 
 // to fills the path of an operation.
 func (o *operation) to(id, sku string) string {
-	return strings.NewReplacer("{id}", id, "{sku}", sku, "{role}", "r"+id).Replace(o.Path)
+	return strings.NewReplacer("{id}", id, "{itemId}", uuid.NewString(), "{sku}", sku, "{role}", "r"+id).Replace(o.Path)
 }
 
 var _ = Describe("a caller", func() {

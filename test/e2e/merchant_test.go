@@ -14,6 +14,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/checkout/checkoutapi"
 	"github.com/fusioncommerce/fusion/internal/groupbuy/groupbuyapi"
 	"github.com/fusioncommerce/fusion/internal/identity/identityapi"
 	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
@@ -280,6 +281,7 @@ var schemas = sync.OnceValues(func() (*eventschema.Catalog, error) {
 		eventschema.Module{Name: "catalog", Schemas: catalogapi.Schemas},
 		eventschema.Module{Name: "orders", Schemas: ordersapi.Schemas},
 		eventschema.Module{Name: "inventory", Schemas: inventoryapi.Schemas},
+		eventschema.Module{Name: "checkout", Schemas: checkoutapi.Schemas},
 		eventschema.Module{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
 		eventschema.Module{Name: "platform", Schemas: tenantapi.Schemas},
 		eventschema.Module{Name: "identity", Schemas: identityapi.Schemas},

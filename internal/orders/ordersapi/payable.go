@@ -9,4 +9,7 @@ type Payable struct {
 	Total      money.Amount
 	// Closed says that nothing is to be paid any more: the order failed or was cancelled.
 	Closed bool
+	// Ticketed says that the order has a ticket, which a guest needs to pay it; Opened that the
+	// one that was shown is it.
+	Ticketed, Opened bool
 }

@@ -23,3 +23,9 @@ func (r *Raw) Resolve(hc huma.Context) []error {
 	hc.EachHeader(r.header.Add)
 	return nil
 }
+
+// With is a body that came with another header: for specs that ask a handler directly.
+func (r Raw) With(header http.Header) Raw {
+	r.header = header
+	return r
+}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/checkout/checkoutapi"
 	"github.com/fusioncommerce/fusion/internal/groupbuy/groupbuyapi"
 	"github.com/fusioncommerce/fusion/internal/identity/identityapi"
 	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
@@ -24,6 +25,7 @@ import (
 // modules stand in the order in which a purchase meets them.
 var modules = []eventschema.Module{
 	{Name: "catalog", Schemas: catalogapi.Schemas},
+	{Name: "checkout", Schemas: checkoutapi.Schemas},
 	{Name: "orders", Schemas: ordersapi.Schemas},
 	{Name: "inventory", Schemas: inventoryapi.Schemas},
 	{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
