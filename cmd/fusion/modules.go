@@ -17,6 +17,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/payments"
 	"github.com/fusioncommerce/fusion/internal/payments/inhouse"
 	"github.com/fusioncommerce/fusion/internal/payments/provider"
+	"github.com/fusioncommerce/fusion/internal/payments/stripe"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
@@ -51,6 +52,7 @@ func modules(k app.Kit, other elsewhere, cfg config.Config) []app.Module {
 
 // providers move money, beside the one that is always there.
 func providers(k app.Kit, cfg config.Config) (list []provider.Provider) {
+	list = append(list, stripe.New(cfg.Payments.StripeURL, k.Clock))
 	if cfg.Payments.TestProvider {
 		list = append(list, inhouse.Test(k.DB))
 	}

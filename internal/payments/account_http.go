@@ -11,7 +11,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 )
 
-type accountResponse struct {
+type paymentAccountResponse struct {
 	ID                string     `json:"id" format:"uuid"`
 	Provider          string     `json:"provider" example:"stripe"`
 	Name              string     `json:"name" example:"Stripe, Europe"`
@@ -28,16 +28,16 @@ type accountResponse struct {
 }
 
 // ETag is the account's version.
-func (r accountResponse) ETag() string { return httpx.VersionTag(r.version) }
+func (r paymentAccountResponse) ETag() string { return httpx.VersionTag(r.version) }
 
 // madeAccount also says where the account is.
-type madeAccount struct{ accountResponse }
+type madeAccount struct{ paymentAccountResponse }
 
 // Location of the account.
 func (r madeAccount) Location() string { return "/v1/payments/accounts/" + r.ID }
 
-func presentAccount(a account) accountResponse {
-	return accountResponse{
+func presentAccount(a account) paymentAccountResponse {
+	return paymentAccountResponse{
 		ID: a.ID.String(), Provider: a.Provider, Name: a.Name, HasSecretKey: a.SecretKey != nil, HasWebhookSecrets: a.WebhookSecrets != nil, Enabled: a.Enabled, Preferred: a.Preferred,
 		WebhookPath: "/v1/payments/webhook/" + a.ID.String(), ReconciledAt: a.ReconciledAt, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, version: a.Version,
 	}
@@ -76,8 +76,8 @@ type accountPosition struct {
 	ID uuid.UUID `json:"id"`
 }
 
-func (s *service) handleAccounts(ctx context.Context, in *listAccountsInput) (httpx.List[accountResponse], error) {
-	out := httpx.List[accountResponse]{Data: []accountResponse{}}
+func (s *service) handleAccounts(ctx context.Context, in *listAccountsInput) (httpx.List[paymentAccountResponse], error) {
+	out := httpx.List[paymentAccountResponse]{Data: []paymentAccountResponse{}}
 	var after accountPosition
 	if in.Cursor != "" {
 		if err := httpx.ReadCursor(in.Cursor, &after); err != nil {
@@ -104,10 +104,10 @@ func (s *service) handleAccounts(ctx context.Context, in *listAccountsInput) (ht
 	return out, nil
 }
 
-func (s *service) handleAccount(ctx context.Context, in *byID) (accountResponse, error) {
+func (s *service) handleAccount(ctx context.Context, in *byID) (paymentAccountResponse, error) {
 	id, err := httpx.ID(in.ID)
 	if err != nil {
-		return accountResponse{}, err
+		return paymentAccountResponse{}, err
 	}
 	var a account
 	err = s.db.Read(ctx, func(tx *db.Tx) (err error) {
@@ -151,12 +151,12 @@ type updateAccountInput struct {
 	ID string `path:"id"`
 }
 
-func (s *service) handleUpdateAccount(ctx context.Context, in *updateAccountInput) (accountResponse, error) {
+func (s *service) handleUpdateAccount(ctx context.Context, in *updateAccountInput) (paymentAccountResponse, error) {
 	id, err := httpx.ID(in.ID)
 	if err != nil {
-		return accountResponse{}, err
+		return paymentAccountResponse{}, err
 	}
-	return httpx.Command(ctx, s.db, func(tx *db.Tx) (accountResponse, error) {
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (paymentAccountResponse, error) {
 		a, err := s.changeAccount(ctx, tx, id, in.IfMatch, credentials{in.Body.SecretKey, in.Body.WebhookSecrets}, in.Body.apply)
 		return presentAccount(a), err
 	})

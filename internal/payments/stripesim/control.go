@@ -191,15 +191,7 @@ func (s *Simulator) addFault(_ *http.Request, _ *call, in map[string]json.RawMes
 	return s.listFaults(), nil
 }
 
-func (s *Simulator) listFaults() map[string][]Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := []Fault{}
-	for _, f := range s.faults {
-		all = append(all, *f)
-	}
-	return map[string][]Fault{"faults": all}
-}
+func (s *Simulator) listFaults() map[string][]Fault { return map[string][]Fault{"faults": s.Faults()} }
 
 // deliveries of webhooks, the oldest first.
 func (s *Simulator) deliveries() map[string][]delivery {

@@ -51,6 +51,17 @@ func (s *Simulator) Mend() {
 	s.faults = nil
 }
 
+// Faults there are, with how often each happened.
+func (s *Simulator) Faults() []Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := []Fault{}
+	for _, f := range s.faults {
+		all = append(all, *f)
+	}
+	return all
+}
+
 // fault of a call; an empty one is none.
 func (c *call) fault() Fault {
 	for _, f := range c.sim.faults {

@@ -181,7 +181,8 @@ type Mail struct {
 
 // Payments is how money comes in.
 type Payments struct {
-	TestProvider bool `key:"test_provider" default:"false" doc:"Offer the provider test, which moves no money: a shop that has it gives goods away. fusion dev always does"`
+	TestProvider bool   `key:"test_provider" default:"false" doc:"Offer the provider test, which moves no money: a shop that has it gives goods away. fusion dev always does"`
+	StripeURL    string `key:"stripe_url" default:"" is:"url" empty:"Stripe itself" doc:"Where Stripe's API is asked, such as a simulator (fusion sim stripe)"`
 }
 
 // Audit is the log of who changed what.
