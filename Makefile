@@ -32,7 +32,7 @@ build: ## Build bin/fusion
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/fusion ./cmd/fusion
 
 .PHONY: test
-test: postgres kafka redis oidc ## Run all specs (SUITES=./internal/orders for some)
+test: postgres kafka redis oidc stripe ## Run all specs (SUITES=./internal/orders for some)
 	$(GINKGO) $(SUITES)
 
 .PHONY: faults
@@ -56,7 +56,7 @@ deployments: postgres kafka redis ## Run the end-to-end specs on Kafka, split in
 	done
 
 .PHONY: race
-race: postgres kafka redis oidc ## Run the specs of internal/ under the race detector
+race: postgres kafka redis oidc stripe ## Run the specs of internal/ under the race detector
 	CGO_ENABLED=1 $(GINKGO) --race ./internal
 
 .PHONY: lint
@@ -102,6 +102,10 @@ redis: ## Install Redis for the specs when there is neither it nor Valkey
 .PHONY: oidc
 oidc: ## Install an identity provider for the specs when there is none
 	@scripts/ensure-oidc.sh
+
+.PHONY: stripe
+stripe: ## Install stripe-mock, which checks requests, for the specs when there is none
+	@scripts/ensure-stripe-mock.sh
 
 .PHONY: clean
 clean: ## Remove what was built (the data of `fusion dev` stays)

@@ -34,7 +34,7 @@ func (p *program) dev(ctx context.Context, cmd *cli.Command) error {
 	if cfg.HTTP.Addr, err = loopback(cfg.HTTP.Addr, loaded.Origin("http.addr")); err != nil {
 		return err
 	}
-	cfg.Modules, cfg.Log.Format = nil, "pretty"
+	cfg.Modules, cfg.Log.Format, cfg.Payments.TestProvider = nil, "pretty", true
 	// Whoever builds a storefront has it on this machine, at a port that changes.
 	cfg.HTTP.CORSOrigins = append(cfg.HTTP.CORSOrigins, "http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*")
 	// Until the shop is ready the steps say how it goes.

@@ -15,6 +15,10 @@ import (
 	"github.com/fusioncommerce/fusion/internal/identity/identityclient"
 	"github.com/fusioncommerce/fusion/internal/inventory"
 	"github.com/fusioncommerce/fusion/internal/orders"
+	"github.com/fusioncommerce/fusion/internal/payments"
+	"github.com/fusioncommerce/fusion/internal/payments/inhouse"
+	"github.com/fusioncommerce/fusion/internal/payments/provider"
+	"github.com/fusioncommerce/fusion/internal/payments/stripe"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
@@ -33,7 +37,7 @@ type elsewhere interface {
 }
 
 // modules is the one list of what this program is made of.
-func modules(k app.Kit, other elsewhere) []app.Module {
+func modules(k app.Kit, other elsewhere, cfg config.Config) []app.Module {
 	products := catalog.New(k)
 	if other == nil {
 		other = products
@@ -48,7 +52,17 @@ func modules(k app.Kit, other elsewhere) []app.Module {
 		placed,
 		checkout.New(k, other, prices, ways, stock, placed),
 		groupbuy.New(k, other),
+		payments.New(k, placed, providers(k, cfg)...),
 	}
+}
+
+// providers move money, beside the one that is always there.
+func providers(k app.Kit, cfg config.Config) (list []provider.Provider) {
+	list = append(list, stripe.New(cfg.Payments.StripeURL, k.Clock))
+	if cfg.Payments.TestProvider {
+		list = append(list, inhouse.Test(k.DB))
+	}
+	return list
 }
 
 // acquainted introduces to each other those of the modules that this process runs.
@@ -85,7 +99,7 @@ func peopleOf(list []app.Module) *identity.Module {
 // moduleNames in the order of their dependencies, which is the order of migration.
 func moduleNames() []string {
 	var names []string
-	for _, m := range modules(app.Kit{}, nil) {
+	for _, m := range modules(app.Kit{}, nil, config.Config{}) {
 		names = append(names, m.Name())
 	}
 	return names
@@ -126,7 +140,7 @@ var reads = map[string][]string{
 	"inventory": {"checkout"},
 	"pricing":   {"checkout"},
 	"shipping":  {"checkout"},
-	"orders":    {"checkout"},
+	"orders":    {"checkout", "payments"}, // what orders cost
 }
 
 // withData adds the modules whose data these read: they need not run in this process, but
@@ -149,6 +163,6 @@ func selected(cfg config.Config, names []string, trust *tls.Config) func(app.Kit
 		other = catalogclient.New(cfg.Catalog.URL, cfg.Service.Key.Reveal(), trust)
 	}
 	return func(k app.Kit) []app.Module {
-		return acquainted(slices.DeleteFunc(modules(k, other), func(m app.Module) bool { return !slices.Contains(names, m.Name()) }))
+		return acquainted(slices.DeleteFunc(modules(k, other, cfg), func(m app.Module) bool { return !slices.Contains(names, m.Name()) }))
 	}
 }

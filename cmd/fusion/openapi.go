@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/fusioncommerce/fusion/internal/platform/app"
+	"github.com/fusioncommerce/fusion/internal/platform/config"
 )
 
 func (p *program) openAPICommand() *cli.Command {
@@ -22,5 +23,5 @@ func (p *program) openAPICommand() *cli.Command {
 
 // blueprint is the program with all its modules and no database, to ask what it would do.
 func (p *program) blueprint() (*app.App, error) {
-	return app.New(app.Options{Version: p.version, Log: slog.New(slog.DiscardHandler)}, func(k app.Kit) []app.Module { return acquainted(modules(k, nil)) })
+	return app.New(app.Options{Version: p.version, Log: slog.New(slog.DiscardHandler)}, func(k app.Kit) []app.Module { return acquainted(modules(k, nil, config.Config{})) })
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
@@ -43,7 +44,7 @@ var _ = Describe("fusion permissions", func() {
 var _ = Describe("a customer", func() {
 	It("gets in where the matrix says so, and nowhere else, and so does another deployment", func() {
 		const shared = "between-us-and-nobody-else-0123456789"
-		s := testkit.Start(testkit.NewDatabase(), app.Options{ServiceKey: shared}, func(k app.Kit) []app.Module { return append(modules(k, nil), badge{}) })
+		s := testkit.Start(testkit.NewDatabase(), app.Options{ServiceKey: shared}, func(k app.Kit) []app.Module { return append(modules(k, nil, config.Config{}), badge{}) })
 		routes := s.App.API().Routes()
 		m := accessOf(routes, callers())
 		for name, caller := range map[string]*testkit.Shop{
@@ -71,7 +72,7 @@ var _ = Describe("a customer", func() {
 	})
 
 	It("cannot tell another's things from what never was, nor change them", func() {
-		s := testkit.Start(testkit.NewDatabase(), app.Options{}, func(k app.Kit) []app.Module { return append(modules(k, nil), badge{}) })
+		s := testkit.Start(testkit.NewDatabase(), app.Options{}, func(k app.Kit) []app.Module { return append(modules(k, nil, config.Config{}), badge{}) })
 		ana, ben := clock.NewID().String(), clock.NewID().String()
 		hers, his := s.With(badgeOf(s.Tenant, ana)), s.With(badgeOf(s.Tenant, ben))
 		Expect(s.Post("/v1/products", map[string]any{"sku": "MUG", "name": "Mug", "price": "12.50", "currency": "EUR", "inventory": 9}).Status).To(Equal(201))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
@@ -47,7 +48,7 @@ var _ = Describe("the personal data of a customer", func() {
 		GinkgoWriter.TeeTo(log)
 		DeferCleanup(GinkgoWriter.ClearTeeWriters)
 		d, records = testkit.NewDatabase(), filepath.Join(GinkgoT().TempDir(), "erasures.log")
-		shop = testkit.Start(d, app.Options{Erasures: records}, func(k app.Kit) []app.Module { return append(acquainted(modules(k, nil)), guests{}) })
+		shop = testkit.Start(d, app.Options{Erasures: records}, func(k app.Kit) []app.Module { return append(acquainted(modules(k, nil, config.Config{})), guests{}) })
 		id = clock.NewID().String()
 		me = shop.With("member:" + shop.Tenant.String() + ":" + id)
 	})

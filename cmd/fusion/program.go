@@ -65,6 +65,7 @@ func (p *program) commands() *cli.Command {
 			p.auditCommand(),
 			p.backupCommand(), p.doctorCommand(), p.healthCommand(), p.configCommand(), p.openAPICommand(),
 			p.permissionsCommand(),
+			p.simCommand(),
 			p.versionCommand(),
 		},
 	}

@@ -38,7 +38,7 @@ func (p *program) withVault(ctx context.Context, cmd *cli.Command, do func(ctx c
 			return err
 		}
 		// The modules know which columns are sealed.
-		a, err := app.New(app.Options{Version: p.version, Log: slog.New(slog.DiscardHandler), Vault: v}, func(k app.Kit) []app.Module { return acquainted(modules(k, nil)) })
+		a, err := app.New(app.Options{Version: p.version, Log: slog.New(slog.DiscardHandler), Vault: v}, func(k app.Kit) []app.Module { return acquainted(modules(k, nil, config.Config{})) })
 		if err != nil {
 			return err
 		}

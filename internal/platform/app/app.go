@@ -37,6 +37,7 @@ import (
 // Kit is everything that a module may ask of the platform.
 type Kit struct {
 	DB     *db.DB
+	Log    *slog.Logger
 	Events *event.Log
 	Timers *timer.Timers
 	Clock  clock.Clock
@@ -177,7 +178,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	keySetRoute(mount.API, tokens)
 	auditRoutes(mount.API, api)
 	kit := Kit{
-		DB: api, Events: events, Timers: a.timers, Clock: o.Clock,
+		DB: api, Log: o.Log, Events: events, Timers: a.timers, Clock: o.Clock,
 		Vault:     o.Vault,
 		Tokens:    tokens,
 		Mail:      a.mail,

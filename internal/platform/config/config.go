@@ -45,6 +45,7 @@ type Config struct {
 	Auth      Auth      `key:"auth"`
 	Outbound  Outbound  `key:"outbound"`
 	Mail      Mail      `key:"mail"`
+	Payments  Payments  `key:"payments"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
 }
@@ -176,6 +177,12 @@ type Mail struct {
 	Dir      string `key:"dir" default:"" is:"path" empty:"mail in data.dir" doc:"Folder of the letters while there is no mail server"`
 	From     string `key:"from" default:"" is:"sender" empty:"shop@localhost, which goes no further than mail.dir" doc:"Sender of letters; without a name, the shop's stands before it"`
 	LinkBase string `key:"link_base" default:"" is:"url" empty:"the address that this program listens on" doc:"Where links in letters lead: the storefront or the administration"`
+}
+
+// Payments is how money comes in.
+type Payments struct {
+	TestProvider bool   `key:"test_provider" default:"false" doc:"Offer the provider test, which moves no money: a shop that has it gives goods away. fusion dev always does"`
+	StripeURL    string `key:"stripe_url" default:"" is:"url" empty:"Stripe itself" doc:"Where Stripe's API is asked, such as a simulator (fusion sim stripe)"`
 }
 
 // Audit is the log of who changed what.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
@@ -98,6 +99,24 @@ func Command[Out any](ctx context.Context, d *db.DB, fn func(tx *db.Tx) (Out, er
 		return nil
 	})
 	return out, err
+}
+
+// Once is an id for what a request begins before its answer is certain, as something that
+// somebody remote is asked for: the same for each repetition with its Idempotency-Key, and a
+// new one when there is no key.
+func Once(ctx context.Context) (uuid.UUID, error) {
+	c := callOf(ctx)
+	if c.key == "" {
+		return clock.NewID(), nil
+	}
+	id, err := identity.From(ctx)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	sum := sha256.Sum256([]byte("once\x00" + id.Tenant.String() + "\x00" + c.scope + "\x00" + c.key))
+	once := uuid.UUID(sum[:16])
+	once[6], once[8] = once[6]&0x0f|0x80, once[8]&0x3f|0x80 // RFC 9562, 5.8
+	return once, nil
 }
 
 // keep writes what stays of a command: its entry in the audit log, and its answer when it

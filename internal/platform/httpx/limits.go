@@ -21,6 +21,7 @@ const (
 	LimitDefault  Limit = iota // with everything else that the caller asks for
 	LimitLogin                 // also by address: where credentials can be guessed
 	LimitCheckout              // also by address and caller, for those who shop
+	LimitSigned                // for the shop only: a machine that signs what it sends tells of all shoppers
 	Unlimited                  // not at all: probes
 )
 
@@ -99,7 +100,9 @@ func (s *Server) policies(class Limit, id identity.Identity, ip netip.Addr, allo
 	if id.Limit > 0 && most > 0 {
 		most = id.Limit
 	}
-	add(policy{"default", most, caller})
+	if class != LimitSigned {
+		add(policy{"default", most, caller})
+	}
 	add(policy{"shop", allowance, id.Tenant.String()})
 	return all
 }

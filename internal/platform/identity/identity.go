@@ -49,6 +49,7 @@ var implied = map[string]string{
 	"campaigns:join": "campaigns:write",
 	"carts:use":      "carts:write",
 	"inventory:hold": "inventory:write",
+	"payments:pay":   "payments:write",
 }
 
 // Can reports whether the identity holds a permission.

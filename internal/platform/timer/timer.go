@@ -10,6 +10,7 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,22 +26,36 @@ import (
 // fails nothing of it remains and it is called again, with growing pauses.
 type Handler func(ctx context.Context, tx *db.Tx, subject string) error
 
+// Errand does what a timer was set for outside of any transaction: it may ask somebody
+// remote. It is leased, so that one replica at a time runs it, and again after a crash:
+// whatever it does must be fit to be done twice. attempt is 1 at first. An answer that is not
+// zero has it called again after that time; so has an error, after a pause that grows.
+type Errand func(ctx context.Context, subject string, attempt int) (again time.Duration, err error)
+
 // Timers keeps and runs them.
 type Timers struct {
 	db       *db.DB
 	log      *slog.Logger
 	handlers map[string]Handler
+	errands  map[string]Errand
+	slots    chan struct{} // of errands in hand
+	running  sync.WaitGroup
 	wake     chan struct{}
 }
 
 // New makes timers that run on a pool other than that of the requests.
 func New(d *db.DB, log *slog.Logger) *Timers {
-	return &Timers{db: d, log: log, handlers: map[string]Handler{}, wake: make(chan struct{}, 1)}
+	return &Timers{
+		db: d, log: log, handlers: map[string]Handler{}, errands: map[string]Errand{}, slots: make(chan struct{}, errandsAtOnce), wake: make(chan struct{}, 1),
+	}
 }
 
 // On says what happens when a timer of a kind, "<module>.<what>", is due. The kind never
 // changes: it is what stored timers go by.
 func (t *Timers) On(kind string, h Handler) { t.handlers[kind] = h }
+
+// OnErrand is On for what must not be done in a transaction.
+func (t *Timers) OnErrand(kind string, e Errand) { t.errands[kind] = e }
 
 // Set has the subject's timer of a kind go off at a moment; it replaces an earlier one.
 func (t *Timers) Set(ctx context.Context, tx *db.Tx, kind, subject string, at time.Time) error {
@@ -78,9 +93,10 @@ const (
 
 // Run runs what is due until ctx ends.
 func (t *Timers) Run(ctx context.Context) error {
-	if len(t.handlers) == 0 {
+	if len(t.handlers)+len(t.errands) == 0 {
 		return nil
 	}
+	defer t.running.Wait()
 	for down := false; ctx.Err() == nil; {
 		wait, err := t.next(ctx)
 		if err == nil && wait <= 0 {
@@ -104,7 +120,14 @@ func (t *Timers) Run(ctx context.Context) error {
 	return nil
 }
 
-func (t *Timers) kinds() []string { return slices.Sorted(maps.Keys(t.handlers)) }
+// kinds that can be run now.
+func (t *Timers) kinds() []string {
+	kinds := slices.Sorted(maps.Keys(t.handlers))
+	if len(t.slots) < cap(t.slots) {
+		kinds = append(kinds, slices.Sorted(maps.Keys(t.errands))...)
+	}
+	return kinds
+}
 
 // next is how long there is nothing to do, at most lookEvery.
 func (t *Timers) next(ctx context.Context) (time.Duration, error) {
@@ -153,7 +176,11 @@ func (t *Timers) first(ctx context.Context) (ran bool, err error) {
 			return fmt.Errorf("claim timer: %w", err)
 		}
 		for _, due := range claimed {
-			if err := t.run(ctx, tx, due); err != nil {
+			run := t.run
+			if t.errands[due.Kind] != nil {
+				run = t.lease
+			}
+			if err := run(ctx, tx, due); err != nil {
 				return err
 			}
 		}

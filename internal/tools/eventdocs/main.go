@@ -17,6 +17,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/identity/identityapi"
 	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
+	"github.com/fusioncommerce/fusion/internal/payments/paymentsapi"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
 	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 	"github.com/fusioncommerce/fusion/internal/pricing/pricingapi"
@@ -30,6 +31,7 @@ var modules = []eventschema.Module{
 	{Name: "orders", Schemas: ordersapi.Schemas},
 	{Name: "inventory", Schemas: inventoryapi.Schemas},
 	{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
+	{Name: "payments", Schemas: paymentsapi.Schemas},
 	{Name: "identity", Schemas: identityapi.Schemas},
 	{Name: "platform", Schemas: tenantapi.Schemas},
 }

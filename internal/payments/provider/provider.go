@@ -1,6 +1,6 @@
-// Package payments moves money: it asks providers to charge, capture and refund, believes
-// nothing but what they say happened, and keeps the ledger of it.
-package payments
+// Package provider is what payments asks of those who move money: Stripe, a test, a bank.
+// It is a package of its own, so that they need not know payments, nor payments them.
+package provider
 
 import (
 	"context"
@@ -32,12 +32,12 @@ type Provider interface {
 
 var (
 	// ErrNoCharge says that the provider knows of no such charge.
-	ErrNoCharge = errors.New("payments: the provider knows of no such charge")
+	ErrNoCharge = errors.New("provider: the provider knows of no such charge")
 	// ErrUnknownOutcome says that the call may or may not have happened: no answer, a broken
 	// one, or one that the provider says not to trust.
-	ErrUnknownOutcome = errors.New("payments: the provider did not say what happened")
+	ErrUnknownOutcome = errors.New("provider: the provider did not say what happened")
 	// ErrSignature refuses a webhook.
-	ErrSignature = errors.New("payments: the signature is wrong")
+	ErrSignature = errors.New("provider: the signature is wrong")
 )
 
 // Declined is the provider's no: it has happened, and nothing was taken.
@@ -46,7 +46,7 @@ type Declined struct {
 	Message string // for the buyer
 }
 
-func (d *Declined) Error() string { return "payments: declined: " + d.Code }
+func (d *Declined) Error() string { return "provider: declined: " + d.Code }
 
 // Account is a shop's at a provider, with its credentials opened.
 type Account struct {

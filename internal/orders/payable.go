@@ -1,0 +1,43 @@
+package orders
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
+)
+
+// Payable is what there is to pay for an order, for who takes the money; ok is false when
+// there is no such order. ticket is what a guest shows, empty for nothing.
+func (m *Module) Payable(ctx context.Context, id uuid.UUID, ticket string) (p ordersapi.Payable, ok bool, err error) {
+	err = m.svc.db.Read(ctx, func(tx *db.Tx) error {
+		p, ok, err = m.svc.store.payable(ctx, tx, id, ticket)
+		return err
+	})
+	return p, ok, err
+}
+
+func (store) payable(ctx context.Context, tx *db.Tx, id uuid.UUID, ticket string) (p ordersapi.Payable, ok bool, err error) {
+	var r struct {
+		CustomerID string `db:"customer_id"`
+		Status     string `db:"status"`
+		Currency   string `db:"currency"`
+		Total      int64  `db:"total_minor"`
+		Ticket     []byte `db:"ticket"`
+	}
+	switch err := tx.Get(ctx, &r, `select customer_id, status, currency, total_minor, ticket from orders.orders where id = $1`, id); {
+	case db.IsNoRows(err):
+		return p, false, nil
+	case err != nil:
+		return p, false, fmt.Errorf("find what to pay: %w", err)
+	}
+	closed := status(r.Status) == failed || status(r.Status) == cancelled
+	return ordersapi.Payable{
+		OrderID: id.String(), CustomerID: r.CustomerID, Total: money.Amount{Minor: r.Total, Currency: money.Currency(r.Currency)}, Closed: closed,
+		Ticketed: r.Ticket != nil, Opened: order{Ticket: r.Ticket}.opensTo(ticket),
+	}, true, nil
+}

@@ -1,0 +1,117 @@
+package payments
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
+	"github.com/fusioncommerce/fusion/internal/payments/paymentsapi"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
+)
+
+// fact makes an event of a payment.
+type fact func(payment) event.Event
+
+func paymentCreated(p payment) event.Event { return paymentsapi.PaymentCreated{Payment: shown(p)} }
+func paymentAuthorized(p payment) event.Event {
+	return paymentsapi.PaymentAuthorized{Payment: shown(p)}
+}
+func paymentSucceeded(p payment) event.Event { return paymentsapi.PaymentSucceeded{Payment: shown(p)} }
+func paymentCancelled(p payment) event.Event { return paymentsapi.PaymentCancelled{Payment: shown(p)} }
+func paymentRefunded(p payment) event.Event  { return paymentsapi.PaymentRefunded{Payment: shown(p)} }
+func paymentDisputed(p payment) event.Event  { return paymentsapi.PaymentDisputed{Payment: shown(p)} }
+
+func paymentFailed(p payment) event.Event {
+	e := paymentsapi.PaymentFailed{Payment: shown(p)}
+	if p.Failure != nil {
+		e.Reason = p.Failure.Code
+	}
+	return e
+}
+
+func shown(p payment) paymentsapi.Payment {
+	return paymentsapi.Payment{
+		PaymentID: p.ID.String(), OrderID: p.OrderID.String(), Provider: p.Provider, Amount: p.Amount.Decimal(), Currency: string(p.Amount.Currency), Status: p.Status,
+		Authorized: p.Authorized.Decimal(), Captured: p.Captured.Decimal(), Refunded: p.Refunded.Decimal(), Disputed: p.Disputed.Decimal(), Version: p.Version,
+	}
+}
+
+// publish records facts of a payment. Each is a version of its own, so that readers can tell
+// the last one; all of them tell the same amounts.
+func (s *service) publish(ctx context.Context, tx *db.Tx, p *payment, facts []fact) error {
+	events := make([]event.Event, len(facts))
+	for i, f := range facts {
+		p.Version++
+		events[i] = f(*p)
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	return s.events.Publish(ctx, tx, events...)
+}
+
+func (s *service) onOrderFailed(ctx context.Context, tx *db.Tx, batch []event.Received[ordersapi.OrderFailed]) error {
+	orders := make([]ordersapi.Order, len(batch))
+	for i, r := range batch {
+		orders[i] = r.Fact.Order
+	}
+	return s.close(ctx, tx, orders, reasonFailed)
+}
+
+func (s *service) onOrderCancelled(ctx context.Context, tx *db.Tx, batch []event.Received[ordersapi.OrderCancelled]) error {
+	orders := make([]ordersapi.Order, len(batch))
+	for i, r := range batch {
+		orders[i] = r.Fact.Order
+	}
+	return s.close(ctx, tx, orders, reasonCancelled)
+}
+
+// close ends what there is to pay for orders. What is known to be paid goes back; what becomes
+// known later goes back then.
+func (s *service) close(ctx context.Context, tx *db.Tx, orders []ordersapi.Order, reason string) error {
+	list := make([]payable, len(orders))
+	for i, o := range orders {
+		id, err := uuid.Parse(o.OrderID)
+		if err != nil {
+			return fmt.Errorf("order to close: %w", err)
+		}
+		total, err := money.Parse(o.Total, money.Currency(o.Currency))
+		if err != nil {
+			return fmt.Errorf("total of order %s: %w", o.OrderID, err)
+		}
+		list[i] = payable{id, o.CustomerID, total, reason}
+	}
+	payments, err := s.store.closePayables(ctx, tx, list)
+	if err != nil {
+		return err
+	}
+	for _, id := range payments {
+		c, err := s.store.findPayment(ctx, tx, id, "")
+		if err != nil {
+			return err
+		}
+		if err := s.keep(ctx, tx, &c, news{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onOrderClaimed tells whose a guest's payments are now.
+func (s *service) onOrderClaimed(ctx context.Context, tx *db.Tx, batch []event.Received[ordersapi.OrderClaimed]) error {
+	orders, customers := make([]string, 0, len(batch)), make([]string, 0, len(batch))
+	last := map[string]int{}
+	for _, r := range batch {
+		if i, ok := last[r.Fact.OrderID]; ok {
+			customers[i] = r.Fact.CustomerID
+			continue
+		}
+		last[r.Fact.OrderID] = len(orders)
+		orders, customers = append(orders, r.Fact.OrderID), append(customers, r.Fact.CustomerID)
+	}
+	return s.store.claim(ctx, tx, orders, customers)
+}

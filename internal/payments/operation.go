@@ -1,0 +1,247 @@
+package payments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/payments/provider"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
+)
+
+var errRefused = fault.New(fault.Conflict, "provider_refused", "The provider does not do this.")
+
+const (
+	opCapture = "capture"
+	opCancel  = "cancel"
+)
+
+const (
+	opRequested = "requested"
+	opDone      = "done"
+	opFailed    = "failed"
+)
+
+// operation is a capture or a cancellation that somebody wants. Its id is the key that the
+// provider is asked with.
+type operation struct {
+	ID        uuid.UUID
+	PaymentID uuid.UUID
+	AttemptID uuid.UUID
+	Kind      string
+	Amount    money.Amount
+	State     string
+}
+
+// want writes down what is wanted of an attempt, unless it is wanted already. due is when the
+// errand takes it up, if nobody does before.
+func (s *service) want(ctx context.Context, tx *db.Tx, c *charge, id uuid.UUID, kind string, amount money.Amount, due time.Time) (operation, error) {
+	open, err := s.store.openOperation(ctx, tx, c)
+	switch {
+	case err != nil:
+		return operation{}, err
+	case open != nil && (open.Kind != kind || open.Amount != amount):
+		return operation{}, errInProgress
+	case open != nil:
+		return *open, nil
+	}
+	op := operation{id, c.payment.ID, c.attempt.ID, kind, amount, opRequested}
+	if err := s.store.insertOperation(ctx, tx, op); err != nil {
+		return operation{}, err
+	}
+	return op, s.timers.Set(ctx, tx, timerOperation, op.ID.String(), due)
+}
+
+// capture decides what is to be captured of a payment: all that is held when nothing is said.
+func (c *charge) capture(amount *money.Amount) (money.Amount, error) {
+	held := c.attempt.Capturable
+	switch {
+	case c.payable.Closed != "":
+		return held, errNotPayable
+	case held.IsZero():
+		return held, errNotCapturable
+	case amount == nil:
+		return held, nil
+	case amount.Minor > held.Minor:
+		return held, errAmountTooLarge.Saying("Of this payment %s can be captured.", held).With("capturable", held.Decimal()).At("/amount", errAmountTooLarge.Code, "is more than "+held.Decimal())
+	}
+	return *amount, nil
+}
+
+// perform asks the provider for an operation.
+func (s *service) perform(ctx context.Context, op operation, c charge, a account) (o provider.Object, err error) {
+	p, opened, err := s.opened(ctx, a)
+	if err != nil {
+		return o, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	if op.Kind == opCancel {
+		return p.Cancel(ctx, opened, op.ID.String(), c.attempt.Reference)
+	}
+	return p.Capture(ctx, opened, op.ID.String(), c.attempt.Reference, op.Amount)
+}
+
+// concludeOperation takes in the answer to an operation.
+func (s *service) concludeOperation(ctx context.Context, tx *db.Tx, op operation, o provider.Object, failure error) (charge, error) {
+	c, err := s.store.lockCharge(ctx, tx, op.AttemptID)
+	if err != nil {
+		return c, err
+	}
+	var no *provider.Declined
+	switch {
+	case failure == nil:
+		n, err := s.takeIn(ctx, tx, &c, o)
+		if err != nil {
+			return c, err
+		}
+		if err := s.store.endOperation(ctx, tx, op.ID, opDone, ""); err != nil {
+			return c, err
+		}
+		if err := s.keep(ctx, tx, &c, n); err != nil {
+			return c, err
+		}
+	case errors.As(failure, &no):
+		if err := s.store.endOperation(ctx, tx, op.ID, opFailed, no.Code); err != nil {
+			return c, err
+		}
+	default:
+		return c, nil // the errand asks again
+	}
+	return c, s.timers.Clear(ctx, tx, timerOperation, op.ID.String())
+}
+
+// operate has an operation done and says how the payment stands then.
+func (s *service) operate(ctx context.Context, decide func(tx *db.Tx) (operation, charge, account, error)) (c charge, op operation, o provider.Object, failure error, err error) {
+	var a account
+	if err := s.db.InTx(ctx, func(tx *db.Tx) error {
+		op, c, a, err = decide(tx)
+		return err
+	}); err != nil || op.ID == uuid.Nil {
+		return c, op, o, nil, err
+	}
+	o, failure = s.perform(ctx, op, c, a)
+	var no *provider.Declined
+	if errors.As(failure, &no) {
+		if err := s.db.InTx(ctx, func(tx *db.Tx) error {
+			_, err := s.concludeOperation(ctx, tx, op, o, failure)
+			return err
+		}); err != nil {
+			return c, op, o, nil, err
+		}
+		return c, op, o, nil, refusedWith(no)
+	}
+	if failure != nil {
+		s.log.WarnContext(ctx, "the provider did not say what became of an operation", "operation", op.ID, "payment", op.PaymentID, "err", failure)
+		return c, op, o, nil, errInProgress
+	}
+	return c, op, o, nil, nil
+}
+
+func refusedWith(no *provider.Declined) error {
+	f := errRefused.With("providerCode", no.Code)
+	if no.Message != "" {
+		f = f.Saying("The provider does not do this: %s", no.Message)
+	}
+	return f
+}
+
+// withdraw cancels an attempt so that another one can take its place. Whoever paid it in the
+// meantime has paid.
+func (s *service) withdraw(ctx context.Context, c charge, a account) (charge, error) {
+	_, op, o, _, err := s.operate(ctx, func(tx *db.Tx) (operation, charge, account, error) {
+		c, err := s.store.lockPayment(ctx, tx, c.payment.ID, "")
+		if err != nil {
+			return operation{}, c, a, err
+		}
+		if c.attempt.Reference == "" || c.attempt.State.over() {
+			return operation{}, c, a, nil
+		}
+		op, err := s.want(ctx, tx, &c, clock.NewID(), opCancel, money.Amount{Currency: c.payment.Amount.Currency}, tx.Now.Add(firstLook))
+		return op, c, a, err
+	})
+	if err != nil {
+		return c, err
+	}
+	err = s.db.InTx(ctx, func(tx *db.Tx) error {
+		if op.ID == uuid.Nil {
+			c, err = s.store.findPayment(ctx, tx, c.payment.ID, "")
+			return err
+		}
+		c, err = s.concludeOperation(ctx, tx, op, o, nil)
+		return err
+	})
+	return c, err
+}
+
+type operationRow struct {
+	ID        uuid.UUID `db:"id"`
+	PaymentID uuid.UUID `db:"payment_id"`
+	AttemptID uuid.UUID `db:"attempt_id"`
+	Kind      string    `db:"kind"`
+	Amount    int64     `db:"amount_minor"`
+	State     string    `db:"state"`
+}
+
+const operationColumns = `id, payment_id, attempt_id, kind, amount_minor, state`
+
+func (r operationRow) domain(c money.Currency) operation {
+	return operation{r.ID, r.PaymentID, r.AttemptID, r.Kind, money.Amount{Minor: r.Amount, Currency: c}, r.State}
+}
+
+// openOperation is what is wanted of an attempt now; nil when nothing is.
+func (store) openOperation(ctx context.Context, tx *db.Tx, c *charge) (*operation, error) {
+	var rows []operationRow
+	if err := tx.Select(ctx, &rows, `select `+operationColumns+` from payments.operation where attempt_id = $1 and state = 'requested'`, c.attempt.ID); err != nil {
+		return nil, fmt.Errorf("read operations: %w", err)
+	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	op := rows[0].domain(c.payment.Amount.Currency)
+	return &op, nil
+}
+
+// findOperation reads one with the charge that it is of.
+func (s store) findOperation(ctx context.Context, tx *db.Tx, id uuid.UUID) (operation, charge, error) {
+	var rows []operationRow
+	if err := tx.Select(ctx, &rows, `select `+operationColumns+` from payments.operation where id = $1`, id); err != nil {
+		return operation{}, charge{}, fmt.Errorf("read operation: %w", err)
+	}
+	if len(rows) == 0 {
+		return operation{}, charge{}, httpx.ErrNotFound
+	}
+	c, err := s.findAttempt(ctx, tx, rows[0].AttemptID)
+	return rows[0].domain(c.payment.Amount.Currency), c, err
+}
+
+func (store) insertOperation(ctx context.Context, tx *db.Tx, op operation) error {
+	if _, err := tx.Exec(ctx, `
+		insert into payments.operation (id, payment_id, attempt_id, kind, amount_minor, state, created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $7)`,
+		op.ID, op.PaymentID, op.AttemptID, op.Kind, op.Amount.Minor, op.State, tx.Now); err != nil {
+		return fmt.Errorf("insert operation: %w", err)
+	}
+	return nil
+}
+
+func (store) endOperation(ctx context.Context, tx *db.Tx, id uuid.UUID, state, failure string) error {
+	if _, err := tx.Exec(ctx, `update payments.operation set state = $2, failure = $3, updated_at = $4 where id = $1 and state = 'requested'`, id, state, orNull(failure), tx.Now); err != nil {
+		return fmt.Errorf("end operation: %w", err)
+	}
+	return nil
+}
+
+// operationDone says that an operation has had its answer.
+func (store) operationDone(ctx context.Context, tx *db.Tx, id uuid.UUID) (done bool, err error) {
+	if err := tx.Get(ctx, &done, `select exists (select from payments.operation where id = $1 and state <> 'requested')`, id); err != nil {
+		return false, fmt.Errorf("look for an operation: %w", err)
+	}
+	return done, nil
+}

@@ -1,0 +1,132 @@
+package payments
+
+import (
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/payments/provider"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
+)
+
+// refund is money on its way back to the buyer.
+type refund struct {
+	ID        uuid.UUID
+	PaymentID uuid.UUID
+	AttemptID uuid.UUID // the charge that it comes from
+	Amount    money.Amount
+	Reason    string
+	Note      string
+	Status    string
+	Reference string
+	Failure   *provider.Declined
+	Actor     string
+	Version   int64
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Reasons that the program gives by itself: money for nothing goes back. The first two are
+// also why an order is not to be paid any more.
+const (
+	reasonFailed    = "order_failed"
+	reasonCancelled = "order_cancelled"
+	reasonElsewhere = "made_elsewhere" // by somebody at the provider
+)
+
+const (
+	refundRequested  = "requested"
+	refundProcessing = "processing"
+	refundAction     = "requires_action"
+	refundSucceeded  = "succeeded"
+	refundFailed     = "failed"
+	refundCancelled  = "cancelled"
+)
+
+// refundRank orders the states of a refund: news of a lower one is old. Banks send back
+// refunds that have succeeded, so that failure comes last.
+func refundRank(status string) int {
+	return slices.Index([]string{refundRequested, refundProcessing, refundAction, refundSucceeded, refundFailed, refundCancelled}, status)
+}
+
+func refundUndone(status string) bool { return status == refundFailed || status == refundCancelled }
+
+// giveBack begins a refund, if there is that much left.
+func (c *charge) giveBack(amount money.Amount, reason, note, actor string, now time.Time) (refund, posting, error) {
+	left, err := c.payment.refundable()
+	if err != nil {
+		return refund{}, posting{}, err
+	}
+	if amount.Minor > left.Minor {
+		return refund{}, posting{}, errAmountTooLarge.Saying("Of this payment %s can be refunded.", left).With("refundable", left.Decimal()).
+			At("/amount", errAmountTooLarge.Code, "is more than "+left.Decimal())
+	}
+	r := refund{
+		ID: clock.NewID(), PaymentID: c.payment.ID, AttemptID: c.attempt.ID, Amount: amount, Reason: reason, Note: note, Status: refundRequested, Actor: actor,
+		Version: 1, CreatedAt: now, UpdatedAt: now,
+	}
+	if c.payment.Refunding, err = c.payment.Refunding.Add(amount); err != nil {
+		return refund{}, posting{}, err
+	}
+	return r, c.posts("refund", r.ID.String(), amount, sales, refunds), nil
+}
+
+// absorbRefund moves a refund forward to what its provider says of it.
+func (c *charge) absorbRefund(r *refund, o provider.RefundObject, now time.Time) (n news, err error) {
+	next := refundStatus(o.Status)
+	if r.Reference == "" && o.Reference != "" {
+		r.Reference, n.changed = o.Reference, true
+	}
+	if refundRank(next) <= refundRank(r.Status) || refundUndone(r.Status) {
+		return n, nil
+	}
+	p, was := &c.payment, r.Status
+	switch {
+	case next == refundSucceeded:
+		if p.Refunding, err = p.Refunding.Sub(r.Amount); err != nil {
+			return n, err
+		}
+		if p.Refunded, err = p.Refunded.Add(r.Amount); err != nil {
+			return n, err
+		}
+		n.postings = append(n.postings, c.posts("refund.paid", r.ID.String(), r.Amount, refunds, clearing))
+		n.facts = append(n.facts, paymentRefunded)
+	case refundUndone(next) && was == refundSucceeded:
+		if p.Refunded, err = p.Refunded.Sub(r.Amount); err != nil {
+			return n, err
+		}
+		n.postings = append(n.postings, c.posts("refund.returned", r.ID.String(), r.Amount, clearing, sales))
+		n.facts = append(n.facts, paymentRefunded)
+	case refundUndone(next):
+		if p.Refunding, err = p.Refunding.Sub(r.Amount); err != nil {
+			return n, err
+		}
+		n.postings = append(n.postings, c.posts("refund.undone", r.ID.String(), r.Amount, refunds, sales))
+	}
+	if next == refundFailed && r.Failure == nil && o.Reason != "" {
+		r.Failure = &provider.Declined{Code: o.Reason}
+	}
+	r.Status, r.UpdatedAt, n.changed = next, now, true
+	r.Version++
+	return n, nil
+}
+
+// refuseRefund notes that the provider will not refund. What it was for can be refunded again.
+func (c *charge) refuseRefund(r *refund, no *provider.Declined, now time.Time) (news, error) {
+	n, err := c.absorbRefund(r, provider.RefundObject{Status: refundFailed, Reason: no.Code}, now)
+	if err == nil && n.changed {
+		r.Failure = no
+	}
+	return n, err
+}
+
+// refundStatus reads a provider's word. What it does not know is not over.
+func refundStatus(word string) string {
+	switch word {
+	case refundSucceeded, refundFailed, refundCancelled, refundAction:
+		return word
+	}
+	return refundProcessing
+}

@@ -1,0 +1,131 @@
+package payments
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/payments/provider"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+)
+
+var (
+	errNothingToRefund = fault.New(fault.Conflict, "nothing_to_refund", "Nothing of this payment is left to be refunded.")
+	errOtherRefund     = fault.New(fault.Invalid, "idempotency_key_reused", "This Idempotency-Key was used for another refund. Use a new one for each.")
+)
+
+// refundWish is what somebody wants to give back; all that is left when no amount is sent.
+type refundWish struct {
+	Once         uuid.UUID // the same for a repeated request
+	Amount       httpx.Decimal
+	Reason, Note string
+}
+
+// refund writes a refund down and then asks for it. What is left is decided under the lock of
+// the payment, however many ask at once.
+func (s *service) refund(ctx context.Context, id uuid.UUID, w refundWish) (r refund, c charge, o provider.Object, failure error, err error) {
+	actor, err := identity.From(ctx)
+	if err != nil {
+		return r, c, o, nil, err
+	}
+	var a account
+	if err := s.db.InTx(ctx, func(tx *db.Tx) error {
+		if c, err = s.store.lockPayment(ctx, tx, id, ""); err != nil {
+			return err
+		}
+		if a, err = s.store.account(ctx, tx, c.attempt.AccountID); err != nil {
+			return err
+		}
+		begun, err := s.store.refundsOf(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if at := slices.IndexFunc(begun, func(r refund) bool { return r.ID == w.Once }); at >= 0 {
+			if r = begun[at]; w.Amount != "" && r.Amount.Decimal() != string(w.Amount) {
+				return errOtherRefund
+			}
+			return nil
+		}
+		left, err := c.payment.refundable()
+		if err != nil {
+			return err
+		}
+		if left.Minor <= 0 {
+			return errNothingToRefund
+		}
+		amount, err := amountOr(w.Amount, left)
+		if err != nil {
+			return err
+		}
+		var p posting
+		if r, p, err = c.giveBack(amount, w.Reason, w.Note, actor.Actor, tx.Now); err != nil {
+			return err
+		}
+		r.ID = w.Once
+		p.Source = r.ID.String()
+		if err := s.store.saveRefund(ctx, tx, r); err != nil {
+			return err
+		}
+		if err := s.keep(ctx, tx, &c, news{postings: []posting{p}, changed: true}); err != nil {
+			return err
+		}
+		return s.timers.Set(ctx, tx, timerRefund, r.ID.String(), tx.Now.Add(firstLook))
+	}); err != nil || r.Status != refundRequested {
+		return r, c, o, nil, err
+	}
+	o, failure = s.repay(ctx, r, c, a)
+	return r, c, o, failure, nil
+}
+
+// repay asks the provider for a refund.
+func (s *service) repay(ctx context.Context, r refund, c charge, a account) (o provider.Object, err error) {
+	p, opened, err := s.opened(ctx, a)
+	if err != nil {
+		return o, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	return p.Refund(ctx, opened, r.ID.String(), c.attempt.Reference, r.Amount, r.Reason)
+}
+
+// concludeRefund takes in the answer to a refund, or leaves it to the errand when there is none.
+func (s *service) concludeRefund(ctx context.Context, tx *db.Tx, id, attempt uuid.UUID, o provider.Object, failure error) (r refund, c charge, err error) {
+	if c, err = s.store.lockCharge(ctx, tx, attempt); err != nil {
+		return r, c, err
+	}
+	var no *provider.Declined
+	switch {
+	case failure == nil:
+		n, err := s.takeIn(ctx, tx, &c, o)
+		if err != nil {
+			return r, c, err
+		}
+		if err := s.keep(ctx, tx, &c, n); err != nil {
+			return r, c, err
+		}
+	case errors.As(failure, &no):
+		if r, err = s.store.findRefund(ctx, tx, id); err != nil {
+			return r, c, err
+		}
+		n, err := c.refuseRefund(&r, no, tx.Now)
+		if err != nil {
+			return r, c, err
+		}
+		if err := s.store.saveRefund(ctx, tx, r); err != nil {
+			return r, c, err
+		}
+		if err := s.keep(ctx, tx, &c, n); err != nil {
+			return r, c, err
+		}
+		if err := s.timers.Clear(ctx, tx, timerRefund, id.String()); err != nil {
+			return r, c, err
+		}
+	}
+	r, err = s.store.findRefund(ctx, tx, id)
+	return r, c, err
+}

@@ -1,0 +1,409 @@
+package payments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
+	"github.com/fusioncommerce/fusion/internal/payments/provider"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
+	"github.com/fusioncommerce/fusion/internal/platform/timer"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
+)
+
+type service struct {
+	db        *db.DB
+	events    *event.Log
+	timers    *timer.Timers
+	vault     *vault.Vault
+	now       clock.Clock
+	log       *slog.Logger
+	orders    Orders
+	providers map[string]provider.Provider
+	patience  time.Duration // with a provider
+	store     store
+}
+
+// inhouse says that a provider is the shop itself: nobody else has to be asked.
+func (s *service) inhouse(name string) bool {
+	_, ok := s.providers[name].(interface{ Inhouse() })
+	return ok
+}
+
+// wish is what a payment is asked for with.
+type wish struct {
+	Payable   ordersapi.Payable
+	Provider  string // empty: the preferred account's
+	Method    string
+	Manual    bool
+	ReturnURL string
+}
+
+// callTimeout is what a provider has while somebody waits for the answer to a request.
+const callTimeout = 8 * time.Second
+
+// pay begins the payment of an order, or goes on with the one that there is: it never asks
+// for the same money twice. The provider is asked outside of any transaction, with the id of an
+// attempt that is written down before.
+func (s *service) pay(ctx context.Context, w wish) (attempt uuid.UUID, o provider.Object, failure error, err error) {
+	for range 2 {
+		c, a, fresh, err := s.begin(ctx, w)
+		if err != nil {
+			return uuid.Nil, o, nil, err
+		}
+		if !fresh && c.replaces(w) {
+			// What the buyer chose before could still be paid, by another window: it has to be
+			// over before something else is asked for.
+			if c, err = s.withdraw(ctx, c, a); err != nil {
+				return uuid.Nil, o, nil, err
+			}
+			if c.attempt.State.over() && c.payment.Captured.IsZero() {
+				continue
+			}
+		}
+		o, failure = s.ask(ctx, c, a, fresh)
+		return c.attempt.ID, o, failure, nil
+	}
+	return uuid.Nil, o, nil, errInProgress
+}
+
+// replaces says that the buyer wants to pay with something else than what an attempt waits
+// to be paid with.
+func (c *charge) replaces(w wish) bool {
+	waits := c.attempt.State == state(provider.NeedsMethod) || c.attempt.State == state(provider.NeedsAction)
+	return waits && w.Method != "" && (w.Method != c.attempt.Method || c.payment.Failure != nil)
+}
+
+// begin writes down what is wanted, unless it is wanted already.
+func (s *service) begin(ctx context.Context, w wish) (c charge, a account, fresh bool, err error) {
+	order, err := uuid.Parse(w.Payable.OrderID)
+	if err != nil {
+		return c, a, false, fmt.Errorf("order to pay: %w", err)
+	}
+	err = s.db.InTx(ctx, func(tx *db.Tx) error {
+		b, first, err := s.store.lockPayable(ctx, tx, payable{OrderID: order, CustomerID: w.Payable.CustomerID, Total: w.Payable.Total})
+		if err != nil {
+			return err
+		}
+		if b.Closed != "" {
+			return errNotPayable
+		}
+		var before []charge
+		if !first {
+			if before, err = s.store.ofOrder(ctx, tx, order); err != nil {
+				return err
+			}
+		}
+		if at := slices.IndexFunc(before, func(c charge) bool { return c.live() }); at >= 0 {
+			c, fresh = before[at], false
+			if w.Provider != "" && w.Provider != c.payment.Provider {
+				return errInProgress.Saying("A payment by %s is going on. Cancel it first.", c.payment.Provider).With("paymentId", c.payment.ID.String())
+			}
+			a, err = s.store.account(ctx, tx, c.attempt.AccountID)
+			return err
+		}
+		due, err := dueOf(b.Total, before)
+		if err != nil {
+			return err
+		}
+		if a, err = s.store.accountFor(ctx, tx, w.Provider); err != nil {
+			return err
+		}
+		if s.providers[a.Provider] == nil {
+			return errNoProvider.Saying("This program does not have the provider %s.", a.Provider)
+		}
+		c, fresh = drafted(b, a, due, w, tx.Now), true
+		// A payment that came to nothing is tried again.
+		if at := slices.IndexFunc(before, func(old charge) bool {
+			return old.payment.Captured.IsZero() && old.payment.AccountID == a.ID && old.payment.Manual == w.Manual
+		}); at >= 0 {
+			retried := before[at].payment
+			retried.Amount, retried.AttemptID, retried.Status, retried.Failure, retried.UpdatedAt = due, c.attempt.ID, processing, nil, tx.Now
+			retried.Version++
+			c.payment, c.attempt.PaymentID = retried, retried.ID
+			err = s.store.tryAgain(ctx, tx, c)
+		} else {
+			if err = s.store.begin(ctx, tx, c); err == nil {
+				err = s.events.Publish(ctx, tx, paymentCreated(c.payment))
+			}
+		}
+		if err != nil || a.Provider == manualName { // people are slow, and nobody can be asked
+			return err
+		}
+		return s.timers.Set(ctx, tx, timerAttempt, c.attempt.ID.String(), tx.Now.Add(firstLook))
+	})
+	return c, a, fresh, err
+}
+
+// dueOf is what is still to pay for an order.
+func dueOf(total money.Amount, payments []charge) (money.Amount, error) {
+	due := total
+	for _, c := range payments {
+		var err error
+		if due, err = due.Sub(c.payment.Captured); err != nil {
+			return due, err
+		}
+	}
+	if due.Minor <= 0 {
+		return due, errPaid
+	}
+	return due, nil
+}
+
+func drafted(b payable, a account, due money.Amount, w wish, now time.Time) charge {
+	none := money.Amount{Currency: due.Currency}
+	t := attempt{
+		ID: clock.NewID(), AccountID: a.ID, State: requested, Method: w.Method, ReturnURL: w.ReturnURL, Amount: due, Capturable: none, Captured: none, Fee: none, CreatedAt: now,
+	}
+	p := payment{
+		ID: clock.NewID(), OrderID: b.OrderID, AccountID: a.ID, Provider: a.Provider, CustomerID: b.CustomerID, Amount: due, Manual: w.Manual, Status: processing, AttemptID: t.ID,
+		Authorized: none, Captured: none, Refunding: none, Refunded: none, Disputed: none, Version: 1, CreatedAt: now, UpdatedAt: now,
+	}
+	t.PaymentID = p.ID
+	return charge{b, p, t}
+}
+
+// ask finds out how an attempt stands. The provider that has never heard of it is asked to
+// charge, with the same key however often: unless the order is not to be paid any more.
+func (s *service) ask(ctx context.Context, c charge, a account, fresh bool) (o provider.Object, err error) {
+	p, opened, err := s.opened(ctx, a)
+	if err != nil {
+		return o, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	t := c.attempt
+	if t.Reference != "" {
+		return p.Fetch(ctx, opened, t.Reference)
+	}
+	if !fresh {
+		if o, err = p.Find(ctx, opened, t.ID.String()); !errors.Is(err, provider.ErrNoCharge) {
+			return o, err
+		}
+		if c.payable.Closed != "" || s.now().Sub(t.CreatedAt) > keyLasts {
+			return o, &provider.Declined{Code: codeAbandoned}
+		}
+	}
+	return p.Charge(ctx, opened, t.ID.String(), provider.Charge{
+		Amount: t.Amount, Manual: c.payment.Manual, Method: t.Method, Confirm: t.Method != "", ReturnURL: t.ReturnURL, OrderID: c.payment.OrderID.String(), Attempt: t.ID.String(),
+	})
+}
+
+// keyLasts is how long an attempt may be asked for again: providers remember keys for a day,
+// and after that would charge once more.
+const keyLasts = 20 * time.Hour
+
+// codeAbandoned is why an attempt is over that the provider never heard of.
+const codeAbandoned = "abandoned"
+
+// conclude takes in the answer to an attempt, or that there was none.
+func (s *service) conclude(ctx context.Context, tx *db.Tx, id uuid.UUID, o provider.Object, failure error) (charge, error) {
+	c, err := s.store.lockCharge(ctx, tx, id)
+	if err != nil {
+		return c, err
+	}
+	var n news
+	var no *provider.Declined
+	switch {
+	case failure == nil:
+		if n, err = s.takeIn(ctx, tx, &c, o); err != nil {
+			return c, err
+		}
+	case errors.As(failure, &no):
+		n = c.refuse(no)
+	case c.attempt.State == requested:
+		c.attempt.State, n.changed = unknown, true
+	}
+	return c, s.keep(ctx, tx, &c, n)
+}
+
+// refuse ends an attempt that the provider does not take. One that it has taken before is
+// not ended by that.
+func (c *charge) refuse(no *provider.Declined) (n news) {
+	if c.attempt.State.rank() > 0 {
+		return n
+	}
+	before := c.payment
+	c.attempt.State, n.changed = state(provider.Refused), true
+	if c.attempt.ID == c.payment.AttemptID {
+		c.payment.Failure = no
+	}
+	c.payment.Status = c.payment.statusBy(c.attempt)
+	n.facts = changes(before, c.payment)
+	return n
+}
+
+// takeIn is the one way in which a provider's object changes anything here, whether it answers
+// a call, a webhook named it or the reconciler came upon it.
+func (s *service) takeIn(ctx context.Context, tx *db.Tx, c *charge, o provider.Object) (news, error) {
+	n, err := c.absorb(o)
+	if err != nil {
+		return n, err
+	}
+	if err := s.keepSecret(ctx, c, o.ClientSecret, &n); err != nil {
+		return n, err
+	}
+	if len(o.Refunds) > 0 {
+		if err := s.takeInRefunds(ctx, tx, c, o.Refunds, &n); err != nil {
+			return n, err
+		}
+	}
+	if len(o.Disputes) == 0 {
+		return n, nil
+	}
+	known, err := s.store.disputesOf(ctx, tx, c.payment.ID)
+	if err != nil {
+		return n, err
+	}
+	for _, said := range o.Disputes {
+		var was dispute
+		if at := slices.IndexFunc(known, func(d dispute) bool { return d.Reference == said.Reference && d.AccountID == c.attempt.AccountID }); at >= 0 {
+			was = known[at]
+		}
+		d, more, err := c.absorbDispute(was, said)
+		if err != nil {
+			return n, err
+		}
+		if more.changed {
+			if err := s.store.saveDispute(ctx, tx, d); err != nil {
+				return n, err
+			}
+		}
+		n.add(more)
+	}
+	return n, nil
+}
+
+func (n *news) add(more news) {
+	n.postings, n.facts, n.changed = append(n.postings, more.postings...), append(n.facts, more.facts...), n.changed || more.changed
+}
+
+// takeInRefunds matches what the provider has with what was asked for. Others were made by
+// somebody at the provider: they are as true.
+func (s *service) takeInRefunds(ctx context.Context, tx *db.Tx, c *charge, list []provider.RefundObject, n *news) error {
+	known, err := s.store.refundsOf(ctx, tx, c.payment.ID)
+	if err != nil {
+		return err
+	}
+	for _, said := range list {
+		at := slices.IndexFunc(known, func(r refund) bool {
+			return said.Key == r.ID.String() || said.Key == "" && r.Reference == said.Reference
+		})
+		var r refund
+		if at >= 0 {
+			r = known[at]
+		} else {
+			if refundUndone(said.Status) {
+				continue // it came to nothing before we heard of it
+			}
+			var p posting
+			if r, p, err = c.giveBack(in(&c.payment, said.Amount), reasonElsewhere, "", "provider", tx.Now); err != nil {
+				return fmt.Errorf("refund %s of charge %s: %w", said.Reference, c.attempt.Reference, err)
+			}
+			n.add(news{postings: []posting{p}, changed: true})
+		}
+		more, err := c.absorbRefund(&r, said, tx.Now)
+		if err != nil {
+			return err
+		}
+		if more.changed || at < 0 {
+			if err := s.store.saveRefund(ctx, tx, r); err != nil {
+				return err
+			}
+		}
+		if r.Status != refundRequested && at >= 0 && known[at].Status == refundRequested {
+			if err := s.timers.Clear(ctx, tx, timerRefund, r.ID.String()); err != nil {
+				return err
+			}
+		}
+		n.add(more)
+	}
+	return nil
+}
+
+// keepSecret keeps what the buyer's page needs, for as long as it does.
+func (s *service) keepSecret(ctx context.Context, c *charge, secret string, n *news) error {
+	a := &c.attempt
+	switch {
+	case a.State.over() && (a.Secret != nil || a.ReturnURL != ""):
+		a.Secret, a.ReturnURL, n.changed = nil, "", true
+	case !a.State.over() && a.Secret == nil && secret != "":
+		id, err := identity.From(ctx)
+		if err != nil {
+			return err
+		}
+		if a.Secret, err = s.vault.Seal(id.Tenant, sealedClient, []byte(secret)); err != nil {
+			return err
+		}
+		n.changed = true
+	}
+	return nil
+}
+
+// keep writes what became of a charge. Money for an order that is not to be paid goes back.
+func (s *service) keep(ctx context.Context, tx *db.Tx, c *charge, n news) error {
+	if err := s.sendBack(ctx, tx, c, &n); err != nil {
+		return err
+	}
+	if !n.changed {
+		return nil
+	}
+	if len(n.facts) == 0 {
+		c.payment.Version++
+	}
+	c.payment.UpdatedAt = tx.Now
+	if err := s.publish(ctx, tx, &c.payment, n.facts); err != nil {
+		return err
+	}
+	if err := s.store.save(ctx, tx, *c); err != nil {
+		return err
+	}
+	if err := s.store.book(ctx, tx, n.postings); err != nil {
+		return err
+	}
+	if c.attempt.State.over() {
+		return s.timers.Clear(ctx, tx, timerAttempt, c.attempt.ID.String())
+	}
+	return nil
+}
+
+// sendBack sees to it that nobody pays for an order that failed or was cancelled: what can
+// still be paid is cancelled, what was paid is refunded. It is decided under the lock of the
+// order, so that it happens once, whoever hears first.
+func (s *service) sendBack(ctx context.Context, tx *db.Tx, c *charge, n *news) error {
+	if c.payable.Closed == "" {
+		return nil
+	}
+	if c.attempt.Reference != "" && !c.attempt.State.over() {
+		if _, err := s.want(ctx, tx, c, clock.NewID(), opCancel, money.Amount{Currency: c.payment.Amount.Currency}, tx.Now); err != nil && !errors.Is(err, errInProgress) {
+			return err
+		}
+	}
+	left, err := c.payment.refundable()
+	if err != nil || left.Minor <= 0 {
+		return err
+	}
+	// What the provider has refused once it refuses again: that is for a person to look at.
+	if refused, err := s.store.refusedBefore(ctx, tx, c.payment.ID, c.payable.Closed); err != nil || refused {
+		return err
+	}
+	r, p, err := c.giveBack(left, c.payable.Closed, "", "system:payments", tx.Now)
+	if err != nil {
+		return err
+	}
+	n.add(news{postings: []posting{p}, changed: true})
+	if err := s.store.saveRefund(ctx, tx, r); err != nil {
+		return err
+	}
+	return s.timers.Set(ctx, tx, timerRefund, r.ID.String(), tx.Now)
+}
