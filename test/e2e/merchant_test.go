@@ -23,6 +23,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+	"github.com/fusioncommerce/fusion/internal/pricing/pricingapi"
 )
 
 type product struct {
@@ -282,6 +283,7 @@ var schemas = sync.OnceValues(func() (*eventschema.Catalog, error) {
 		eventschema.Module{Name: "orders", Schemas: ordersapi.Schemas},
 		eventschema.Module{Name: "inventory", Schemas: inventoryapi.Schemas},
 		eventschema.Module{Name: "checkout", Schemas: checkoutapi.Schemas},
+		eventschema.Module{Name: "pricing", Schemas: pricingapi.Schemas},
 		eventschema.Module{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
 		eventschema.Module{Name: "platform", Schemas: tenantapi.Schemas},
 		eventschema.Module{Name: "identity", Schemas: identityapi.Schemas},
