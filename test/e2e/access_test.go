@@ -70,6 +70,16 @@ var bodies = map[string]any{
 	"createProvider": object{"slug": "acme", "name": "Acme", "kind": "customer", "issuer": "https://login.example.com", "clientId": "shop"},
 	"updateProvider": object{"name": "Acme & Sons"},
 
+	"createPaymentAccount":    object{"provider": "test", "name": "Cards"},
+	"updatePaymentAccount":    object{"name": "Other cards"},
+	"createPayment":           object{"orderId": "01a202ac-402d-7613-9fe6-fe75b8e3a3b7", "method": "pm_card_visa"},
+	"capturePayment":          object{"amount": "1.00"},
+	"markPaymentReceived":     object{"amount": "1.00"},
+	"createRefund":            object{"reason": "damaged"},
+	"authenticateTestPayment": object{"outcome": "succeeded"},
+	"receiveWebhook":          object{},
+	"receiveAccountWebhook":   object{},
+
 	"createKey": warehouse,
 	"rotateKey": object{"overlapSeconds": 60},
 

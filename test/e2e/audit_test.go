@@ -94,6 +94,8 @@ func (s *shop) subject(o *operation, p product) (id string) {
 		return strings.TrimPrefix(at, "/v1/carts/")
 	case strings.HasPrefix(o.Path, "/v1/shipping/methods/"):
 		return as[entry](s.post("/v1/shipping/methods", parcel)).ID
+	case strings.HasPrefix(o.Path, "/v1/payments/"):
+		return s.payable(o, p)
 	case strings.HasPrefix(o.Path, "/v1/tax/rates/"):
 		return as[entry](s.post("/v1/tax/rates", taxed())).ID
 	case strings.HasPrefix(o.Path, "/v1/discounts/"):
@@ -125,6 +127,9 @@ func (s *shop) request(o *operation, p product) any {
 		return nightShift.but(object{"name": "r" + uuid.NewString()})
 	case "placeCart":
 		return object{} // whatever it costs to send
+	case "createPayment":
+		s.takes("test")
+		return object{"orderId": s.confirmed(item{SKU: p.SKU, Quantity: 1}).ID, "method": "pm_card_visa"}
 	case "createProvider":
 		return provider()
 	case "createCustomer":

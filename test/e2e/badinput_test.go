@@ -53,6 +53,13 @@ var forms = []form{
 	{"createCustomerNote", []string{"/text"}, []string{"/text"}, nil},
 	{"createMyAddress", []string{"/line1", "/city", "/country"}, []string{"/name", "/line1", "/city", "/region", "/postalCode", "/country", "/phone"}, nil},
 	{"updateMyAddress", nil, []string{"/name", "/line1", "/city", "/region", "/postalCode", "/country", "/phone"}, nil},
+	{"createPaymentAccount", []string{"/provider"}, []string{"/provider", "/name", "/secretKey", "/webhookSecrets/0"}, nil},
+	{"updatePaymentAccount", nil, []string{"/name", "/secretKey"}, nil},
+	{"createPayment", []string{"/orderId"}, []string{"/orderId", "/provider", "/method", "/capture", "/returnUrl"}, nil},
+	{"capturePayment", nil, nil, nil},
+	{"markPaymentReceived", nil, nil, nil},
+	{"createRefund", []string{"/reason"}, []string{"/reason", "/note"}, nil},
+	{"authenticateTestPayment", []string{"/outcome"}, []string{"/outcome"}, nil},
 	{"createKey", []string{"/name", "/permissions"}, []string{"/name", "/kind"}, []string{"/requestsPerMinute"}},
 	{"createRole", []string{"/name", "/permissions"}, []string{"/name", "/description"}, nil},
 	{"updateRole", nil, []string{"/description"}, nil},
@@ -165,7 +172,7 @@ var _ = Describe("a body", func() {
 			known = append(known, f.id)
 		}
 		for _, o := range published.Operations {
-			if o.RequestBody != nil {
+			if o.RequestBody != nil && o.RequestBody.Content["application/octet-stream"] == (mediaType{}) { // whose signature decides
 				documented = append(documented, o.ID)
 			}
 		}
@@ -288,7 +295,7 @@ var _ = Describe("a body", func() {
 			for _, r := range s.submit(f, strings.NewReplacer(`"sku"`, `"SKU"`, `"name"`, `"Name"`, `"customerId"`, `"customerid"`, `"reason"`, `"REASON"`, `"onHand"`, `"onhand"`, `"delta"`, `"Delta"`,
 				`"productId"`, `"productID"`, `"maxParticipants"`, `"MaxParticipants"`, `"userId"`, `"UserId"`, `"overlapSeconds"`, `"overlapseconds"`, `"description"`, `"Description"`,
 				`"email"`, `"Email"`, `"token"`, `"TOKEN"`, `"password"`, `"Password"`, `"currentPassword"`, `"CurrentPassword"`, `"refreshToken"`, `"refreshtoken"`, `"code"`, `"Code"`, `"roles"`, `"Roles"`, `"senderName"`, `"SenderName"`, `"text"`, `"Text"`, `"line1"`, `"Line1"`, `"city"`, `"City"`, `"currency"`, `"Currency"`, `"op"`, `"Op"`, `"total"`, `"Total"`,
-				`"rounding"`, `"Rounding"`, `"count"`, `"Count"`).Replace(f.valid())) {
+				`"rounding"`, `"Rounding"`, `"count"`, `"Count"`, `"provider"`, `"Provider"`, `"orderId"`, `"orderid"`, `"amount"`, `"Amount"`, `"outcome"`, `"Outcome"`).Replace(f.valid())) {
 				Expect(r).To(answer(422))
 				Expect(r.problem.Errors).To(ContainElement(HaveField("Code", "unknown_field")))
 			}
