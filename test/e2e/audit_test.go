@@ -99,7 +99,7 @@ func (s *shop) subject(o *operation, p product) (id string) {
 	case strings.HasPrefix(o.Path, "/v1/tax/rates/"):
 		return as[entry](s.post("/v1/tax/rates", taxed())).ID
 	case strings.HasPrefix(o.Path, "/v1/discounts/"):
-		return as[entry](s.post("/v1/discounts", bodies["createDiscount"])).ID
+		return as[object](s.post("/v1/discounts", bodies["createDiscount"]))["id"].(string)
 	case strings.HasPrefix(o.Path, "/v1/campaigns/"):
 		return s.offers(p).ID
 	case strings.HasPrefix(o.Path, "/v1/customers/"):
