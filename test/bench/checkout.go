@@ -96,20 +96,20 @@ const linesOfCart = 50
 // client into its own.
 func addItem(ctx context.Context, b *bench) error {
 	return b.withShop(ctx, "add_item", func(l *lab.Lab, _ *sql.DB) error {
-		carts := make(chan string, b.clients)
+		carts := make(chan filled, b.clients)
 		c := &connection{addr: address(l)}
 		defer c.close()
 		for n := range b.clients {
-			id, err := b.fullCart(ctx, c, n)
+			cart, err := b.fullCart(ctx, c, n)
 			if err != nil {
 				return err
 			}
-			carts <- id
+			carts <- cart
 		}
 		add := func(ctx context.Context, c *connection, dice *rand.Rand) (answer, error) {
-			id := <-carts
-			defer func() { carts <- id }()
-			return c.ask(ctx, post("/v1/carts/"+id+"/items", fmt.Sprintf(`{"sku":%q,"quantity":1}`, b.catalog[dice.IntN(linesOfCart)].sku)))
+			cart := <-carts
+			defer func() { carts <- cart }()
+			return c.ask(ctx, withTicket(post("/v1/carts/"+cart.ID+"/items", fmt.Sprintf(`{"sku":%q,"quantity":1}`, b.catalog[dice.IntN(linesOfCart)].sku)), cart.Token))
 		}
 		closedErrands(ctx, address(l), b.clients, warmUp, add)
 		o, err := metered(l, func() (outcome, error) { return closedErrands(ctx, address(l), b.clients, b.duration(), add), nil })
@@ -120,7 +120,10 @@ func addItem(ctx context.Context, b *bench) error {
 	})
 }
 
-func (b *bench) fullCart(ctx context.Context, c *connection, n int) (id string, err error) {
+// filled is a cart of a guest.
+type filled struct{ ID, Token string }
+
+func (b *bench) fullCart(ctx context.Context, c *connection, n int) (cart filled, err error) {
 	type item struct {
 		SKU      string `json:"sku"`
 		Quantity int    `json:"quantity"`
@@ -131,11 +134,10 @@ func (b *bench) fullCart(ctx context.Context, c *connection, n int) (id string, 
 	}
 	body, err := json.Marshal(map[string]any{"items": items})
 	if err != nil {
-		return "", err
+		return cart, err
 	}
-	var cart struct{ ID string }
 	if _, err := c.done(ctx, post("/v1/carts", string(body)), &cart); err != nil {
-		return "", fmt.Errorf("fill a cart: %w", err)
+		return cart, fmt.Errorf("fill a cart: %w", err)
 	}
-	return cart.ID, nil
+	return cart, nil
 }

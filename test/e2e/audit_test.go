@@ -95,7 +95,7 @@ func (s *shop) subject(o *operation, p product) (id string) {
 	case strings.HasPrefix(o.Path, "/v1/shipping/methods/"):
 		return as[entry](s.post("/v1/shipping/methods", parcel)).ID
 	case strings.HasPrefix(o.Path, "/v1/payments/"):
-		return s.payable(o, p)
+		return s.payable(o)
 	case strings.HasPrefix(o.Path, "/v1/tax/rates/"):
 		return as[entry](s.post("/v1/tax/rates", taxed())).ID
 	case strings.HasPrefix(o.Path, "/v1/discounts/"):
@@ -129,7 +129,7 @@ func (s *shop) request(o *operation, p product) any {
 		return object{} // whatever it costs to send
 	case "createPayment":
 		s.takes("test")
-		return object{"orderId": s.confirmed(item{SKU: p.SKU, Quantity: 1}).ID, "method": "pm_card_visa"}
+		return object{"orderId": s.owes().ID, "method": "pm_card_visa"}
 	case "createProvider":
 		return provider()
 	case "createCustomer":
