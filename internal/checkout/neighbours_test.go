@@ -38,7 +38,7 @@ type street struct {
 	placed  []ordersapi.Placement
 	numbers int64
 	baskets []pricingapi.Basket // that were asked about
-	late    bool // what is redeemed is used up just before
+	late    bool                // what is redeemed is used up just before
 }
 
 var errUsedUp = fault.New(fault.Conflict, "discount_used_up", "It is used up.")

@@ -32,7 +32,9 @@ func checkout(ctx context.Context, b *bench) error {
 		if _, err := c.done(ctx, post("/v1/shipping/methods", `{"name":"Parcel","prices":[{"currency":"EUR","price":"4.90"}]}`), &parcel); err != nil {
 			return fmt.Errorf("make a way to send: %w", err)
 		}
-		buy := func(ctx context.Context, c *connection, dice *rand.Rand) (answer, error) { return b.buy(ctx, c, dice, parcel.ID) }
+		buy := func(ctx context.Context, c *connection, dice *rand.Rand) (answer, error) {
+			return b.buy(ctx, c, dice, parcel.ID)
+		}
 		warm := closedErrands(ctx, address(l), b.clients, warmUp, buy)
 		o, err := metered(l, func() (outcome, error) {
 			o := closedErrands(ctx, address(l), b.clients, b.duration(), buy)

@@ -181,7 +181,9 @@ const pauseAfterError = 10 * time.Millisecond
 
 // closedLoop has every client ask again as soon as it is answered.
 func closedLoop(ctx context.Context, addr string, clients int, d time.Duration, next asker) outcome {
-	return closedErrands(ctx, addr, clients, d, func(ctx context.Context, c *connection, dice *rand.Rand) (answer, error) { return c.ask(ctx, next(dice)) })
+	return closedErrands(ctx, addr, clients, d, func(ctx context.Context, c *connection, dice *rand.Rand) (answer, error) {
+		return c.ask(ctx, next(dice))
+	})
 }
 
 // errand is what a client does in several requests; the answer is the last one's.
