@@ -105,7 +105,7 @@ var _ = Describe("the command line", func() {
 		Entry("an argument too few", "keys revoke", "fusion keys revoke needs KEY-ID"),
 		Entry("a backup without its file", "backup verify", "fusion backup verify needs FILE"),
 		Entry("something else than an id", "keys revoke 17", `"17" is not the id of a key: fusion keys list shows them`),
-		Entry("a module that is none", "migrate down shop", "there is no module shop; the modules are identity, catalog, inventory, orders, groupbuy, platform"),
+		Entry("a module that is none", "migrate down shop", "there is no module shop; the modules are "+strings.Join(moduleNames(), ", ")+", platform"),
 		Entry("a key without a name", "keys create --owner", "fusion keys create needs --name, so that you know the key in a list"),
 		Entry("a key that may do everything and something", "keys create --name n --owner --permissions orders:read", "--owner allows everything: leave --permissions out"),
 		Entry("a demo without products", "seed --products 0", "--products takes a number from 1 to 100000"),
@@ -207,7 +207,7 @@ var _ = Describe("a shop that cannot start", func() {
 	It("names a module that does not exist, and exits 3", func() {
 		c := serve("FUSION_MODULES=catalog,warehouse")
 		Expect(c.code).To(Equal(exitConfig))
-		Expect(c.err).To(Equal("fusion: there is no module warehouse; the modules are identity, catalog, inventory, orders, groupbuy\n"))
+		Expect(c.err).To(Equal("fusion: there is no module warehouse; the modules are " + strings.Join(moduleNames(), ", ") + "\n"))
 	})
 
 	It("says that the address is taken, before anything is started", func() {
@@ -388,7 +388,7 @@ var _ = Describe("fusion migrate", func() {
 		environ := onDatabase(testkit.NewDatabase())
 		// What came to the platform later can be taken back.
 		Eventually(func() string { return fusion(environ, "migrate", "down", "platform", "--yes").err }).Should(
-			Equal("fusion: every module stands on platform: take identity, catalog, inventory, orders, groupbuy down first\n"))
+			Equal("fusion: every module stands on platform: take " + strings.Join(moduleNames(), ", ") + " down first\n"))
 	})
 })
 

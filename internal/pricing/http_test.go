@@ -163,6 +163,16 @@ var _ = Describe("pricing over HTTP", Label("db"), func() {
 			Expect(quoted(nil)).To(HaveKeyWithValue("discountTotal", "0.00"))
 		})
 
+		It("follows a moment later what another replica changes", func() {
+			german()
+			there := *testkit.Start(testkit.Shared(), app.Options{}, func(k app.Kit) []app.Module { return []app.Module{New(k, assortment())} })
+			there.Key = shop.Key
+			taxes := func() any { return there.Post("/v1/pricing/quote", basket(nil)).JSON()["taxTotal"] }
+			Expect(taxes()).To(Equal("5.20"))
+			Expect(shop.Call(http.MethodPatch, "/v1/pricing/settings", object{"pricesIncludeTax": false}).Status).To(Equal(http.StatusOK))
+			Eventually(taxes, testkit.Patience).Should(Equal("6.02"))
+		})
+
 		It("says why a code does nothing, and to the shop's people why a discount does not count", func() {
 			made("/v1/discounts", object{"name": "Welcome", "effect": "percent", "percent": "10", "code": "WELCOME", "minSubtotal": "57.20", "currency": "EUR"})
 			made("/v1/discounts", object{"name": "VIP", "effect": "percent", "percent": "20", "automatic": true, "customerGroups": []string{"vip"}})

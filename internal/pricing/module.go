@@ -52,7 +52,7 @@ func (m *Module) Mount(on app.Mount) {
 	const place = "orders:place"
 	api := on.API.Group("Pricing")
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/pricing/quote", ID: "quoteBasket", Summary: "Ask what a basket costs", Permission: place, Unrecorded: true,
+		Method: http.MethodPost, Path: "/v1/pricing/quote", ID: "quoteBasket", Summary: "Ask what a basket costs", Permission: place, Limit: httpx.LimitCheckout, Unrecorded: true,
 		Description: "Prices are the catalog's; discounts come first, then tax, as docs/pricing.md says. Nothing is kept or used. `explain` lists every discount that was looked at, with why it does not count: " +
 			"codes to everybody, the others to who holds `discounts:read`, who may also say which groups the buyer is in and whether it is a first order.",
 		Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange, errHidden},

@@ -42,7 +42,7 @@ type quoteBody struct {
 	Items          []quoteItem       `json:"items" minItems:"1" maxItems:"500"`
 	Shipping       *quoteShipping    `json:"shipping,omitempty"`
 	Destination    *quoteDestination `json:"destination,omitempty" doc:"Decides the tax; absent: the shop's own country"`
-	Codes          []string          `json:"codes,omitempty" maxItems:"20" doc:"Of discounts, as the buyer typed them"`
+	Codes          []string          `json:"codes,omitempty" maxItems:"10" doc:"Of discounts, as the buyer typed them"`
 	VATID          string            `json:"vatId,omitempty" maxLength:"20" doc:"Of a business of another country of the EU" example:"FR83404833048"`
 	CustomerGroups []string          `json:"customerGroups,omitempty" maxItems:"50"`
 	FirstOrder     bool              `json:"firstOrder,omitempty"`

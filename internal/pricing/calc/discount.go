@@ -130,8 +130,11 @@ type bargain struct {
 	at       time.Time
 	standing map[string]Standing
 
-	off   []int64 // that the discount in hand takes from each item; scratch
-	units []bundle
+	// of the discount in hand
+	off     []int64  // that it takes from each item
+	some    []int    // of the items, that it is for
+	weights []int64  // what is left of them
+	units   []bundle // that can be got
 }
 
 // fits tells whether the conditions of a discount are met.
@@ -208,28 +211,35 @@ func (b *bargain) take(d *Discount) (total int64, err error) {
 	return 0, nil
 }
 
-// spread takes a sum off, rounded once, from each item by its worth.
-func (b *bargain) spread(d *Discount) (int64, error) {
-	weights := make([]int64, len(b.items))
+// sum is what a discount takes off its items together, rounded once.
+func (b *bargain) sum(d *Discount) (int64, error) {
+	b.some, b.weights = b.some[:0], b.weights[:0]
 	var base int64
 	for i := range b.items {
 		if it := &b.items[i]; d.Items.has(it.line) {
-			weights[i] = it.left
+			b.some, b.weights = append(b.some, i), append(b.weights, it.left)
 			base += it.left
 		}
 	}
-	total := min(d.Amount, base)
 	if d.Effect == PercentOff {
-		var err error
-		if total, err = b.mode.share(base, int64(d.Percent), int64(whole)); err != nil {
-			return 0, err
-		}
+		return b.mode.share(base, int64(d.Percent), int64(whole))
 	}
-	parts, err := split(total, weights)
+	return min(d.Amount, base), nil
+}
+
+// spread takes the sum off, from each item by its worth.
+func (b *bargain) spread(d *Discount) (int64, error) {
+	total, err := b.sum(d)
 	if err != nil {
 		return 0, err
 	}
-	copy(b.off, parts)
+	parts, err := split(total, b.weights)
+	if err != nil {
+		return 0, err
+	}
+	for k, i := range b.some {
+		b.off[i] = parts[k]
+	}
 	return total, nil
 }
 
@@ -298,7 +308,12 @@ func (b *bargain) apply(candidates []*candidate) error {
 			continue
 		}
 		var err error
-		if c.worth, err = b.take(c.Discount); err != nil {
+		if c.Effect == PercentOff || c.Effect == FixedOff { // how it is divided does not matter yet
+			c.worth, err = b.sum(c.Discount)
+		} else {
+			c.worth, err = b.take(c.Discount)
+		}
+		if err != nil {
 			return err
 		}
 		willing = append(willing, c)
