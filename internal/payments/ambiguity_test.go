@@ -79,6 +79,16 @@ var _ = Describe("a provider that does not answer", Label("db"), func() {
 		Expect(c.bank.asked).To(Equal([]string{"charge"}))
 	})
 
+	It("is asked with the same key when its search is behind, and charges once", func() {
+		c.bank.wrong(once("charge", mute))
+		c.bank.behind = true
+		order := c.orders.owes(eur(2500), "ana")
+		r := c.paid(order, "card")
+		Expect(c.paid(order, "card")).To(And(HaveField("ID", r.ID), HaveField("Status", "succeeded")))
+		minor, charges := c.bank.took()
+		Expect([]any{minor, charges}).To(Equal([]any{int64(2500), 1}))
+	})
+
 	It("keeps nobody from asking again as long as nothing is known", func() {
 		c.bank.wrong(func(string, string) mishap { return deaf })
 		order := c.orders.owes(eur(2500), "ana")

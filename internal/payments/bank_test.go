@@ -28,6 +28,7 @@ type bank struct {
 	refused map[string]error
 	asked   []string // "charge", "capture", …: calls that did something
 	mishap  func(call, key string) mishap
+	behind  bool // its search has not heard of the latest charges
 }
 
 // mishap is what goes wrong with a call.
@@ -169,7 +170,7 @@ func (b *bank) look(_ context.Context, is func(*provider.Object) bool) (provider
 		return provider.Object{}, errLine
 	}
 	for _, o := range b.charges {
-		if is(o) {
+		if is(o) && !b.behind {
 			return copied(o), nil
 		}
 	}
