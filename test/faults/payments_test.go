@@ -1,0 +1,236 @@
+package faults_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/payments/stripesim"
+	"github.com/fusioncommerce/fusion/test/faults/audit"
+	"github.com/fusioncommerce/fusion/test/faults/load"
+)
+
+// fate of an order's payment: T-06 (a) to (h).
+type fate struct {
+	name   string
+	card   string
+	fault  string // of the simulator, at the first try to charge
+	answer string // of the buyer at the bank
+	again  string // the card of a second try, when the first comes to nothing
+	early  bool   // its webhooks come before the answer to the call
+}
+
+func fates() []fate {
+	const good, asks = "pm_card_visa", "pm_card_authenticationRequired"
+	return []fate{
+		{name: "the answer is lost", card: good, fault: stripesim.Drop},
+		{name: "500 after the charge", card: good, fault: stripesim.Fail},
+		{name: "no answer for half a minute", card: good, fault: stripesim.Hang},
+		{name: "half a minute until the charge", card: good, fault: stripesim.Slow},
+		{name: "no answer that can be read", card: good, fault: stripesim.Garbage},
+		{name: "busy", card: good, fault: stripesim.Busy},
+		{name: "the bank asks, and the buyer agrees", card: asks, answer: "pass"},
+		{name: "the bank asks, the buyer refuses, and tries again", card: asks, answer: "fail", again: good},
+		{name: "declined, then paid", card: "pm_card_chargeDeclined", again: good},
+		{name: "webhooks before the answer", card: good, early: true},
+		{name: "nothing goes wrong but the program", card: good},
+	}
+}
+
+// till is Stripe as the shop has it.
+type till struct {
+	*stripesim.Simulator
+	server *httptest.Server
+}
+
+const stripeKey = "sk_test_lab"
+
+func openTill() *till {
+	GinkgoHelper()
+	ctx, end := context.WithCancel(context.Background())
+	sim := stripesim.New(ctx, stripesim.Options{Seed: uint64(GinkgoRandomSeed()), SearchLag: 5 * time.Second})
+	t := &till{sim, httptest.NewServer(sim)}
+	DeferCleanup(func() {
+		end()
+		t.server.CloseClientConnections()
+		t.server.Close()
+		sim.Close()
+	})
+	return t
+}
+
+// hireStripe gives the shop its account, and the account the shop's address.
+func (s *shop) hireStripe(ctx context.Context, t *till) {
+	GinkgoHelper()
+	var account struct {
+		ID          string `json:"id"`
+		WebhookPath string `json:"webhookPath"`
+	}
+	made, err := s.customers.Ask(ctx, 0, load.Request{Key: "account", Method: http.MethodPost, Path: "/v1/payments/accounts", Body: map[string]any{"provider": "stripe", "secretKey": stripeKey}})
+	Expect(err).NotTo(HaveOccurred())
+	Expect(made.Status).To(Equal(http.StatusCreated), "%s", made.Raw)
+	Expect(made.Read(&account)).To(Succeed())
+
+	form := url.Values{"url": {s.URL + account.WebhookPath}, "enabled_events[]": {"*"}}
+	ask, err := http.NewRequestWithContext(ctx, http.MethodPost, t.server.URL+"/v1/webhook_endpoints", strings.NewReader(form.Encode()))
+	Expect(err).NotTo(HaveOccurred())
+	ask.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	ask.SetBasicAuth(stripeKey, "")
+	answer, err := http.DefaultClient.Do(ask)
+	Expect(err).NotTo(HaveOccurred())
+	defer answer.Body.Close()
+	var endpoint struct{ Secret string }
+	Expect(json.NewDecoder(answer.Body).Decode(&endpoint)).To(Succeed())
+	Expect(endpoint.Secret).To(HavePrefix("whsec_"))
+	changed, err := s.customers.Ask(ctx, 0, load.Request{Method: http.MethodPatch, Path: "/v1/payments/accounts/" + account.ID, Body: map[string]any{"webhookSecrets": []string{endpoint.Secret}}})
+	Expect(err).NotTo(HaveOccurred())
+	Expect(changed.Status).To(Equal(http.StatusOK), "%s", changed.Raw)
+}
+
+func pay(key, order, card string) load.Request {
+	return load.Request{Key: key, Method: http.MethodPost, Path: "/v1/payments", Body: map[string]any{
+		"orderId": order, "method": card, "returnUrl": "https://shop.example/back",
+	}}
+}
+
+var _ = Describe("payments by a provider that cannot be relied on", func() {
+	// T-06: P6 P10. Amounts are the orders': one unit each of things with different prices.
+	It("charge each order once and lose no cent, whatever becomes of answers, webhooks and the program", func(ctx SpecContext) {
+		const products = 20
+		orders := sized(66, 506)
+		clients, kills := sized(16, 32), sized(2, 8)
+		t := openTill()
+		s := openShop(ctx, clients, "FUSION_PAYMENTS_STRIPE_URL="+t.server.URL)
+		s.stock(ctx, products, int64(orders))
+		s.hireStripe(ctx, t)
+
+		all := fates()
+		of, ids := map[string]fate{}, make([]string, 0, orders)
+		c := s.openCrowd(ctx, clients, 4*orders)
+		for n := range orders {
+			c.ask(order(fmt.Sprintf("order-%d", n), line{sku(n % products), 1 + n%3}))
+		}
+		for _, a := range c.hear(ctx, orders) {
+			Expect(a.Status).To(Equal(http.StatusCreated), "%s", a.Raw)
+			id := s.believe(a)
+			of[id] = all[len(ids)%len(all)]
+			ids = append(ids, id)
+			if kind := of[id].fault; kind != "" {
+				t.Break(stripesim.Fault{Kind: kind, Call: "POST /v1/payment_intents", Metadata: map[string]string{"order": id}, Times: 1})
+			}
+		}
+		s.settle(ctx, toEnd) // paid is what there is stock for
+
+		try := func(round string, card func(fate) string, which func(fate) bool) (asked int) {
+			for _, id := range ids {
+				if f := of[id]; which(f) && card(f) != "" {
+					c.ask(pay(round+"-"+id, id, card(f)))
+					asked++
+				}
+			}
+			return asked
+		}
+		first, second := func(f fate) string { return f.card }, func(f fate) string { return f.again }
+
+		// (e) needs all webhooks to be early.
+		t.Unsettle(stripesim.Chaos{Early: true})
+		c.hear(ctx, try("first", first, func(f fate) bool { return f.early }))
+		// (f) for all others: three times, in any order, some of them ten minutes late.
+		t.Unsettle(stripesim.Chaos{Copies: 3, Shuffle: 2 * time.Second, Late: 10 * time.Minute, LateOf: 100, Lost: 50})
+		asked := try("first", first, func(f fate) bool { return !f.early })
+		for range kills { // (h)
+			pass(ctx, between(s.rng, 500*time.Millisecond, 2*time.Second))
+			s.inject(ctx, kill)
+		}
+		c.hear(ctx, asked)
+		for _, i := range t.waiting(ctx) {
+			Expect(t.Decide(i.id, of[i.order].answer)).To(Succeed()) // (d)
+		}
+		// (g) the news of what failed before is still on its way.
+		c.hear(ctx, try("second", second, func(fate) bool { return true }))
+
+		t.Unsettle(stripesim.Chaos{})
+		t.Advance(10 * time.Minute)
+		Eventually(func(g Gomega) {
+			s.hasten(ctx)
+			g.Expect(s.count(`select count(*) from payments.attempt where state not in ('succeeded', 'failed', 'cancelled')`)).To(BeZero())
+			g.Expect(s.count(`select count(*) from platform.timer where kind like 'payments.%' and kind <> 'payments.reconcile'`)).To(BeZero())
+			g.Expect(s.count(`select count(distinct order_id) from payments.payment where status = 'succeeded'`)).To(Equal(orders))
+		}).WithContext(ctx).WithTimeout(2 * toEnd).WithPolling(500 * time.Millisecond).Should(Succeed())
+		c.close()
+		s.settle(ctx, toEnd)
+
+		ledger := t.Ledger("")
+		Expect(ledger.Orders).To(HaveLen(orders), "every order is charged")
+		Expect(ledger.Orders).To(HaveEach(And(HaveField("Charges", 1), HaveField("Held", int64(0)), HaveField("Refunded", int64(0)))), "and once")
+		Expect(ledger.Sums).To(HaveLen(1))
+		sum := ledger.Sums[0]
+		Expect(s.count(`select sum(captured_minor) from payments.payment`)).To(BeEquivalentTo(sum.Captured))
+		Expect(s.count(`select sum(total_minor) from orders.orders`)).To(BeEquivalentTo(sum.Captured))
+		Expect(s.balance("sales")).To(BeEquivalentTo(-sum.Captured), "to the cent")
+		Expect(s.balance("fees")).To(BeEquivalentTo(sum.Fees))
+		Expect(s.balance("clearing")).To(BeEquivalentTo(sum.Balance))
+		Expect(s.count(`select count(*) from payments.payment where status <> 'succeeded' and captured_minor > 0`)).To(BeZero(), "failed while charged")
+		Expect(s.count(`select count(*) from payments.stray`)).To(BeZero())
+		for _, f := range t.Faults() {
+			Expect(f.Met).To(Equal(1), "%s of %s did not happen: the spec has proven nothing of it", f.Kind, f.Metadata)
+		}
+		Expect(s.Faults().Kills).To(BeNumerically(">=", kills))
+		s.mustBeSound(ctx, audit.Samples{})
+	}, SpecTimeout(10*time.Minute))
+})
+
+// balance of an account of the ledger, debits less credits.
+func (s *shop) balance(account string) int {
+	GinkgoHelper()
+	return s.count(`select coalesce(sum(amount_minor), 0) from payments.ledger_entry where account = $1`, account)
+}
+
+// hasten makes due what payments has put off: half a minute, and longer each time.
+func (s *shop) hasten(ctx context.Context) {
+	GinkgoHelper()
+	_, err := s.db.ExecContext(ctx, `update platform.timer set due_at = now() where kind like 'payments.%' and due_at > now()`)
+	Expect(err).NotTo(HaveOccurred())
+}
+
+type waitingPayment struct{ id, order string }
+
+// waiting are the payments that a bank has asked its customer about.
+func (t *till) waiting(ctx context.Context) (found []waitingPayment) {
+	GinkgoHelper()
+	after := ""
+	for {
+		ask, err := http.NewRequestWithContext(ctx, http.MethodGet, t.server.URL+"/v1/payment_intents?limit=100"+after, http.NoBody)
+		Expect(err).NotTo(HaveOccurred())
+		ask.SetBasicAuth(stripeKey, "")
+		answer, err := http.DefaultClient.Do(ask)
+		Expect(err).NotTo(HaveOccurred())
+		var page struct {
+			Data []struct {
+				ID       string
+				Status   string
+				Metadata struct{ Order string }
+			}
+			HasMore bool `json:"has_more"`
+		}
+		Expect(json.NewDecoder(answer.Body).Decode(&page)).To(Succeed())
+		Expect(answer.Body.Close()).To(Succeed())
+		for _, i := range page.Data {
+			if i.Status == "requires_action" {
+				found = append(found, waitingPayment{i.ID, i.Metadata.Order})
+			}
+		}
+		if !page.HasMore {
+			return found
+		}
+		after = "&starting_after=" + page.Data[len(page.Data)-1].ID
+	}
+}
