@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -67,13 +68,16 @@ func openTill() *till {
 	return t
 }
 
+// hired is the shop's account at Stripe.
+type hired struct {
+	ID          string `json:"id"`
+	WebhookPath string `json:"webhookPath"`
+	secret      string
+}
+
 // hireStripe gives the shop its account, and the account the shop's address.
-func (s *shop) hireStripe(ctx context.Context, t *till) {
+func (s *shop) hireStripe(ctx context.Context, t *till) (account hired) {
 	GinkgoHelper()
-	var account struct {
-		ID          string `json:"id"`
-		WebhookPath string `json:"webhookPath"`
-	}
 	made, err := s.customers.Ask(ctx, 0, load.Request{Key: "account", Method: http.MethodPost, Path: "/v1/payments/accounts", Body: map[string]any{"provider": "stripe", "secretKey": stripeKey}})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(made.Status).To(Equal(http.StatusCreated), "%s", made.Raw)
@@ -90,10 +94,36 @@ func (s *shop) hireStripe(ctx context.Context, t *till) {
 	var endpoint struct{ Secret string }
 	Expect(json.NewDecoder(answer.Body).Decode(&endpoint)).To(Succeed())
 	Expect(endpoint.Secret).To(HavePrefix("whsec_"))
-	changed, err := s.customers.Ask(ctx, 0, load.Request{Method: http.MethodPatch, Path: "/v1/payments/accounts/" + account.ID, Body: map[string]any{"webhookSecrets": []string{endpoint.Secret}}})
+	account.secret = endpoint.Secret
+	s.believeIn(ctx, account, account.secret)
+	return account
+}
+
+// believeIn has the shop know an account's webhooks by these secrets.
+func (s *shop) believeIn(ctx context.Context, account hired, secrets ...string) {
+	GinkgoHelper()
+	changed, err := s.customers.Ask(ctx, 0, load.Request{Method: http.MethodPatch, Path: "/v1/payments/accounts/" + account.ID, Body: map[string]any{"webhookSecrets": secrets}})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(changed.Status).To(Equal(http.StatusOK), "%s", changed.Raw)
 }
+
+// tell delivers a webhook as Stripe does; 0 means that there was no answer.
+func (s *shop) tell(ctx context.Context, account hired, body, signature string) (status int) {
+	ask, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+account.WebhookPath, strings.NewReader(body))
+	if err != nil {
+		return 0
+	}
+	ask.Header.Set("Content-Type", "application/json")
+	ask.Header.Set("Stripe-Signature", signature)
+	answer, err := http.DefaultClient.Do(ask)
+	if err != nil {
+		return 0
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode
+}
+
+func signed(body, secret string) string { return stripesim.Sign([]byte(body), secret, time.Now()) }
 
 func pay(key, order, card string) load.Request {
 	return load.Request{Key: key, Method: http.MethodPost, Path: "/v1/payments", Body: map[string]any{
@@ -188,6 +218,119 @@ var _ = Describe("payments by a provider that cannot be relied on", func() {
 	}, SpecTimeout(10*time.Minute))
 })
 
+var _ = Describe("webhooks of a provider", func() {
+	// T-29: S10 P6.
+	It("count once, from nobody but the provider, and are kept before they are answered", func(ctx SpecContext) {
+		t := openTill()
+		t.Unsettle(stripesim.Chaos{Lost: 1000}) // the spec delivers them itself
+		s := openShop(ctx, 8, "FUSION_PAYMENTS_STRIPE_URL="+t.server.URL)
+		s.stock(ctx, 1, 10)
+		account := s.hireStripe(ctx, t)
+		placed, err := s.customers.Ask(ctx, 0, order("order", line{sku(0), 1}))
+		Expect(err).NotTo(HaveOccurred())
+		begun, err := s.customers.Ask(ctx, 0, pay("pay", s.believe(placed), "pm_sim_debit"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(begun.Status).To(Equal(http.StatusCreated), "%s", begun.Raw)
+		Expect(t.Decide(t.only(ctx), "pass")).To(Succeed())
+		paid := t.event(ctx, "payment_intent.succeeded")
+		kept := func() int { return s.count(`select count(*) from payments.notice`) }
+
+		now := time.Now()
+		for why, signature := range map[string]string{
+			"none": "", "nonsense": "t=1,v1=zz", "of another secret": signed(paid, "whsec_other"), "of another body": signed(paid+" ", account.secret),
+			"301 s old": stripesim.Sign([]byte(paid), account.secret, now.Add(-302*time.Second)), "of the future": stripesim.Sign([]byte(paid), account.secret, now.Add(310*time.Second)),
+		} {
+			Expect(s.tell(ctx, account, paid, signature)).To(Equal(http.StatusBadRequest), why)
+		}
+		Expect(s.tell(ctx, account, strings.ReplaceAll(paid, `":`, `" :`), signed(paid, account.secret))).To(Equal(http.StatusBadRequest), "written anew")
+		large := paid + strings.Repeat(" ", 1<<20)
+		Expect(s.tell(ctx, account, large, signed(large, account.secret))).To(Equal(http.StatusRequestEntityTooLarge))
+		Expect(kept()).To(BeZero())
+
+		statuses := together(50, 20, func(int) int { return s.tell(ctx, account, paid, signed(paid, account.secret)) })
+		Expect(statuses).To(And(HaveLen(1000), HaveEach(http.StatusOK)))
+		Expect(kept()).To(Equal(1))
+		Eventually(func() int { return s.count(`select count(*) from payments.payment where status = 'succeeded'`) }).WithTimeout(toEnd).Should(Equal(1))
+		Expect(s.balance("sales")).To(BeEquivalentTo(-t.Ledger("").Sums[0].Captured))
+
+		notice := func(id, about string) string {
+			return fmt.Sprintf(`{"id":%q,"object":"event","type":"of.no.interest","data":{"object":{"id":%q,"object":"payment_intent"}}}`, id, about)
+		}
+		stranger, both := notice("evt_stranger", "pi_nobody"), notice("evt_both", "pi_nobody")
+		Expect(s.tell(ctx, account, stranger, signed(stranger, account.secret))).To(Equal(http.StatusOK), "an unknown type, of an unknown payment")
+		s.believeIn(ctx, account, "whsec_next", account.secret)
+		_, second, _ := strings.Cut(signed(both, account.secret), ",")
+		Expect(s.tell(ctx, account, both, signed(both, "whsec_other")+","+second)).To(Equal(http.StatusOK), "two signatures")
+		Expect(s.tell(ctx, account, both, signed(both, "whsec_next"))).To(Equal(http.StatusOK), "the next secret")
+		s.believeIn(ctx, account, "whsec_next")
+		Expect(s.tell(ctx, account, both, signed(both, account.secret))).To(Equal(http.StatusBadRequest), "the former secret")
+
+		// What is answered well while PostgreSQL goes down is there afterwards.
+		var crashed sync.WaitGroup
+		crashed.Go(func() { defer GinkgoRecover(); s.inject(ctx, crash) })
+		answers := together(10, 60, func(n int) int {
+			body := notice(fmt.Sprintf("evt_%d", n), "")
+			return s.tell(ctx, account, body, signed(body, "whsec_next"))
+		})
+		crashed.Wait()
+		Expect(answers).To(ContainElement(BeNumerically(">=", http.StatusInternalServerError)), "the crash was noticed")
+		Expect(answers).To(HaveEach(Or(Equal(http.StatusOK), BeNumerically(">=", http.StatusInternalServerError))))
+		for n, status := range answers {
+			if status == http.StatusOK {
+				Expect(s.count(`select count(*) from payments.notice where id = $1`, fmt.Sprintf("evt_%d", n))).To(Equal(1))
+			}
+		}
+		Eventually(func() int { return s.count(`select count(*) from payments.notice where handled_at is null`) }).WithTimeout(toEnd).Should(BeZero())
+		Expect(s.count(`select count(*) from payments.payment`)).To(Equal(1))
+	}, SpecTimeout(5*time.Minute))
+})
+
+// together has so many do something so often at the same time, and tells what came of each.
+func together(clients, times int, do func(n int) int) []int {
+	results := make([]int, clients*times)
+	var all sync.WaitGroup
+	for client := range clients {
+		all.Go(func() {
+			for n := range times {
+				results[client*times+n] = do(client*times + n)
+			}
+		})
+	}
+	all.Wait()
+	return results
+}
+
+// only is the one payment that there is.
+func (t *till) only(ctx context.Context) string {
+	GinkgoHelper()
+	list := t.list(ctx, "/v1/payment_intents")
+	Expect(list).To(HaveLen(1))
+	var i struct{ ID string }
+	Expect(json.Unmarshal(list[0], &i)).To(Succeed())
+	return i.ID
+}
+
+// event is the latest of a type, as it is delivered.
+func (t *till) event(ctx context.Context, kind string) string {
+	GinkgoHelper()
+	list := t.list(ctx, "/v1/events?type="+kind)
+	Expect(list).NotTo(BeEmpty())
+	return string(list[0])
+}
+
+func (t *till) list(ctx context.Context, path string) []json.RawMessage {
+	GinkgoHelper()
+	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, t.server.URL+path, http.NoBody)
+	Expect(err).NotTo(HaveOccurred())
+	ask.SetBasicAuth(stripeKey, "")
+	answer, err := http.DefaultClient.Do(ask)
+	Expect(err).NotTo(HaveOccurred())
+	defer answer.Body.Close()
+	var page struct{ Data []json.RawMessage }
+	Expect(json.NewDecoder(answer.Body).Decode(&page)).To(Succeed())
+	return page.Data
+}
+
 // balance of an account of the ledger, debits less credits.
 func (s *shop) balance(account string) int {
 	GinkgoHelper()
@@ -206,31 +349,25 @@ type waitingPayment struct{ id, order string }
 // waiting are the payments that a bank has asked its customer about.
 func (t *till) waiting(ctx context.Context) (found []waitingPayment) {
 	GinkgoHelper()
+	const mostPages = 100
 	after := ""
-	for {
-		ask, err := http.NewRequestWithContext(ctx, http.MethodGet, t.server.URL+"/v1/payment_intents?limit=100"+after, http.NoBody)
-		Expect(err).NotTo(HaveOccurred())
-		ask.SetBasicAuth(stripeKey, "")
-		answer, err := http.DefaultClient.Do(ask)
-		Expect(err).NotTo(HaveOccurred())
-		var page struct {
-			Data []struct {
+	for range mostPages {
+		list := t.list(ctx, "/v1/payment_intents?limit=100"+after)
+		for _, text := range list {
+			var i struct {
 				ID       string
 				Status   string
 				Metadata struct{ Order string }
 			}
-			HasMore bool `json:"has_more"`
-		}
-		Expect(json.NewDecoder(answer.Body).Decode(&page)).To(Succeed())
-		Expect(answer.Body.Close()).To(Succeed())
-		for _, i := range page.Data {
+			Expect(json.Unmarshal(text, &i)).To(Succeed())
 			if i.Status == "requires_action" {
 				found = append(found, waitingPayment{i.ID, i.Metadata.Order})
 			}
+			after = "&starting_after=" + i.ID
 		}
-		if !page.HasMore {
-			return found
+		if len(list) < 100 {
+			break
 		}
-		after = "&starting_after=" + page.Data[len(page.Data)-1].ID
 	}
+	return found
 }
