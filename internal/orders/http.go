@@ -139,6 +139,7 @@ func (s *service) handleGet(ctx context.Context, in *getInput) (orderResponse, e
 type listInput struct {
 	httpx.Page
 	Status     string    `query:"status" enum:"created,confirmed,paid,shipped,delivered,failed,cancelled,refunded"`
+	Payment    string    `query:"paymentStatus" enum:"unpaid,authorized,partially_paid,paid,overpaid,partially_refunded,refunded,disputed"`
 	CustomerID string    `query:"customerId" personal:"false" maxLength:"64"`
 	Number     int64     `query:"number" minimum:"1" doc:"The number that people call the order by"`
 	From       time.Time `query:"createdAt[gte]" doc:"Created at this time or later"`
@@ -168,7 +169,7 @@ func (s *service) listFor(ctx context.Context, in *listInput, only string) (http
 		}
 		in.CustomerID = only
 	}
-	f := filter{Status: in.Status, CustomerID: in.CustomerID, Number: in.Number, Sort: in.Sort, Limit: in.Limit + 1}
+	f := filter{Status: in.Status, Payment: in.Payment, CustomerID: in.CustomerID, Number: in.Number, Sort: in.Sort, Limit: in.Limit + 1}
 	if !in.From.IsZero() {
 		f.From = &in.From
 	}
@@ -202,10 +203,11 @@ func (s *service) listFor(ctx context.Context, in *listInput, only string) (http
 }
 
 type stepResponse struct {
-	Status string    `json:"status"`
-	Reason string    `json:"reason,omitempty"`
-	Actor  string    `json:"actor" doc:"Who or what made the step; to a customer, the shop is one"`
-	At     time.Time `json:"at"`
+	Status        string    `json:"status"`
+	PaymentStatus string    `json:"paymentStatus,omitempty" doc:"Of steps that changed it"`
+	Reason        string    `json:"reason,omitempty"`
+	Actor         string    `json:"actor" doc:"Who or what made the step; to a customer, the shop is one"`
+	At            time.Time `json:"at"`
 }
 
 func (s *service) handleTimeline(ctx context.Context, in *byID) (httpx.List[stepResponse], error) {
@@ -220,7 +222,7 @@ func (s *service) handleTimeline(ctx context.Context, in *byID) (httpx.List[step
 		if only != "" {
 			st.Actor = seenBy(ctx, st.Actor)
 		}
-		out.Data = append(out.Data, stepResponse{Status: st.Status, Reason: text(st.Reason), Actor: st.Actor, At: st.At.UTC()})
+		out.Data = append(out.Data, stepResponse{Status: st.Status, PaymentStatus: text(st.Payment), Reason: text(st.Reason), Actor: st.Actor, At: st.At.UTC()})
 	}
 	return out, err
 }

@@ -75,6 +75,7 @@ func (m *Module) Mount(on app.Mount) {
 		Description: "Frees its stock. Cancelling a cancelled order changes nothing.", Refusals: []*fault.Error{errNotCancellable},
 	}, m.svc.handleCancel)
 
+	m.listenToPayments(on.Bus)
 	event.OnBatch(on.Bus, "orders.confirm-reserved", m.svc.onReserved)
 	event.OnBatch(on.Bus, "orders.fail-insufficient", m.svc.onInsufficient)
 	event.OnBatch(on.Bus, "orders.forget-customer", m.svc.onErased)

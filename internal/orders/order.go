@@ -64,6 +64,9 @@ type order struct {
 	HoldID    *uuid.UUID // of stock that the buyer holds; only its fact says so
 	CartID    *uuid.UUID // that it was; nil: it was none
 	Ticket    []byte     // hash of what opens it to a guest
+	Payment   paymentStatus
+	Captured  money.Amount
+	Refunded  money.Amount
 	Version   int64
 	CreatedAt time.Time
 	UpdatedAt time.Time

@@ -28,6 +28,7 @@ func (m *Module) Place(ctx context.Context, tx *db.Tx, p ordersapi.Placement) (o
 		return ordersapi.OrderView{}, err
 	}
 	o.CreatedAt, o.UpdatedAt = tx.Now, tx.Now
+	o.owe()
 	if err := m.svc.store.insertPlacement(ctx, tx, o, p); err != nil {
 		return ordersapi.OrderView{}, err
 	}

@@ -119,7 +119,7 @@ func (m *Module) PersonalData(ctx context.Context, customer string) (any, error)
 				}
 				h := held{orderResponse: present(o)}
 				for _, st := range steps {
-					h.Timeline = append(h.Timeline, stepResponse{Status: st.Status, Reason: text(st.Reason), Actor: seenBy(ctx, st.Actor), At: st.At.UTC()})
+					h.Timeline = append(h.Timeline, stepResponse{Status: st.Status, PaymentStatus: text(st.Payment), Reason: text(st.Reason), Actor: seenBy(ctx, st.Actor), At: st.At.UTC()})
 				}
 				list = append(list, h)
 			}

@@ -56,6 +56,7 @@ func (s *service) draft(ctx context.Context, wants []want, t terms) (order, erro
 // place accepts a priced order.
 func (s *service) place(ctx context.Context, tx *db.Tx, o order) (order, error) {
 	o.CreatedAt, o.UpdatedAt = tx.Now, tx.Now
+	o.owe()
 	if err := s.store.insert(ctx, tx, o); err != nil {
 		return order{}, err
 	}

@@ -47,11 +47,15 @@ type row struct {
 	Billing          []byte     `db:"billing_address"`
 	CartID           *uuid.UUID `db:"cart_id"`
 	Ticket           []byte     `db:"ticket"`
+
+	Payment  string `db:"payment_status"`
+	Captured int64  `db:"captured_minor"`
+	Refunded int64  `db:"refunded_minor"`
 }
 
 const orderColumns = `id, number, customer_id, status, reason, currency, total_minor, email, shipping_address, metadata, version, created_at, updated_at,
 	subtotal_minor, discount_minor, shipping_minor, tax_minor, tax_included, shipping_method_id, shipping_name, shipping_discount_minor, shipping_tax_minor, shipping_total_minor,
-	billing_address, cart_id, ticket`
+	billing_address, cart_id, ticket, payment_status, captured_minor, refunded_minor`
 
 func (r row) domain() (order, error) {
 	currency := money.Currency(r.Currency)
@@ -59,6 +63,7 @@ func (r row) domain() (order, error) {
 		ID: r.ID, Number: r.Number, CustomerID: r.CustomerID, Status: status(r.Status), Reason: text(r.Reason), Currency: currency,
 		Total: money.Amount{Minor: r.Total, Currency: currency}, Email: text(r.Email), Version: r.Version,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), totals: r.totals(), CartID: r.CartID, Ticket: r.Ticket,
+		Payment: paymentStatus(r.Payment), Captured: money.Amount{Minor: r.Captured, Currency: currency}, Refunded: money.Amount{Minor: r.Refunded, Currency: currency},
 	}
 	if err := json.Unmarshal(r.Metadata, &o.Metadata); err != nil {
 		return order{}, fmt.Errorf("metadata of order %s: %w", r.ID, err)
@@ -266,6 +271,7 @@ func (s store) advance(ctx context.Context, tx *db.Tx, ids []string, from, to st
 // filter of a list, with where the page begins.
 type filter struct {
 	Status      string
+	Payment     string
 	CustomerID  string
 	Number      int64      // 0: any
 	From, Until *time.Time // creation: from, inclusive; until, exclusive
@@ -290,6 +296,9 @@ func (s store) list(ctx context.Context, tx *db.Tx, f filter) ([]order, error) {
 	}
 	if f.Status != "" {
 		where(`status = $%d`, f.Status)
+	}
+	if f.Payment != "" {
+		where(`payment_status = $%d`, f.Payment)
 	}
 	if f.CustomerID != "" {
 		where(`customer_id = $%d`, f.CustomerID)
@@ -326,15 +335,16 @@ func (s store) list(ctx context.Context, tx *db.Tx, f filter) ([]order, error) {
 
 // step is one entry of an order's timeline.
 type step struct {
-	Status string    `db:"status"`
-	Reason *string   `db:"reason"`
-	Actor  string    `db:"actor"`
-	At     time.Time `db:"at"`
+	Status  string    `db:"status"`
+	Payment *string   `db:"payment_status"`
+	Reason  *string   `db:"reason"`
+	Actor   string    `db:"actor"`
+	At      time.Time `db:"at"`
 }
 
 func (store) timeline(ctx context.Context, tx *db.Tx, id uuid.UUID) ([]step, error) {
 	steps := []step{}
-	if err := tx.Select(ctx, &steps, `select status, reason, actor, at from orders.timeline where order_id = $1 order by version`, id); err != nil {
+	if err := tx.Select(ctx, &steps, `select status, payment_status, reason, actor, at from orders.timeline where order_id = $1 order by version`, id); err != nil {
 		return nil, fmt.Errorf("read timeline: %w", err)
 	}
 	return slices.Clip(steps), nil

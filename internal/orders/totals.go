@@ -69,7 +69,9 @@ func present(o order) orderResponse {
 		ID: o.ID.String(), Number: o.Number, CustomerID: o.CustomerID, Status: string(o.Status), Reason: o.Reason, Items: []itemResponse{},
 		Discounts: []ordersapi.DiscountView{}, Taxes: []ordersapi.TaxView{}, TaxIncluded: o.TaxIncluded,
 		Subtotal: o.Subtotal.Decimal(), DiscountTotal: o.Discount.Decimal(), ShippingTotal: o.ShippingTotal.Decimal(), TaxTotal: o.Tax.Decimal(),
-		Total: o.Total.Decimal(), Currency: string(o.Currency), Email: o.Email, ShippingAddress: o.Address, BillingAddress: o.Billing, Metadata: o.Metadata,
+		Total: o.Total.Decimal(), Currency: string(o.Currency),
+		PaymentStatus: string(o.Payment), Captured: amountIn(o.Currency, o.Captured.Minor).Decimal(), Refunded: amountIn(o.Currency, o.Refunded.Minor).Decimal(),
+		Email: o.Email, ShippingAddress: o.Address, BillingAddress: o.Billing, Metadata: o.Metadata,
 		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, Version: o.Version,
 	}
 	if o.CartID != nil {

@@ -538,3 +538,9 @@ var _ = Describe("disputes and warnings", Label("db"), func() {
 	})
 })
 
+// claims tells that a guest's order is a customer's now.
+func (c *counter) claims(order uuid.UUID, customer string) {
+	GinkgoHelper()
+	batch := []event.Received[ordersapi.OrderClaimed]{{Fact: ordersapi.OrderClaimed{Order: ordersapi.Order{OrderID: order.String(), CustomerID: customer}}}}
+	Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error { return c.svc.onOrderClaimed(c.ctx, tx, batch) })).To(Succeed())
+}

@@ -18,6 +18,7 @@ func order(status string) ordersapi.Order {
 var _ = eventspec.Contract("orders", ordersapi.Schemas,
 	ordersapi.OrderCreated{Order: order("created")},
 	ordersapi.OrderConfirmed{Order: order("confirmed")},
+	ordersapi.OrderPaid{Order: order("paid")},
 	ordersapi.OrderFailed{Order: order("failed"), Reason: "insufficient_stock"},
 	ordersapi.OrderClaimed{Order: order("delivered")},
 	ordersapi.OrderCancelled{Order: order("cancelled"), Reason: "ordered twice"},

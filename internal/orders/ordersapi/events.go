@@ -60,6 +60,12 @@ type OrderConfirmed struct{ Order }
 // EventType is the topic.
 func (OrderConfirmed) EventType() string { return "order.confirmed" }
 
+// OrderPaid says that nothing is left to pay for an order whose stock is held.
+type OrderPaid struct{ Order }
+
+// EventType is the topic.
+func (OrderPaid) EventType() string { return "order.paid" }
+
 // OrderFailed says that an order cannot be fulfilled, and why.
 type OrderFailed struct {
 	Order

@@ -35,6 +35,9 @@ type OrderView struct {
 	TaxTotal        string            `json:"taxTotal" example:"5.59"`
 	Total           string            `json:"total" doc:"What is to pay" example:"29.90"`
 	Currency        string            `json:"currency" example:"EUR"`
+	PaymentStatus   string            `json:"paymentStatus" enum:"unpaid,authorized,partially_paid,paid,overpaid,partially_refunded,refunded,disputed" doc:"What payments told, a moment ago"`
+	Captured        string            `json:"captured" doc:"What was paid" example:"29.90"`
+	Refunded        string            `json:"refunded" doc:"What of that went back" example:"0.00"`
 	Email           string            `json:"email,omitempty" personal:"true"`
 	ShippingAddress *Address          `json:"shippingAddress,omitempty" personal:"true"`
 	BillingAddress  *Address          `json:"billingAddress,omitempty" personal:"true"`
