@@ -9,6 +9,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/catalog"
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogclient"
+	"github.com/fusioncommerce/fusion/internal/checkout"
 	"github.com/fusioncommerce/fusion/internal/groupbuy"
 	"github.com/fusioncommerce/fusion/internal/identity"
 	"github.com/fusioncommerce/fusion/internal/identity/identityclient"
@@ -22,6 +23,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/pricing"
 	"github.com/fusioncommerce/fusion/internal/shipping"
 )
 
@@ -30,6 +32,8 @@ type elsewhere interface {
 	orders.Offers
 	groupbuy.Offers
 	shipping.Offers
+	pricing.Offers
+	checkout.Offers
 }
 
 // modules is the one list of what this program is made of.
@@ -38,13 +42,15 @@ func modules(k app.Kit, other elsewhere, cfg config.Config) []app.Module {
 	if other == nil {
 		other = products
 	}
-	placed := orders.New(k, other)
+	stock, prices, ways, placed := inventory.New(k), pricing.New(k, other), shipping.New(k, other), orders.New(k, other)
 	return []app.Module{
 		identity.New(k),
 		products,
-		inventory.New(k),
-		shipping.New(k, other),
+		stock,
+		prices,
+		ways,
 		placed,
+		checkout.New(k, other, prices, ways, stock, placed),
 		groupbuy.New(k, other),
 		payments.New(k, placed, providers(k, cfg)...),
 	}
@@ -128,13 +134,24 @@ func peopleElsewhere(cfg config.Config, names []string) []httpx.Authenticator {
 	return []httpx.Authenticator{identityclient.New(cfg.Identity.URL, cfg.Service.Key.Reveal(), clock.System)}
 }
 
-// withData adds the modules whose data these read through their interfaces: they need not
-// run in this process, but their schema has to be there.
+// reads are the modules whose data others read through their interfaces.
+var reads = map[string][]string{
+	"catalog":   {"orders", "groupbuy", "pricing", "shipping", "checkout"}, // what products cost
+	"inventory": {"checkout"},
+	"pricing":   {"checkout"},
+	"shipping":  {"checkout"},
+	"orders":    {"checkout", "payments"}, // what orders cost
+}
+
+// withData adds the modules whose data these read: they need not run in this process, but
+// their schema has to be there.
 func withData(cfg config.Config, names []string) []string {
 	return slices.DeleteFunc(moduleNames(), func(n string) bool {
-		read := n == "catalog" && slices.ContainsFunc(names, func(m string) bool { return slices.Contains([]string{"orders", "groupbuy", "shipping"}, m) }) && !asksElsewhere(cfg, names) // what products cost
-		owed := n == "orders" && slices.Contains(names, "payments")                                                                                                                       // what orders cost
-		return !read && !owed && !slices.Contains(names, n)
+		read := slices.ContainsFunc(names, func(m string) bool { return slices.Contains(reads[n], m) })
+		if n == "catalog" && asksElsewhere(cfg, names) {
+			read = false
+		}
+		return !read && !slices.Contains(names, n)
 	})
 }
 

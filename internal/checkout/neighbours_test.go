@@ -2,7 +2,6 @@ package checkout
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/pricing/pricingapi"
 	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
@@ -37,9 +37,10 @@ type street struct {
 	orders  map[uuid.UUID]ordersapi.OrderView
 	placed  []ordersapi.Placement
 	numbers int64
+	late    bool // what is redeemed is used up just before
 }
 
-var errUsedUp = errors.New("used up")
+var errUsedUp = fault.New(fault.Conflict, "discount_used_up", "It is used up.")
 
 func newStreet() *street {
 	s := &street{
@@ -120,6 +121,7 @@ func (s *street) Redeem(_ context.Context, _ *db.Tx, _ uuid.UUID, q pricingapi.Q
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range q.Applied {
+		s.used[a.Code] = s.used[a.Code] || s.late
 		if s.used[a.Code] {
 			return errUsedUp
 		}

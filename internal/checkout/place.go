@@ -100,13 +100,21 @@ func (s *service) placeOnce(ctx context.Context, id uuid.UUID, who caller, saw *
 		if !ok {
 			return out, errMoved
 		}
-		if err := s.prices.Redeem(ctx, tx, order, a.Quote, pricingapi.Buyer{CustomerID: a.CustomerID, Email: a.Email}); err != nil {
+		view, err := s.orders.Place(ctx, tx, a.placement(order, number))
+		if err != nil {
 			return out, err
 		}
-		view, err := s.orders.Place(ctx, tx, a.placement(order, number))
+		// Last, so that others who want of the same budget wait for as little as can be.
+		err = s.prices.Redeem(ctx, tx, order, a.Quote, pricingapi.Buyer{CustomerID: a.CustomerID, Email: a.Email})
+		if fault.From(err).Code == usedUp {
+			err = fmt.Errorf("%w: %w", errMoved, err) // the next look at it shows that it costs more
+		}
 		return placedResponse{view}, err
 	})
 }
+
+// usedUp is the code of the pricing's refusal to take from a budget what is not there.
+const usedUp = "discount_used_up"
 
 // placedBefore answers with the order that the cart has become already.
 func (s *service) placedBefore(ctx context.Context, c cart, who caller) (placedResponse, error) {

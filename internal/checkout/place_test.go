@@ -128,9 +128,11 @@ var _ = Describe("placing a cart", Label("db"), func() {
 		g := c.begins(object{"items": basket, "email": "ana@example.com", "shippingAddress": lisbon})
 		c.street.gifts["TEN"] = 1000
 		done(g.does(object{"op": "addCode", "code": "TEN"}))
-		c.street.used["TEN"] = true
+		c.street.late = true
 		Expect(changesOf(refused(g.places(), 409, "cart_changed"))).To(ConsistOf("discount", "total"))
 		Expect(g.read()).To(And(HaveKeyWithValue("status", "open"), HaveKeyWithValue("total", "34.00"), HaveKeyWithValue("refusedCodes", HaveLen(1))))
+		Expect(c.street.placements()).To(BeEmpty())
+		Expect(c.street.held()).To(Equal(map[string]int64{"MUG": 2, "CUP": 1}))
 		Expect(g.places(object{"total": "34.00"}).Status).To(Equal(201))
 	})
 

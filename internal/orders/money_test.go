@@ -156,4 +156,3 @@ var _ = Describe("an order and its payments", Label("db"), func() {
 		Expect(page.Data).To(HaveExactElements(And(HaveField("ID", a.ID.String()), HaveField("PaymentStatus", "paid"), HaveField("Captured", "25.00"))))
 	})
 })
-

@@ -93,11 +93,11 @@ func (s *service) lookAfterOperation(ctx context.Context, subject string, n int)
 	}); err != nil {
 		return 0, err
 	}
-	return s.unlessAnswered(ctx, n, failure, "operation", id)
+	return s.unlessAnswered(ctx, n, failure, "operation", subject)
 }
 
 // unlessAnswered has an errand run again when its call was not answered.
-func (s *service) unlessAnswered(ctx context.Context, n int, failure error, what string, id uuid.UUID) (time.Duration, error) {
+func (s *service) unlessAnswered(ctx context.Context, n int, failure error, what, id string) (time.Duration, error) {
 	var no *provider.Declined
 	if failure == nil || errors.As(failure, &no) {
 		return 0, nil
@@ -129,12 +129,12 @@ func (s *service) lookAfterRefund(ctx context.Context, subject string, n int) (t
 	}
 	o, failure := s.repay(ctx, r, c, a)
 	if err := s.db.InTx(ctx, func(tx *db.Tx) error {
-		_, _, err := s.concludeRefund(ctx, tx, r.ID, r.AttemptID, o, failure)
+		_, err := s.concludeRefund(ctx, tx, r.ID, r.AttemptID, o, failure)
 		return err
 	}); err != nil {
 		return 0, err
 	}
-	return s.unlessAnswered(ctx, n, failure, "refund", id)
+	return s.unlessAnswered(ctx, n, failure, "refund", subject)
 }
 
 const (

@@ -20,10 +20,14 @@ func paymentCreated(p payment) event.Event { return paymentsapi.PaymentCreated{P
 func paymentAuthorized(p payment) event.Event {
 	return paymentsapi.PaymentAuthorized{Payment: shown(p)}
 }
+
 func paymentSucceeded(p payment) event.Event { return paymentsapi.PaymentSucceeded{Payment: shown(p)} }
+
 func paymentCancelled(p payment) event.Event { return paymentsapi.PaymentCancelled{Payment: shown(p)} }
-func paymentRefunded(p payment) event.Event  { return paymentsapi.PaymentRefunded{Payment: shown(p)} }
-func paymentDisputed(p payment) event.Event  { return paymentsapi.PaymentDisputed{Payment: shown(p)} }
+
+func paymentRefunded(p payment) event.Event { return paymentsapi.PaymentRefunded{Payment: shown(p)} }
+
+func paymentDisputed(p payment) event.Event { return paymentsapi.PaymentDisputed{Payment: shown(p)} }
 
 func paymentFailed(p payment) event.Event {
 	e := paymentsapi.PaymentFailed{Payment: shown(p)}

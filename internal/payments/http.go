@@ -329,8 +329,8 @@ func (s *service) handleOperation(ctx context.Context, path, kind string, sent h
 		return paymentResponse{}, err
 	}
 	var before charge
-	_, op, o, _, err := s.operate(ctx, func(tx *db.Tx) (op operation, c charge, a account, err error) {
-		if c, err = s.store.lockPayment(ctx, tx, id, ""); err != nil {
+	op, o, err := s.operate(ctx, func(tx *db.Tx) (op operation, c charge, a account, err error) {
+		if c, err = s.store.lockPayment(ctx, tx, id); err != nil {
 			return op, c, a, err
 		}
 		before = c
@@ -391,7 +391,7 @@ func (m *Module) handleReceived(ctx context.Context, in *amountInput) (paymentRe
 		return paymentResponse{}, err
 	}
 	return httpx.Command(ctx, m.svc.db, func(tx *db.Tx) (paymentResponse, error) {
-		c, err := m.svc.store.lockPayment(ctx, tx, id, "")
+		c, err := m.svc.store.lockPayment(ctx, tx, id)
 		switch {
 		case err != nil:
 			return paymentResponse{}, err

@@ -57,8 +57,7 @@ func (s *service) lookAfterNotice(ctx context.Context, subject string, n int) (t
 	case errors.Is(err, provider.ErrNoCharge):
 		return 0, s.db.InTx(ctx, done)
 	case err != nil:
-		s.log.WarnContext(ctx, "the charge of a webhook cannot be fetched", "account", holder, "notice", id, "err", err)
-		return pause(n), nil
+		return s.unlessAnswered(ctx, n, err, "notice", subject)
 	}
 	return 0, s.hear(ctx, a, o, about.Warning, done)
 }

@@ -119,30 +119,30 @@ func (s *service) concludeOperation(ctx context.Context, tx *db.Tx, op operation
 }
 
 // operate has an operation done and says how the payment stands then.
-func (s *service) operate(ctx context.Context, decide func(tx *db.Tx) (operation, charge, account, error)) (c charge, op operation, o provider.Object, failure error, err error) {
+func (s *service) operate(ctx context.Context, decide func(tx *db.Tx) (operation, charge, account, error)) (op operation, o provider.Object, err error) {
+	var c charge
 	var a account
 	if err := s.db.InTx(ctx, func(tx *db.Tx) error {
 		op, c, a, err = decide(tx)
 		return err
 	}); err != nil || op.ID == uuid.Nil {
-		return c, op, o, nil, err
+		return op, o, err
 	}
-	o, failure = s.perform(ctx, op, c, a)
-	var no *provider.Declined
-	if errors.As(failure, &no) {
+	o, failure := s.perform(ctx, op, c, a)
+	if no, declined := errors.AsType[*provider.Declined](failure); declined {
 		if err := s.db.InTx(ctx, func(tx *db.Tx) error {
 			_, err := s.concludeOperation(ctx, tx, op, o, failure)
 			return err
 		}); err != nil {
-			return c, op, o, nil, err
+			return op, o, err
 		}
-		return c, op, o, nil, refusedWith(no)
+		return op, o, refusedWith(no)
 	}
 	if failure != nil {
 		s.log.WarnContext(ctx, "the provider did not say what became of an operation", "operation", op.ID, "payment", op.PaymentID, "err", failure)
-		return c, op, o, nil, errInProgress
+		return op, o, errInProgress
 	}
-	return c, op, o, nil, nil
+	return op, o, nil
 }
 
 func refusedWith(no *provider.Declined) error {
@@ -156,8 +156,8 @@ func refusedWith(no *provider.Declined) error {
 // withdraw cancels an attempt so that another one can take its place. Whoever paid it in the
 // meantime has paid.
 func (s *service) withdraw(ctx context.Context, c charge, a account) (charge, error) {
-	_, op, o, _, err := s.operate(ctx, func(tx *db.Tx) (operation, charge, account, error) {
-		c, err := s.store.lockPayment(ctx, tx, c.payment.ID, "")
+	op, o, err := s.operate(ctx, func(tx *db.Tx) (operation, charge, account, error) {
+		c, err := s.store.lockPayment(ctx, tx, c.payment.ID)
 		if err != nil {
 			return operation{}, c, a, err
 		}

@@ -25,12 +25,6 @@ type refundResponse struct {
 	UpdatedAt time.Time `json:"updatedAt"`
 }
 
-// madeRefund also says where the refund is listed.
-type madeRefund struct{ refundResponse }
-
-// Location of the refund's list.
-func (r madeRefund) Location() string { return "/v1/payments/" + r.PaymentID + "/refunds/" + r.ID }
-
 func presentRefund(r refund) refundResponse {
 	return refundResponse{
 		ID: r.ID.String(), PaymentID: r.PaymentID.String(), Amount: r.Amount.Decimal(), Currency: string(r.Amount.Currency), Reason: r.Reason, Note: r.Note, Status: r.Status,
@@ -58,29 +52,29 @@ type refundInput struct {
 	ID string `path:"id"`
 }
 
-func (s *service) handleRefund(ctx context.Context, in *refundInput) (madeRefund, error) {
+func (s *service) handleRefund(ctx context.Context, in *refundInput) (refundResponse, error) {
 	id, err := httpx.ID(in.ID)
 	if err != nil {
-		return madeRefund{}, err
+		return refundResponse{}, err
 	}
 	once, err := httpx.Once(ctx)
 	if err != nil {
-		return madeRefund{}, err
+		return refundResponse{}, err
 	}
 	r, c, o, failure, err := s.refund(ctx, id, refundWish{once, in.Body.Amount, in.Body.Reason, in.Body.Note})
 	if err != nil {
-		return madeRefund{}, err
+		return refundResponse{}, err
 	}
 	if failure != nil && !declined(failure) {
 		s.log.WarnContext(ctx, "the provider did not say what became of a refund", "refund", r.ID, "err", failure)
 	}
-	return httpx.Command(ctx, s.db, func(tx *db.Tx) (madeRefund, error) {
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (refundResponse, error) {
 		audit.Because(ctx, in.Body.Reason)
 		if r.Status != refundRequested { // asked for before
-			return madeRefund{presentRefund(r)}, nil
+			return presentRefund(r), nil
 		}
-		r, _, err := s.concludeRefund(ctx, tx, r.ID, c.attempt.ID, o, failure)
-		return madeRefund{presentRefund(r)}, err
+		r, err := s.concludeRefund(ctx, tx, r.ID, c.attempt.ID, o, failure)
+		return presentRefund(r), err
 	})
 }
 

@@ -35,7 +35,7 @@ func (s *service) refund(ctx context.Context, id uuid.UUID, w refundWish) (r ref
 	}
 	var a account
 	if err := s.db.InTx(ctx, func(tx *db.Tx) error {
-		if c, err = s.store.lockPayment(ctx, tx, id, ""); err != nil {
+		if c, err = s.store.lockPayment(ctx, tx, id); err != nil {
 			return err
 		}
 		if a, err = s.store.account(ctx, tx, c.attempt.AccountID); err != nil {
@@ -94,38 +94,38 @@ func (s *service) repay(ctx context.Context, r refund, c charge, a account) (o p
 }
 
 // concludeRefund takes in the answer to a refund, or leaves it to the errand when there is none.
-func (s *service) concludeRefund(ctx context.Context, tx *db.Tx, id, attempt uuid.UUID, o provider.Object, failure error) (r refund, c charge, err error) {
-	if c, err = s.store.lockCharge(ctx, tx, attempt); err != nil {
-		return r, c, err
+func (s *service) concludeRefund(ctx context.Context, tx *db.Tx, id, attempt uuid.UUID, o provider.Object, failure error) (r refund, err error) {
+	c, err := s.store.lockCharge(ctx, tx, attempt)
+	if err != nil {
+		return r, err
 	}
 	var no *provider.Declined
 	switch {
 	case failure == nil:
 		n, err := s.takeIn(ctx, tx, &c, o)
 		if err != nil {
-			return r, c, err
+			return r, err
 		}
 		if err := s.keep(ctx, tx, &c, n); err != nil {
-			return r, c, err
+			return r, err
 		}
 	case errors.As(failure, &no):
 		if r, err = s.store.findRefund(ctx, tx, id); err != nil {
-			return r, c, err
+			return r, err
 		}
 		n, err := c.refuseRefund(&r, no, tx.Now)
 		if err != nil {
-			return r, c, err
+			return r, err
 		}
 		if err := s.store.saveRefund(ctx, tx, r); err != nil {
-			return r, c, err
+			return r, err
 		}
 		if err := s.keep(ctx, tx, &c, n); err != nil {
-			return r, c, err
+			return r, err
 		}
 		if err := s.timers.Clear(ctx, tx, timerRefund, id.String()); err != nil {
-			return r, c, err
+			return r, err
 		}
 	}
-	r, err = s.store.findRefund(ctx, tx, id)
-	return r, c, err
+	return s.store.findRefund(ctx, tx, id)
 }

@@ -124,7 +124,7 @@ func (c *counter) read(id string) paymentResponse {
 	return r
 }
 
-func (c *counter) refund(id, amount, reason string) (madeRefund, error) {
+func (c *counter) refund(id, amount, reason string) (refundResponse, error) {
 	in := &refundInput{ID: id}
 	in.Body = refundBody{Amount: httpx.Decimal(amount), Reason: reason}
 	return c.svc.handleRefund(c.ctx, in)

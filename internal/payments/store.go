@@ -170,20 +170,21 @@ func (s store) lockCharge(ctx context.Context, tx *db.Tx, attempt uuid.UUID) (ch
 	return s.charge(ctx, tx, ` where a.id = $1 for update`, attempt)
 }
 
-// lockPayment reads a payment with its latest attempt; only one of a customer when one is
-// named. Which attempt that is can be told once the lock is there.
-func (s store) lockPayment(ctx context.Context, tx *db.Tx, id uuid.UUID, only string) (charge, error) {
+// lockPayment reads a payment with its latest attempt. Which attempt that is can be told once
+// the lock is there.
+func (s store) lockPayment(ctx context.Context, tx *db.Tx, id uuid.UUID) (charge, error) {
 	var orders []uuid.UUID
 	if err := tx.Select(ctx, &orders, `
-		select b.order_id from payments.payable b join payments.payment p on p.order_id = b.order_id where p.id = $1 and ($2 = '' or p.customer_id = $2) for update of b`, id, only); err != nil {
+		select b.order_id from payments.payable b join payments.payment p on p.order_id = b.order_id where p.id = $1 for update of b`, id); err != nil {
 		return charge{}, fmt.Errorf("lock payment: %w", err)
 	}
 	if len(orders) == 0 {
 		return charge{}, httpx.ErrNotFound
 	}
-	return s.findPayment(ctx, tx, id, only)
+	return s.findPayment(ctx, tx, id, "")
 }
 
+// findPayment reads a payment with its latest attempt; only one of a customer when one is named.
 func (s store) findPayment(ctx context.Context, tx *db.Tx, id uuid.UUID, only string) (charge, error) {
 	return s.charge(ctx, tx, ` where p.id = $1 and a.id = p.attempt_id and ($2 = '' or p.customer_id = $2)`, id, only)
 }

@@ -27,10 +27,17 @@ var bodies = map[string]any{
 	"updateShippingMethod": object{"name": "Letter"},
 	"findShippingRates":    object{"destination": object{"country": "PT"}, "currency": "EUR", "subtotal": "12.50"},
 
-	"createCart":  object{"items": []item{{SKU: "MUG", Quantity: 1}}, "email": "ana@example.com", "shippingAddress": object{"line1": "Rua Augusta 1", "city": "Lisboa", "country": "PT"}},
-	"updateCart":  object{"operations": []object{{"op": "addItem", "sku": "MUG", "quantity": 1}}},
-	"addCartItem": item{SKU: "MUG", Quantity: 1},
-	"placeCart":   object{"total": "12.50"},
+	"createCart":            object{"items": []item{{SKU: "MUG", Quantity: 1}}, "email": "ana@example.com", "shippingAddress": object{"line1": "Rua Augusta 1", "city": "Lisboa", "country": "PT"}},
+	"updateCart":            object{"operations": []object{{"op": "addItem", "sku": "MUG", "quantity": 1}}},
+	"addCartItem":           item{SKU: "MUG", Quantity: 1},
+	"placeCart":             object{"total": "12.50"},
+	"quoteBasket":           object{"currency": "EUR", "items": []item{{SKU: "MUG", Quantity: 1}}},
+	"updatePricingSettings": object{"rounding": "order"},
+	"createTaxRate":         object{"name": "MwSt.", "country": "DE", "rate": "19"},
+	"replaceTaxRate":        object{"name": "MwSt.", "country": "DE", "rate": "16"},
+	"createDiscount":        object{"name": "Spring sale", "effect": "percent", "percent": "10"},
+	"replaceDiscount":       object{"name": "Spring sale", "effect": "percent", "percent": "15"},
+	"createDiscountCodes":   object{"count": 3},
 
 	"createCampaign": offer("01a202ac-402d-7613-9fe6-fe75b8e3a3b7"),
 	"updateCampaign": object{"maxParticipants": 7},
@@ -63,6 +70,16 @@ var bodies = map[string]any{
 	"createProvider": object{"slug": "acme", "name": "Acme", "kind": "customer", "issuer": "https://login.example.com", "clientId": "shop"},
 	"updateProvider": object{"name": "Acme & Sons"},
 
+	"createPaymentAccount":    object{"provider": "test", "name": "Cards"},
+	"updatePaymentAccount":    object{"name": "Other cards"},
+	"createPayment":           object{"orderId": "01a202ac-402d-7613-9fe6-fe75b8e3a3b7", "method": "pm_card_visa"},
+	"capturePayment":          object{"amount": "1.00"},
+	"markPaymentReceived":     object{"amount": "1.00"},
+	"createRefund":            object{"reason": "damaged"},
+	"authenticateTestPayment": object{"outcome": "succeeded"},
+	"receiveWebhook":          object{},
+	"receiveAccountWebhook":   object{},
+
 	"createKey": warehouse,
 	"rotateKey": object{"overlapSeconds": 60},
 
@@ -86,7 +103,7 @@ func (o *operation) body() any {
 
 // to fills the path of an operation.
 func (o *operation) to(id, sku string) string {
-	return strings.NewReplacer("{id}", id, "{itemId}", uuid.NewString(), "{sku}", sku, "{role}", "r"+id).Replace(o.Path)
+	return strings.NewReplacer("{id}", id, "{itemId}", "0199c1de-0000-7000-8000-0000000000ff", "{sku}", sku, "{role}", "r"+id).Replace(o.Path)
 }
 
 var _ = Describe("a caller", func() {

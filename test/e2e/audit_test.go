@@ -87,13 +87,19 @@ func (s *shop) subject(o *operation, p product) (id string) {
 	case strings.HasPrefix(o.Path, "/v1/inventory/holds/"):
 		return as[hold](s.post("/v1/inventory/holds", bodies["createHold"])).ID
 	case strings.HasPrefix(o.Path, "/v1/carts/"):
-		at := "/v1/carts/" + as[entry](s.post("/v1/carts", bodies["createCart"])).ID
+		at := "/v1/carts/" + as[product](s.post("/v1/carts", bodies["createCart"])).ID
 		for _, option := range as[struct{ ShippingOptions []struct{ MethodID string } }](s.get(at + "/checkout")).ShippingOptions {
 			Expect(s.patch(at, object{"operations": []object{{"op": "setShippingMethod", "shippingMethodId": option.MethodID}}})).To(answer(200))
 		}
 		return strings.TrimPrefix(at, "/v1/carts/")
 	case strings.HasPrefix(o.Path, "/v1/shipping/methods/"):
 		return as[entry](s.post("/v1/shipping/methods", parcel)).ID
+	case strings.HasPrefix(o.Path, "/v1/payments/"):
+		return s.payable(o)
+	case strings.HasPrefix(o.Path, "/v1/tax/rates/"):
+		return as[entry](s.post("/v1/tax/rates", taxed())).ID
+	case strings.HasPrefix(o.Path, "/v1/discounts/"):
+		return as[object](s.post("/v1/discounts", bodies["createDiscount"]))["id"].(string)
 	case strings.HasPrefix(o.Path, "/v1/campaigns/"):
 		return s.offers(p).ID
 	case strings.HasPrefix(o.Path, "/v1/customers/"):
@@ -115,10 +121,15 @@ func (s *shop) request(o *operation, p product) any {
 		return mug.but(object{"sku": "P-" + uuid.NewString()[:8]})
 	case "createCampaign":
 		return offer(p.ID)
+	case "createTaxRate", "replaceTaxRate":
+		return taxed()
 	case "createRole":
 		return nightShift.but(object{"name": "r" + uuid.NewString()})
 	case "placeCart":
 		return object{} // whatever it costs to send
+	case "createPayment":
+		s.takes("test")
+		return object{"orderId": s.owes().ID, "method": "pm_card_visa"}
 	case "createProvider":
 		return provider()
 	case "createCustomer":
@@ -129,6 +140,11 @@ func (s *shop) request(o *operation, p product) any {
 		return object{"secondFactorForStaff": false}
 	}
 	return o.body()
+}
+
+// taxed is a tax rate of a place that has none yet.
+func taxed() object {
+	return object{"name": "Sales tax", "country": "US", "region": "R" + uuid.NewString()[:8], "rate": "4"}
 }
 
 // provider is one whom nobody knows yet.

@@ -38,6 +38,13 @@ var forms = []form{
 	{"updateCart", []string{"/operations", "/operations/0/op"}, []string{"/operations/0/op", "/operations/0/itemId", "/operations/0/sku", "/operations/0/email", "/operations/0/address/city", "/operations/0/shippingMethodId", "/operations/0/code", "/operations/0/metadata/note"}, []string{"/operations/0/quantity"}},
 	{"addCartItem", []string{"/sku"}, []string{"/sku"}, []string{"/quantity"}},
 	{"placeCart", nil, nil, nil},
+	{"quoteBasket", []string{"/currency", "/items", "/items/0/sku", "/items/0/quantity"}, []string{"/currency", "/items/0/sku", "/vatId", "/destination/country"}, []string{"/items/0/quantity"}},
+	{"updatePricingSettings", nil, []string{"/rounding", "/mode", "/country", "/region", "/shippingTax"}, nil},
+	{"createTaxRate", []string{"/name", "/country", "/rate"}, []string{"/name", "/country", "/region", "/postalPrefix", "/taxClass", "/rate"}, []string{"/priority"}},
+	{"replaceTaxRate", []string{"/name", "/country", "/rate"}, []string{"/name", "/country", "/region", "/postalPrefix", "/taxClass", "/rate"}, []string{"/priority"}},
+	{"createDiscount", []string{"/name", "/effect"}, []string{"/name", "/effect", "/percent", "/currency", "/stackGroup", "/code", "/status"}, []string{"/priority", "/minQuantity", "/maxUses", "/maxUsesPerBuyer"}},
+	{"replaceDiscount", []string{"/name", "/effect"}, []string{"/name", "/effect", "/percent", "/currency", "/stackGroup", "/code", "/status"}, []string{"/priority", "/minQuantity", "/maxUses", "/maxUsesPerBuyer"}},
+	{"createDiscountCodes", []string{"/count"}, []string{"/prefix"}, []string{"/count", "/maxUses"}},
 	{"createCampaign", []string{"/productId", "/minParticipants", "/maxParticipants", "/price", "/originalPrice", "/startTime", "/endTime"}, []string{"/productId", "/currency"}, []string{"/minParticipants", "/maxParticipants"}},
 	{"updateCampaign", nil, nil, []string{"/minParticipants", "/maxParticipants"}},
 	{"cancelCampaign", nil, []string{"/reason"}, nil},
@@ -46,6 +53,13 @@ var forms = []form{
 	{"createCustomerNote", []string{"/text"}, []string{"/text"}, nil},
 	{"createMyAddress", []string{"/line1", "/city", "/country"}, []string{"/name", "/line1", "/city", "/region", "/postalCode", "/country", "/phone"}, nil},
 	{"updateMyAddress", nil, []string{"/name", "/line1", "/city", "/region", "/postalCode", "/country", "/phone"}, nil},
+	{"createPaymentAccount", []string{"/provider"}, []string{"/provider", "/name", "/secretKey", "/webhookSecrets/0"}, nil},
+	{"updatePaymentAccount", nil, []string{"/name", "/secretKey"}, nil},
+	{"createPayment", []string{"/orderId"}, []string{"/orderId", "/provider", "/method", "/capture", "/returnUrl"}, nil},
+	{"capturePayment", nil, nil, nil},
+	{"markPaymentReceived", nil, nil, nil},
+	{"createRefund", []string{"/reason"}, []string{"/reason", "/note"}, nil},
+	{"authenticateTestPayment", []string{"/outcome"}, []string{"/outcome"}, nil},
 	{"createKey", []string{"/name", "/permissions"}, []string{"/name", "/kind"}, []string{"/requestsPerMinute"}},
 	{"createRole", []string{"/name", "/permissions"}, []string{"/name", "/description"}, nil},
 	{"updateRole", nil, []string{"/description"}, nil},
@@ -158,7 +172,10 @@ var _ = Describe("a body", func() {
 			known = append(known, f.id)
 		}
 		for _, o := range published.Operations {
-			if o.RequestBody != nil {
+			if o.RequestBody == nil {
+				continue
+			}
+			if _, raw := o.RequestBody.Content["application/octet-stream"]; !raw { // whose signature decides
 				documented = append(documented, o.ID)
 			}
 		}
@@ -280,7 +297,8 @@ var _ = Describe("a body", func() {
 		for _, f := range forms {
 			for _, r := range s.submit(f, strings.NewReplacer(`"sku"`, `"SKU"`, `"name"`, `"Name"`, `"customerId"`, `"customerid"`, `"reason"`, `"REASON"`, `"onHand"`, `"onhand"`, `"delta"`, `"Delta"`,
 				`"productId"`, `"productID"`, `"maxParticipants"`, `"MaxParticipants"`, `"userId"`, `"UserId"`, `"overlapSeconds"`, `"overlapseconds"`, `"description"`, `"Description"`,
-				`"email"`, `"Email"`, `"token"`, `"TOKEN"`, `"password"`, `"Password"`, `"currentPassword"`, `"CurrentPassword"`, `"refreshToken"`, `"refreshtoken"`, `"code"`, `"Code"`, `"roles"`, `"Roles"`, `"senderName"`, `"SenderName"`, `"text"`, `"Text"`, `"line1"`, `"Line1"`, `"city"`, `"City"`, `"currency"`, `"Currency"`, `"op"`, `"Op"`, `"total"`, `"Total"`).Replace(f.valid())) {
+				`"email"`, `"Email"`, `"token"`, `"TOKEN"`, `"password"`, `"Password"`, `"currentPassword"`, `"CurrentPassword"`, `"refreshToken"`, `"refreshtoken"`, `"code"`, `"Code"`, `"roles"`, `"Roles"`, `"senderName"`, `"SenderName"`, `"text"`, `"Text"`, `"line1"`, `"Line1"`, `"city"`, `"City"`, `"currency"`, `"Currency"`, `"op"`, `"Op"`, `"total"`, `"Total"`,
+				`"rounding"`, `"Rounding"`, `"count"`, `"Count"`, `"provider"`, `"Provider"`, `"orderId"`, `"orderid"`, `"amount"`, `"Amount"`, `"outcome"`, `"Outcome"`).Replace(f.valid())) {
 				Expect(r).To(answer(422))
 				Expect(r.problem.Errors).To(ContainElement(HaveField("Code", "unknown_field")))
 			}

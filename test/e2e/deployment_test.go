@@ -82,6 +82,7 @@ func run(settings ...string) *program {
 	cmd.Dir = GinkgoT().TempDir() // no file of the tree configures it
 	cmd.Env = append(surroundings(),
 		"FUSION_BOOTSTRAP_KEY="+bootstrapKey, "FUSION_HTTP_ADDR="+addr, "FUSION_OPS_ADDR=", "FUSION_LOG_FORMAT=json",
+		"FUSION_PAYMENTS_TEST_PROVIDER=true",
 		"FUSION_SECRETS_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=") // the same in all programs on a database
 	cmd.Env = append(cmd.Env, unlimited...)
 	cmd.Env = append(cmd.Env, strings.Fields(os.Getenv("FUSION_E2E_SETTINGS"))...)

@@ -169,10 +169,20 @@ func (d *document) find(method, path string) (o *operation, others []string) {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
+	least := 0
 	for _, candidate := range d.Operations {
 		if !candidate.pattern.MatchString(path) {
 			continue
 		}
+		// What is written out comes before what is templated (OpenAPI 3.1, 4.8.8.2).
+		templated := strings.Count(candidate.Path, "{")
+		if len(others) > 0 && templated > least {
+			continue
+		}
+		if len(others) > 0 && templated < least {
+			o, others = nil, nil
+		}
+		least = templated
 		others = append(others, candidate.Method)
 		if candidate.Method == method {
 			o = candidate

@@ -19,10 +19,12 @@ import (
 	"github.com/fusioncommerce/fusion/internal/identity/identityapi"
 	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
+	"github.com/fusioncommerce/fusion/internal/payments/paymentsapi"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+	"github.com/fusioncommerce/fusion/internal/pricing/pricingapi"
 )
 
 type product struct {
@@ -279,9 +281,10 @@ func topics() map[string]string {
 var schemas = sync.OnceValues(func() (*eventschema.Catalog, error) {
 	return eventschema.Load(
 		eventschema.Module{Name: "catalog", Schemas: catalogapi.Schemas},
-		eventschema.Module{Name: "orders", Schemas: ordersapi.Schemas},
+		eventschema.Module{Name: "orders", Schemas: ordersapi.Schemas}, eventschema.Module{Name: "payments", Schemas: paymentsapi.Schemas},
 		eventschema.Module{Name: "inventory", Schemas: inventoryapi.Schemas},
 		eventschema.Module{Name: "checkout", Schemas: checkoutapi.Schemas},
+		eventschema.Module{Name: "pricing", Schemas: pricingapi.Schemas},
 		eventschema.Module{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
 		eventschema.Module{Name: "platform", Schemas: tenantapi.Schemas},
 		eventschema.Module{Name: "identity", Schemas: identityapi.Schemas},

@@ -306,6 +306,10 @@ func (a *API) contentType(hc huma.Context, next func(huma.Context)) {
 			humaecho.Unwrap(hc).Error(errTooLarge)
 			return
 		}
+		if hc.Operation().RequestBody.Content["application/json"] == nil {
+			next(hc) // as it is
+			return
+		}
 		if !isJSON(r.Header.Get("Content-Type")) {
 			humaecho.Unwrap(hc).Error(errContentType)
 			return

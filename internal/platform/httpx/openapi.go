@@ -153,7 +153,7 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 	if _, ok := in.FieldByName("Body"); ok {
 		list = append(list, errMalformed, errTooLarge, errContentType, errValidation, errUnknownField, errText, errCardData)
 	} else if _, ok := in.FieldByName("RawBody"); ok {
-		list = append(list, errTooLarge, errContentType)
+		list = append(list, errTooLarge)
 	} else if in.NumField() > 0 {
 		list = append(list, errValidation, errText)
 	}

@@ -48,7 +48,7 @@ type Rates map[jurisdiction][]Rate
 func NewRates(list []Rate) Rates {
 	rates := Rates{}
 	for _, r := range list {
-		r.Region, r.PostalPrefix = regionKey(r.Country, r.Region), postalKey(r.PostalPrefix)
+		r.Region, r.PostalPrefix = Region(r.Country, r.Region), Postal(r.PostalPrefix)
 		at := jurisdiction{r.Country, r.Class}
 		rates[at] = append(rates[at], r)
 	}
@@ -60,14 +60,15 @@ func NewRates(list []Rate) Rates {
 	return rates
 }
 
-// regionKey compares regions however they are written: "NY", "ny" and "US-NY" are one.
-func regionKey(country, region string) string {
+// Region is a region as regions are compared, however it is written: "NY", "ny" and "US-NY" are one.
+func Region(country, region string) string {
 	return strings.TrimPrefix(strings.ToUpper(strings.TrimSpace(region)), country+"-")
 }
 
 var postalPunctuation = strings.NewReplacer(" ", "", "-", "")
 
-func postalKey(code string) string { return strings.ToUpper(postalPunctuation.Replace(code)) }
+// Postal is a postal code, or its beginning, as they are compared.
+func Postal(code string) string { return strings.ToUpper(postalPunctuation.Replace(code)) }
 
 // reach is more, the smaller the place is that the rate is of.
 func (r Rate) reach() int {
@@ -80,7 +81,7 @@ func (r Rate) reach() int {
 
 // in are the rates of a class at a place and time, one a priority.
 func (rates Rates) in(to pricingapi.Destination, class string, at time.Time) (list []*Rate) {
-	region, postal := regionKey(to.Country, to.Region), postalKey(to.PostalCode)
+	region, postal := Region(to.Country, to.Region), Postal(to.PostalCode)
 	of := rates[jurisdiction{to.Country, class}]
 	for i := range of {
 		r := &of[i]

@@ -20,12 +20,14 @@ import (
 	"github.com/fusioncommerce/fusion/internal/payments/paymentsapi"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
 	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
+	"github.com/fusioncommerce/fusion/internal/pricing/pricingapi"
 )
 
 // modules stand in the order in which a purchase meets them.
 var modules = []eventschema.Module{
 	{Name: "catalog", Schemas: catalogapi.Schemas},
 	{Name: "checkout", Schemas: checkoutapi.Schemas},
+	{Name: "pricing", Schemas: pricingapi.Schemas},
 	{Name: "orders", Schemas: ordersapi.Schemas},
 	{Name: "inventory", Schemas: inventoryapi.Schemas},
 	{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
