@@ -240,6 +240,7 @@ var _ = Describe("payments by a provider that cannot be relied on", func() {
 		Expect(s.balance("fees")).To(BeEquivalentTo(sum.Fees))
 		Expect(s.balance("clearing")).To(BeEquivalentTo(sum.Balance))
 		Expect(s.count(`select count(*) from payments.payment where status <> 'succeeded' and captured_minor > 0`)).To(BeZero(), "failed while charged")
+		Expect(s.count(`select count(*) from orders.orders where status = 'paid' and payment_status = 'paid'`)).To(Equal(orders))
 		Expect(s.count(`select count(*) from payments.stray`)).To(BeZero())
 		for _, f := range t.Faults() {
 			Expect(f.Met).To(Equal(1), "%s of %s did not happen: the spec has proven nothing of it", f.Kind, f.Metadata)
