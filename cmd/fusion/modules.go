@@ -50,7 +50,7 @@ func modules(k app.Kit, other elsewhere, cfg config.Config) []app.Module {
 		prices,
 		ways,
 		placed,
-		checkout.New(k, other, prices, ways, stock, placed),
+		checkout.New(k, other, prices, ways, stock, placed, cfg.Checkout.Hold),
 		groupbuy.New(k, other),
 		payments.New(k, placed, providers(k, cfg)...),
 	}
@@ -79,8 +79,11 @@ func acquainted(list []app.Module) []app.Module {
 	}
 	people.Holds(holders...)
 	for _, m := range list {
-		if o, ok := m.(*orders.Module); ok {
-			o.Knows(people)
+		switch m := m.(type) {
+		case *orders.Module:
+			m.Knows(people)
+		case *checkout.Module:
+			m.Knows(people)
 		}
 	}
 	return list

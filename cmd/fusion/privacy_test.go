@@ -122,6 +122,7 @@ var _ = Describe("the personal data of a customer", func() {
 		done(shop.Post("/v1/orders", order, keyed()))
 		done(me.Post("/v1/campaigns/"+campaign["id"].(string)+"/join", object{"quantity": 1}, keyed()))
 		done(me.Post("/v1/me/addresses", address, keyed()))
+		done(me.Post("/v1/carts", object{"items": []object{{"sku": "MUG"}}, "email": email, "shippingAddress": address, "billingAddress": address, "metadata": object{"wish": canary + "12"}}))
 		done(shop.Post("/v1/customers/"+id+"/notes", object{"text": canary + "14"}, keyed()))
 		done(shop.Call(http.MethodPatch, "/v1/customers/"+id, object{"groups": []string{"friends"}}))
 		Eventually(func() []any { return shop.Get("/v1/orders?status=confirmed").JSON()["data"].([]any) }).Should(HaveLen(2))
@@ -152,7 +153,7 @@ var _ = Describe("the personal data of a customer", func() {
 		for n := 1; n <= 15; n++ {
 			Expect(string(export.Raw)).To(MatchRegexp(`%s%d\b`, canary, n))
 		}
-		Expect(export.JSON()["others"]).To(And(HaveKeyWithValue("orders", HaveLen(2)), HaveKeyWithValue("groupbuy", HaveLen(1))))
+		Expect(export.JSON()["others"]).To(And(HaveKeyWithValue("orders", HaveLen(2)), HaveKeyWithValue("groupbuy", HaveLen(1)), HaveKeyWithValue("checkout", HaveLen(1))))
 		Expect(export.JSON()["providers"]).To(HaveExactElements(And(HaveKeyWithValue("issuer", "https://id.example"), HaveKeyWithValue("subject", canary+"15"))))
 		Expect(export.JSON()["log"]).NotTo(BeEmpty())
 

@@ -141,11 +141,33 @@ func (s *service) quote(ctx context.Context, a *assessment, offers map[string]ca
 		b.Shipping = &pricingapi.Shipping{MethodID: o.MethodID, Name: o.Name, Price: o.Price, TaxClass: o.TaxClass}
 	}
 	var err error
+	if b.Groups, b.FirstOrder, err = s.standing(ctx, a.cart); err != nil {
+		return err
+	}
 	if a.Quote, err = s.prices.Quote(ctx, b); err != nil {
 		return fmt.Errorf("price a cart: %w", err)
 	}
 	a.compareDiscounts()
 	return nil
+}
+
+// standing is what discounts look at in a buyer: the groups of a customer, and whether it is
+// their first order. Guests are asked about when they show a code: they have nothing but an
+// address that anybody can type.
+func (s *service) standing(ctx context.Context, c cart) (groups []string, first bool, err error) {
+	if !c.isRegistered() && (c.Email == "" || len(c.Codes) == 0) {
+		return nil, false, nil
+	}
+	if c.isRegistered() && s.customers != nil {
+		if groups, err = s.customers.Groups(ctx, c.CustomerID); err != nil {
+			return nil, false, fmt.Errorf("ask which groups a customer is in: %w", err)
+		}
+	}
+	before, err := s.orders.HasOrdered(ctx, c.buyer(), c.Email)
+	if err != nil {
+		return nil, false, fmt.Errorf("ask for earlier orders: %w", err)
+	}
+	return groups, !before, nil
 }
 
 // compareDiscounts notes which ones came and went by themselves. That a code does something,

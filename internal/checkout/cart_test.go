@@ -31,7 +31,8 @@ func opened(st *street) counter {
 	GinkgoHelper()
 	c := counter{street: st}
 	c.Shop = testkit.Start(testkit.Shared(), app.Options{}, func(k app.Kit) []app.Module {
-		c.mod = New(k, st, st, st, st, st)
+		c.mod = New(k, st, st, st, st, st, 10*time.Minute)
+		c.mod.Knows(st)
 		return []app.Module{c.mod, badge{}}
 	})
 	c.page = c.With(testkit.Key(c.App.DB(), c.Tenant, identity.Storefront()...))

@@ -5,6 +5,7 @@
 package checkout
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -56,24 +57,36 @@ type Stock interface {
 type Orders interface {
 	// Admit tells whether the shop may have another order, and its number.
 	Admit(ctx context.Context) (number int64, err error)
+	// HasOrdered tells whether somebody has bought before, under an id or an address.
+	HasOrdered(ctx context.Context, customer, email string) (bool, error)
 	Place(ctx context.Context, tx *db.Tx, p ordersapi.Placement) (ordersapi.OrderView, error)
 	// Order is one that was placed, for its buyer or for somebody else who may see it.
 	Order(ctx context.Context, id uuid.UUID, own bool) (ordersapi.OrderView, error)
 }
 
+// Customers is what checkout needs to know of who has an account.
+type Customers interface {
+	// Groups are those that a customer belongs to.
+	Groups(ctx context.Context, customer string) ([]string, error)
+}
+
 // Module is the checkout.
 type Module struct{ svc *service }
 
-// defaultHold is how long the stock of a cart is held from its last change on.
 const defaultHold = 10 * time.Minute
 
-// New makes the checkout.
-func New(k app.Kit, offers Offers, prices Prices, shipping Shipping, stock Stock, orders Orders) *Module {
+// New makes the checkout. holdFor is how long the stock of a cart is held from its last change
+// on; ten minutes when it is zero.
+func New(k app.Kit, offers Offers, prices Prices, shipping Shipping, stock Stock, orders Orders, holdFor time.Duration) *Module {
 	return &Module{&service{
 		db: k.DB, events: k.Events, timers: k.Timers, now: k.Clock, offers: offers, prices: prices, shipping: shipping, stock: stock, orders: orders,
-		turns: newTurns(), sweeps: newSweeps(), holdFor: defaultHold,
+		turns: newTurns(), sweeps: newSweeps(), holdFor: cmp.Or(holdFor, defaultHold),
 	}}
 }
+
+// Knows lets discounts look at which groups a customer belongs to. Without it, because the
+// customers are elsewhere, they belong to none.
+func (m *Module) Knows(customers Customers) { m.svc.customers = customers }
 
 // Name of the module, its schema and its migrations.
 func (*Module) Name() string { return "checkout" }
@@ -102,7 +115,7 @@ func (m *Module) Mount(on app.Mount) {
 	}, m.svc.handleGet)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPatch, Path: "/v1/carts/{id}", ID: "updateCart", Summary: "Change a cart", Permission: permissionUse, Unrecorded: true,
-		Description: "All operations, in their order, or none. From the moment that an e-mail address, an address or a shipping method is set, the stock is held for ten minutes; each change extends it.",
+		Description: "All operations, in their order, or none. From the moment that an e-mail address, an address or a shipping method is set, the stock is held for a while, ten minutes unless the installation says otherwise; each change extends it.",
 		Refusals:    append([]*fault.Error{errUnknownLine}, ofChange...),
 	}, m.svc.handleUpdate)
 	httpx.Handle(api, httpx.Route{

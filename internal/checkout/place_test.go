@@ -136,6 +136,29 @@ var _ = Describe("placing a cart", Label("db"), func() {
 		Expect(g.places(object{"total": "34.00"}).Status).To(Equal(201))
 	})
 
+	It("is priced for who buys: by their groups, and by whether it is their first order", func() {
+		who := clock.NewID().String()
+		last := func() (groups []string, first bool) {
+			b := c.street.baskets[len(c.street.baskets)-1]
+			return b.Groups, b.FirstOrder
+		}
+		at := "/v1/carts/" + done(c.member(who).Post("/v1/carts", whole))["id"].(string)
+		groups, first := last()
+		Expect(groups).To(HaveExactElements("friends"))
+		Expect(first).To(BeTrue())
+		Expect(c.member(who).Post(at+"/place", nil).Status).To(Equal(201))
+		done(c.member(who).Post("/v1/carts", whole))
+		_, first = last()
+		Expect(first).To(BeFalse())
+		c.begins(whole)
+		groups, first = last()
+		Expect(groups).To(BeEmpty())
+		Expect(first).To(BeFalse(), "of a guest nothing is known who shows no code")
+		c.begins(object{"items": basket, "email": "new@example.com", "codes": []string{"TEN"}})
+		_, first = last()
+		Expect(first).To(BeTrue())
+	})
+
 	It("can be asked of staff, for a customer, who sees the order", func() {
 		who := clock.NewID().String()
 		at := done(c.Post("/v1/carts", object{"items": basket, "email": "ana@example.com", "shippingAddress": lisbon, "customerId": who}))["id"].(string)

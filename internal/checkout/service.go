@@ -31,10 +31,12 @@ type service struct {
 	shipping Shipping
 	stock    Stock
 	orders   Orders
-	turns    *turns
-	sweeps   *sweeps
-	holdFor  time.Duration
-	store    store
+	// customers is nil when they are elsewhere.
+	customers Customers
+	turns     *turns
+	sweeps    *sweeps
+	holdFor   time.Duration
+	store     store
 }
 
 // errBusy is for those who meet so many others at one cart that waiting makes no sense.

@@ -92,6 +92,15 @@ func (profileStore) saveGroups(ctx context.Context, tx *db.Tx, p profile) error 
 	return nil
 }
 
+// groupsOf are those that a customer belongs to.
+func (profileStore) groupsOf(ctx context.Context, tx *db.Tx, customer uuid.UUID) ([]string, error) {
+	var names []string
+	if err := tx.Select(ctx, &names, `select name from identity.customer_group where customer_id = $1 order by name`, customer); err != nil {
+		return nil, fmt.Errorf("read customer groups: %w", err)
+	}
+	return names, nil
+}
+
 func (s profileStore) find(ctx context.Context, tx *db.Tx, id uuid.UUID) (profile, error) {
 	return s.one(ctx, tx, `select `+profileColumns+` from identity.customer c where c.id = $1`, id)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
 )
 
@@ -20,6 +21,19 @@ type customers struct {
 	erasures *erasure.Log
 	holders  []Holder
 	store    profileStore
+}
+
+// Groups are those that a customer belongs to. Whoever is no customer belongs to none.
+func (m *Module) Groups(ctx context.Context, customer string) (names []string, err error) {
+	id, err := httpx.ID(customer)
+	if err != nil {
+		return nil, nil //nolint:nilerr // a guest's name is no id
+	}
+	err = m.customers.db.Read(ctx, func(tx *db.Tx) error {
+		names, err = m.customers.store.groupsOf(ctx, tx, id)
+		return err
+	})
+	return names, err
 }
 
 // create notes a customer who has no account.

@@ -49,6 +49,16 @@ func (m *Module) Order(ctx context.Context, id uuid.UUID, own bool) (ordersapi.O
 	return shownTo(ctx, present(o)), nil
 }
 
+// HasOrdered tells whether a buyer has an order already that did not come to nothing: under
+// an id, or, of a guest, under an address.
+func (m *Module) HasOrdered(ctx context.Context, customer, email string) (has bool, err error) {
+	err = m.svc.db.Read(ctx, func(tx *db.Tx) error {
+		has, err = m.svc.store.hasOrdered(ctx, tx, customer, email)
+		return err
+	})
+	return has, err
+}
+
 // agreed is the order that a placement asks for.
 func agreed(p ordersapi.Placement) (order, error) {
 	o := order{

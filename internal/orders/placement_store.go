@@ -144,6 +144,16 @@ func (store) insertPlacement(ctx context.Context, tx *db.Tx, o order, p ordersap
 	return nil
 }
 
+// hasOrdered looks at one order at most.
+func (store) hasOrdered(ctx context.Context, tx *db.Tx, customer, email string) (has bool, err error) {
+	if err := tx.Get(ctx, &has, `
+		select exists (select from orders.orders where customer_id = $1 and status not in ('failed', 'cancelled'))
+		    or $2 <> '' and exists (select from orders.orders where email is not null and lower(email) = lower($2) and status not in ('failed', 'cancelled'))`, customer, email); err != nil {
+		return false, fmt.Errorf("look for earlier orders: %w", err)
+	}
+	return has, nil
+}
+
 // findWithin reads an order that somebody may read. To others it is as if it did not exist.
 func (s store) findWithin(ctx context.Context, tx *db.Tx, id uuid.UUID, within reach) (order, error) {
 	return s.one(ctx, tx, `select `+orderColumns+` from orders.orders where id = $1 and ($2 or customer_id = $3 or ticket = $4)`, id, within.all, within.customer, within.ticket)

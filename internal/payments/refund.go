@@ -23,6 +23,7 @@ type refund struct {
 	Reference string
 	Failure   *provider.Declined
 	Actor     string
+	Once      uuid.UUID // names the request that asked for it; zero: none did
 	Version   int64
 	CreatedAt time.Time
 	UpdatedAt time.Time

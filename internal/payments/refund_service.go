@@ -45,7 +45,7 @@ func (s *service) refund(ctx context.Context, id uuid.UUID, w refundWish) (r ref
 		if err != nil {
 			return err
 		}
-		if at := slices.IndexFunc(begun, func(r refund) bool { return r.ID == w.Once }); at >= 0 {
+		if at := slices.IndexFunc(begun, func(r refund) bool { return r.Once == w.Once }); at >= 0 {
 			if r = begun[at]; w.Amount != "" && r.Amount.Decimal() != string(w.Amount) {
 				return errOtherRefund
 			}
@@ -66,8 +66,7 @@ func (s *service) refund(ctx context.Context, id uuid.UUID, w refundWish) (r ref
 		if r, p, err = c.giveBack(amount, w.Reason, w.Note, actor.Actor, tx.Now); err != nil {
 			return err
 		}
-		r.ID = w.Once
-		p.Source = r.ID.String()
+		r.Once = w.Once
 		if err := s.store.saveRefund(ctx, tx, r); err != nil {
 			return err
 		}

@@ -26,17 +26,18 @@ type refundRow struct {
 	FailureCode    *string   `db:"failure_code"`
 	FailureMessage *string   `db:"failure_message"`
 	Actor          string    `db:"actor"`
+	Once           uuid.UUID `db:"once"`
 	Version        int64     `db:"version"`
 	CreatedAt      time.Time `db:"created_at"`
 	UpdatedAt      time.Time `db:"updated_at"`
 }
 
-const refundColumns = `id, payment_id, attempt_id, currency, amount_minor, reason, note, status, reference, failure_code, failure_message, actor, version, created_at, updated_at`
+const refundColumns = `id, payment_id, attempt_id, currency, amount_minor, reason, note, status, reference, failure_code, failure_message, actor, coalesce(once, '00000000-0000-0000-0000-000000000000') once, version, created_at, updated_at`
 
 func (r refundRow) domain() refund {
 	return refund{
 		ID: r.ID, PaymentID: r.PaymentID, AttemptID: r.AttemptID, Amount: money.Amount{Minor: r.Amount, Currency: money.Currency(r.Currency)}, Reason: r.Reason,
-		Note: text(r.Note), Status: r.Status, Reference: text(r.Reference), Failure: refusal(r.FailureCode, r.FailureMessage), Actor: r.Actor, Version: r.Version,
+		Note: text(r.Note), Status: r.Status, Reference: text(r.Reference), Failure: refusal(r.FailureCode, r.FailureMessage), Actor: r.Actor, Once: r.Once, Version: r.Version,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 }
@@ -45,12 +46,14 @@ func (r refundRow) domain() refund {
 func (store) saveRefund(ctx context.Context, tx *db.Tx, r refund) error {
 	code, message := words(r.Failure)
 	if _, err := tx.Exec(ctx, `
-		insert into payments.refund (`+refundColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+		insert into payments.refund
+		(id, payment_id, attempt_id, currency, amount_minor, reason, note, status, reference, failure_code, failure_message, actor, version, created_at, updated_at, once)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, nullif($16::uuid, '00000000-0000-0000-0000-000000000000'))
 		on conflict (tenant_id, id) do update
 		set status = excluded.status, reference = excluded.reference, failure_code = excluded.failure_code, failure_message = excluded.failure_message,
 		    version = excluded.version, updated_at = excluded.updated_at`,
 		r.ID, r.PaymentID, r.AttemptID, string(r.Amount.Currency), r.Amount.Minor, r.Reason, orNull(r.Note), r.Status, orNull(r.Reference), code, message, r.Actor,
-		r.Version, r.CreatedAt, r.UpdatedAt); err != nil {
+		r.Version, r.CreatedAt, r.UpdatedAt, r.Once); err != nil {
 		return fmt.Errorf("save refund: %w", err)
 	}
 	return nil

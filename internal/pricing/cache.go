@@ -21,6 +21,8 @@ type rules struct {
 type rule struct {
 	*calc.Discount
 	perBuyer *int64
+	limited  bool // it has a budget
+	couponed bool // some of its codes are for so many uses
 }
 
 // cache keeps the rules of each merchant until one of them changes: they are read for every

@@ -36,6 +36,7 @@ type discount struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	budget
+	Couponed bool // some of its codes are for so many uses
 }
 
 // terms of a discount: what it does, for whom, when, beside which others, how often.
@@ -84,7 +85,7 @@ func (d discount) calc() *calc.Discount {
 	}
 }
 
-// flaws are what is wrong with terms as far as no amount is concerned.
+// flaws are what makes no sense together in terms, as far as no amount is concerned.
 func (t terms) flaws() (fields []fault.Field) {
 	wrong := func(pointer, code, detail string) {
 		fields = append(fields, fault.Field{Pointer: pointer, Code: code, Detail: detail})
@@ -119,5 +120,5 @@ func (t terms) flaws() (fields []fault.Field) {
 			wrong(pointer, "format", "must be the id of a product")
 		}
 	}
-	return append(fields, flawsOfWindow(t.StartsAt, t.EndsAt, "/endsAt")...)
+	return fields
 }

@@ -3,6 +3,7 @@ package pricing
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/fusioncommerce/fusion/internal/platform/db"
@@ -57,23 +58,18 @@ func (b *discountBody) CheckFor(ctx context.Context) []fault.Field {
 	return tenant.CheckCurrency(ctx, "/currency", money.Currency(b.Currency))
 }
 
-// discount of the body, and what is wrong with it.
+// discount of the body, and what is wrong with the values in it.
 func (b *discountBody) discount() (discount, []fault.Field) {
-	var fields []fault.Field
-	wrong := func(pointer, code, detail string) {
-		fields = append(fields, fault.Field{Pointer: pointer, Code: code, Detail: detail})
-	}
+	fields := flawsOfWindow(b.StartsAt, b.EndsAt, "/endsAt")
 	percent, err := calc.ParsePercent(cmp.Or(b.Percent, "0"))
 	if err != nil || percent > 100_0000 {
 		fields = append(fields, percentField("/percent"))
-		percent = 1 // what is wrong with it is said
 	}
 	amount := func(d httpx.Decimal, pointer string) int64 {
-		if d != "" && b.Currency == "" {
-			wrong(pointer, "needs_currency", "needs a currency beside it")
-		}
 		a, flaws := d.Amount(b.Currency, pointer, "/currency")
-		fields = append(fields, flaws...)
+		if b.Currency != "" { // or there would be nothing to measure it by
+			fields = append(fields, slices.DeleteFunc(flaws, func(f fault.Field) bool { return f.Pointer == "/currency" })...)
+		}
 		return a.Minor
 	}
 	d := discount{Name: b.Name, Status: b.Status, Automatic: b.Automatic, terms: terms{
@@ -84,11 +80,19 @@ func (b *discountBody) discount() (discount, []fault.Field) {
 		MaxUses: b.MaxUses, MaxPerBuyer: b.MaxUsesPerUser,
 	}}
 	if b.MaxSpend != "" {
-		spend := amount(b.MaxSpend, "/maxSpend")
-		if spend == 0 && len(fields) == 0 {
-			wrong("/maxSpend", "minimum", "must be more than nothing")
-		}
-		d.MaxSpend = &spend
+		d.MaxSpend = new(amount(b.MaxSpend, "/maxSpend"))
+	}
+	if b.Currency != "" && !d.Currency.IsEnabled() {
+		fields = append(fields, httpx.CurrencyField("/currency"))
+	}
+	return d, fields
+}
+
+// sound refuses values that make no sense together.
+func (b *discountBody) sound(d discount) error {
+	fields := d.flaws()
+	wrong := func(pointer, code, detail string) {
+		fields = append(fields, fault.Field{Pointer: pointer, Code: code, Detail: detail})
 	}
 	wanted := d.Effect == calc.FixedOff || d.Effect == calc.FixedPrice
 	switch {
@@ -97,15 +101,19 @@ func (b *discountBody) discount() (discount, []fault.Field) {
 	case !wanted && b.Amount != "":
 		wrong("/amount", "not_with_effect", "has no meaning for this effect")
 	}
-	if len(fields) == 0 && b.Currency != "" {
-		if c := d.Currency; !c.IsEnabled() {
-			fields = append(fields, httpx.CurrencyField("/currency"))
-		}
+	if b.Currency == "" && (b.Amount != "" || b.MinSubtotal != "" || b.MaxSpend != "") {
+		wrong("/currency", "required", "is required with an amount")
+	}
+	if d.MaxSpend != nil && *d.MaxSpend == 0 && b.Currency != "" {
+		wrong("/maxSpend", "minimum", "must be more than nothing")
 	}
 	if b.Automatic && b.Code != "" {
 		wrong("/code", "automatic", "has no meaning for a discount that applies by itself")
 	}
-	return d, append(fields, d.flaws()...)
+	if len(fields) > 0 {
+		return httpx.ErrValidation(fields...)
+	}
+	return nil
 }
 
 type discountResponse struct {
@@ -182,6 +190,9 @@ type createDiscountInput struct{ httpx.JSON[discountBody] }
 
 func (s *service) handleCreateDiscount(ctx context.Context, in *createDiscountInput) (createdDiscount, error) {
 	d, _ := in.Body.discount() // Check has accepted it
+	if err := in.Body.sound(d); err != nil {
+		return createdDiscount{}, err
+	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (createdDiscount, error) {
 		d, err := s.createDiscount(ctx, tx, d, calc.Code(in.Body.Code))
 		return createdDiscount{presentDiscount(d)}, err
@@ -244,6 +255,9 @@ func (s *service) handleReplaceDiscount(ctx context.Context, in *replaceDiscount
 		return discountResponse{}, err
 	}
 	next, _ := in.Body.discount() // Check has accepted it
+	if err := in.Body.sound(next); err != nil {
+		return discountResponse{}, err
+	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (discountResponse, error) {
 		d, err := s.replaceDiscount(ctx, tx, id, in.IfMatch, next, calc.Code(in.Body.Code))
 		return presentDiscount(d), err

@@ -46,6 +46,7 @@ type discountRow struct {
 	UpdatedAt   time.Time  `db:"updated_at"`
 	Uses        int64      `db:"uses"`
 	Spent       int64      `db:"spent_minor"`
+	Couponed    bool       `db:"couponed"`
 }
 
 func (r discountRow) domain() discount {
@@ -57,7 +58,7 @@ func (r discountRow) domain() discount {
 			Groups: r.Groups, FirstOrder: r.FirstOrder, StartsAt: r.StartsAt, EndsAt: r.EndsAt, Priority: r.Priority, Exclusive: r.Exclusive, StackGroup: r.StackGroup,
 			MaxUses: r.MaxUses, MaxSpend: r.MaxSpend, MaxPerBuyer: r.MaxPerBuyer,
 		},
-		Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), budget: budget{r.Uses, r.Spent},
+		Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), budget: budget{r.Uses, r.Spent}, Couponed: r.Couponed,
 	}
 }
 
@@ -65,7 +66,8 @@ const (
 	discountColumns = `id, name, status, automatic, effect, percent, amount_minor, currency, skus, product_ids, get_skus, get_product_ids, buy_quantity, get_quantity, max_repeats,
 		min_subtotal_minor, min_quantity, groups, first_order, starts_at, ends_at, priority, exclusive, stack_group, max_uses, max_spend_minor, max_uses_per_buyer,
 		version, created_at, updated_at`
-	selectDiscount = `select ` + discountColumns + `, coalesce(b.uses, 0) uses, coalesce(b.spent_minor, 0) spent_minor
+	selectDiscount = `select ` + discountColumns + `, coalesce(b.uses, 0) uses, coalesce(b.spent_minor, 0) spent_minor,
+		exists (select from pricing.code where discount_id = d.id and max_uses is not null) couponed
 		from pricing.discount d left join lateral (select uses, spent_minor from pricing.budget where discount_id = d.id) b on true`
 )
 

@@ -243,7 +243,7 @@ var _ = Describe("pricing over HTTP", Label("db"), func() {
 		},
 			Entry("percent without a percentage", object{"name": "A", "effect": "percent"}, "/percent"),
 			Entry("more than all", object{"name": "A", "effect": "percent", "percent": "100.1"}, "/percent"),
-			Entry("an amount without a currency", object{"name": "A", "effect": "fixed", "amount": "5"}, "/amount"),
+			Entry("an amount without a currency", object{"name": "A", "effect": "fixed", "amount": "5"}, "/currency"),
 			Entry("no amount", object{"name": "A", "effect": "fixed_price", "currency": "EUR"}, "/amount"),
 			Entry("too many digits", object{"name": "A", "effect": "fixed", "currency": "EUR", "amount": "5.001", "minSubtotal": "0.001"}, "/amount", "/minSubtotal"),
 			Entry("an amount beside a percentage", object{"name": "A", "effect": "percent", "percent": "5", "currency": "EUR", "amount": "5"}, "/amount"),

@@ -33,7 +33,7 @@ func (s *service) load(ctx context.Context, tx *db.Tx) (*rules, error) {
 	r.rates = calc.NewRates(rates)
 	for _, d := range discounts {
 		c := d.calc()
-		r.discounts[d.ID] = rule{c, d.MaxPerBuyer}
+		r.discounts[d.ID] = rule{c, d.MaxPerBuyer, d.limited(), d.Couponed}
 		if d.Automatic {
 			r.automatic = append(r.automatic, c)
 			if d.counted() {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -44,11 +45,19 @@ func (s *service) redeem(ctx context.Context, tx *db.Tx, order uuid.UUID, q pric
 	if len(q.Applied) == 0 {
 		return nil
 	}
-	refused, err := s.store.redeem(ctx, tx, order, q, buyer)
+	r, err := s.rules(ctx, tx)
+	if err != nil {
+		return err
+	}
+	u := newUsage(order, q, buyer, tx)
+	if done, err := s.quickly(ctx, tx, u, r); err != nil || done {
+		return err
+	}
+	refused, err := s.store.useUp(ctx, tx, u)
 	if err != nil || len(refused) == 0 {
 		return err
 	}
-	a := q.Applied[slices.IndexFunc(q.Applied, func(a pricingapi.Applied) bool { return a.DiscountID == refused[0] })]
+	a := q.Applied[slices.Index(u.ids, refused[0])]
 	f := errUsedUp.Saying("%s has been used as often as it may be.", a.Name).With("discountId", a.DiscountID)
 	if a.Code != "" {
 		f = errUsedUp.Saying("%s has been used as often as it may be.", a.Code).With("discountId", a.DiscountID).With("discountCode", a.Code)
@@ -56,21 +65,88 @@ func (s *service) redeem(ctx context.Context, tx *db.Tx, order uuid.UUID, q pric
 	return f
 }
 
-// redeem returns the discounts of which there is not enough left. Whoever is the first to
-// use one waits for nobody, and whoever is not waits for the others in one order.
-func (store) redeem(ctx context.Context, tx *db.Tx, order uuid.UUID, q pricingapi.Quote, buyer pricingapi.Buyer) (refused []string, err error) {
-	n := len(q.Applied)
-	ids, codes, amounts := make([]string, n), make([]string, n), make([]int64, n)
-	for i, a := range q.Applied {
-		ids[i], codes[i], amounts[i] = a.DiscountID, a.Code, a.Amount.Minor
+// quickly redeems where the rules in memory say that there is little to look at: planning the
+// statement that looks at everything takes longer than running it. Nothing has happened when
+// it is not done, be it that there is not enough or that the rules are others by now.
+func (s *service) quickly(ctx context.Context, tx *db.Tx, u usage, r *rules) (done bool, err error) {
+	limited := -1
+	for i, text := range u.ids {
+		id, err := uuid.Parse(text)
+		if err != nil {
+			return false, fmt.Errorf("redeem: %w", err)
+		}
+		switch d, known := r.discounts[id]; {
+		case !known, d.perBuyer != nil, u.codes[i] != "" && d.couponed, d.limited && limited >= 0:
+			return false, nil
+		case d.limited:
+			limited = i
+		}
 	}
-	var customer, email *string
+	if limited < 0 {
+		return s.store.note(ctx, tx, u)
+	}
+	return s.store.spend(ctx, tx, u, limited)
+}
+
+// usage is what an order uses of its discounts.
+type usage struct {
+	order    uuid.UUID
+	ids      []string
+	codes    []string
+	amounts  []int64
+	currency string
+	customer *string
+	email    *string
+	buyers   []string
+	at       time.Time
+}
+
+func newUsage(order uuid.UUID, q pricingapi.Quote, buyer pricingapi.Buyer, tx *db.Tx) usage {
+	u := usage{order: order, currency: string(q.Currency), buyers: append([]string{}, keysOf(buyer)...), at: tx.Now}
+	for _, a := range q.Applied {
+		u.ids, u.codes, u.amounts = append(u.ids, a.DiscountID), append(u.codes, a.Code), append(u.amounts, a.Amount.Minor)
+	}
 	if buyer.CustomerID != "" {
-		customer = &buyer.CustomerID
+		u.customer = &buyer.CustomerID
 	}
 	if buyer.Email != "" {
-		email = new(emailKey(buyer.Email))
+		u.email = new(emailKey(buyer.Email))
 	}
+	return u
+}
+
+const noteUse = `insert into pricing.redemption (order_id, discount_id, code, amount_minor, currency, customer_id, email_key, redeemed_at)
+		select $4, w.id, w.code, w.amount, $5, $6, $7, $8 from unnest($1::uuid[], $2::text[], $3::bigint[]) w(id, code, amount) where `
+
+// note uses discounts of which none is limited.
+func (store) note(ctx context.Context, tx *db.Tx, u usage) (bool, error) {
+	n, err := tx.Exec(ctx, noteUse+`not exists (select from pricing.budget b where b.discount_id = any($1::uuid[]))`,
+		db.Array(u.ids), db.Array(u.codes), db.Array(u.amounts), u.order, u.currency, u.customer, u.email, u.at)
+	if err != nil {
+		return false, fmt.Errorf("note uses of discounts: %w", err)
+	}
+	return n == int64(len(u.ids)), nil
+}
+
+// spend uses discounts of which one is limited. Whoever else uses that one waits until the
+// transaction is over.
+func (store) spend(ctx context.Context, tx *db.Tx, u usage, limited int) (bool, error) {
+	n, err := tx.Exec(ctx, `
+		with spent as (
+			update pricing.budget set uses = uses + 1, spent_minor = spent_minor + $10
+			where discount_id = $9 and coalesce(uses < max_uses, true) and coalesce(spent_minor + $10 <= max_spend_minor, true) returning discount_id
+		) `+noteUse+`exists (select from spent)`,
+		db.Array(u.ids), db.Array(u.codes), db.Array(u.amounts), u.order, u.currency, u.customer, u.email, u.at, u.ids[limited], u.amounts[limited])
+	if err != nil {
+		return false, fmt.Errorf("spend a budget: %w", err)
+	}
+	return n == int64(len(u.ids)), nil
+}
+
+// useUp uses discounts whatever their limits are, and returns those of which there is not
+// enough left. Whoever is the first to use one waits for nobody, and whoever is not waits for
+// the others in one order.
+func (store) useUp(ctx context.Context, tx *db.Tx, u usage) (refused []string, err error) {
 	if err := tx.Select(ctx, &refused, `
 		with want as materialized (
 			select w.id, w.code, w.amount, d.status = 'active' open, d.max_uses_per_buyer per_buyer
@@ -100,7 +176,7 @@ func (store) redeem(ctx context.Context, tx *db.Tx, order uuid.UUID, q pricingap
 		   or w.code <> '' and not exists (select from coupon c where c.id = w.id)
 		      and not exists (select from pricing.code c where c.code = w.code and c.discount_id = w.id and c.max_uses is null)
 		   or w.per_buyer is not null and (select count(*) from used u where u.id = w.id) < greatest(1, cardinality($4::text[]))`,
-		db.Array(ids), db.Array(codes), db.Array(amounts), db.Array(append([]string{}, keysOf(buyer)...)), order, string(q.Currency), customer, email, tx.Now); err != nil {
+		db.Array(u.ids), db.Array(u.codes), db.Array(u.amounts), db.Array(u.buyers), u.order, u.currency, u.customer, u.email, u.at); err != nil {
 		return nil, fmt.Errorf("redeem discounts: %w", err)
 	}
 	return refused, nil

@@ -48,12 +48,14 @@ func eur(minor int64) money.Amount { return money.Amount{Minor: minor, Currency:
 
 var _ = Describe("redeeming discounts", Label("db"), func() {
 	var (
-		svc *service
-		ctx context.Context
+		svc  *service
+		shop uuid.UUID
+		ctx  context.Context
 	)
 
 	BeforeEach(func() {
-		svc, ctx = replica(), testkit.As(testkit.NewTenant(testkit.Shared()))
+		svc, shop = replica(), testkit.NewTenant(testkit.Shared())
+		ctx = testkit.As(shop)
 	})
 
 	// offered is a discount of a tenth with a code, unless the terms say otherwise.
@@ -300,6 +302,7 @@ var _ = Describe("redeeming discounts", Label("db"), func() {
 	It("needs one statement for all discounts of an order, one to price a basket with codes, and else none", func() {
 		offered("A", func(d *discount) { d.MaxUses = new(int64(9)) })
 		offered("B", func(d *discount) { d.MaxPerBuyer = new(int64(9)) })
+		offered("C", nil)
 		quote(1000, ana) // the rules are in memory from here on
 		statements := func(fn func(ctx context.Context, tx *db.Tx) error) int {
 			GinkgoHelper()
@@ -318,9 +321,38 @@ var _ = Describe("redeeming discounts", Label("db"), func() {
 		redeems := func(ctx context.Context, tx *db.Tx) error { return svc.redeem(ctx, tx, clock.NewID(), q, ana) }
 		Expect(statements(quotes())).To(Equal(0))
 		Expect(statements(redeems)).To(Equal(0))
-		Expect(statements(quotes("A", "B", "C"))).To(Equal(1))
-		Expect(q.Applied).To(HaveLen(2))
-		Expect(statements(redeems)).To(Equal(1))
+		for _, codes := range [][]string{{"C"}, {"A", "C"}, {"A", "B", "C", "GHOST"}} {
+			Expect(statements(quotes(codes...))).To(Equal(1))
+			Expect(q.Applied).To(HaveLen(min(3, len(codes))))
+			Expect(statements(redeems)).To(Equal(1), "%v", codes)
+		}
+	})
+
+	It("keeps to limits that this replica has not heard of yet", func() {
+		d := offered("QUIET", nil)
+		q := quote(1000, ana, "QUIET") // the rules are in memory from here on
+		other := replica()
+		limited := func(change func(*discount)) {
+			GinkgoHelper()
+			next, err := other.getDiscount(ctx, d.ID)
+			Expect(err).NotTo(HaveOccurred())
+			change(&next)
+			Expect(other.db.InTx(ctx, func(tx *db.Tx) error {
+				_, err := other.replaceDiscount(ctx, tx, d.ID, httpx.IfMatch{}, next, "")
+				return err
+			})).To(Succeed())
+		}
+		limited(func(d *discount) { d.MaxUses = new(int64(1)) })
+		redeemed(q, ana)
+		_, err := redeem(q, ana)
+		Expect(err).To(MatchError(errUsedUp))
+		Expect(stored(d).Uses).To(BeEquivalentTo(1))
+
+		svc.cache.drop(shop)
+		quote(1000, ana, "QUIET") // now it has heard of the limit, which goes
+		limited(func(d *discount) { d.MaxUses = nil })
+		redeemed(q, ana)
+		redeemed(q, ana)
 	})
 
 	Describe("and the buyer's privacy", func() {

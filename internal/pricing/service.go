@@ -239,6 +239,9 @@ const (
 
 // generate makes codes that nobody has.
 func (s *service) generate(ctx context.Context, tx *db.Tx, id uuid.UUID, count int64, prefix string, maxUses *int64) error {
+	if _, err := s.changing(ctx, tx); err != nil {
+		return err
+	}
 	d, err := s.store.discount(ctx, tx, id)
 	switch {
 	case err != nil:
@@ -259,7 +262,14 @@ func (s *service) generate(ctx context.Context, tx *db.Tx, id uuid.UUID, count i
 		}
 		count -= n
 	}
-	return nil
+	if d.Couponed {
+		return nil
+	}
+	d.Version, d.UpdatedAt = d.Version+1, tx.Now // from now on codes are counted
+	if err := s.store.saveDiscount(ctx, tx, d); err != nil {
+		return err
+	}
+	return s.discountPublished(ctx, tx, d)
 }
 
 // read runs fn in the caller's transaction, or in one of its own.

@@ -121,6 +121,7 @@ create table payments.refund (
     failure_code    text,
     failure_message text,
     actor           text        not null,
+    once            uuid,                 -- names the request that asked for it, however often it is repeated
     version         bigint      not null,
     created_at      timestamptz not null,
     updated_at      timestamptz not null,
@@ -129,6 +130,7 @@ create table payments.refund (
     foreign key (tenant_id, attempt_id) references payments.attempt
 ) with (fillfactor = 80);
 create index refund_by_payment on payments.refund (tenant_id, payment_id, created_at, id);
+create unique index refund_once on payments.refund (tenant_id, once) where once is not null;
 create index refund_undecided on payments.refund (tenant_id, created_at) where status in ('requested', 'processing', 'requires_action');
 
 -- A buyer's objection at their bank.

@@ -181,12 +181,19 @@ const pauseAfterError = 10 * time.Millisecond
 
 // closedLoop has every client ask again as soon as it is answered.
 func closedLoop(ctx context.Context, addr string, clients int, d time.Duration, next asker) outcome {
+	return closedErrands(ctx, addr, clients, d, func(ctx context.Context, c *connection, dice *rand.Rand) (answer, error) { return c.ask(ctx, next(dice)) })
+}
+
+// errand is what a client does in several requests; the answer is the last one's.
+type errand func(ctx context.Context, c *connection, dice *rand.Rand) (answer, error)
+
+// closedErrands has every client begin anew as soon as it is done.
+func closedErrands(ctx context.Context, addr string, clients int, d time.Duration, do errand) outcome {
 	until := time.Now().Add(d)
 	return crowd(ctx, addr, clients, func(ctx context.Context, c *connection, dice *rand.Rand) (o outcome) {
 		for ctx.Err() == nil && time.Now().Before(until) {
-			r := next(dice)
 			began := time.Now()
-			a, err := c.ask(ctx, r)
+			a, err := do(ctx, c, dice)
 			if o.note(began, a, err); err != nil {
 				time.Sleep(pauseAfterError)
 			}

@@ -25,6 +25,8 @@ func scenarios() []scenario {
 		{"saga", saga},
 		{"saga_steady", sagaSteady},
 		{"join", join},
+		{"checkout", checkout},
+		{"add_item", addItem},
 		{"cold_start", coldStart},
 		{"rss", rss},
 		{"footprint", size},
@@ -44,6 +46,7 @@ const (
 	floorPgbench = "pgbench, same statements"
 	floorIntake  = "orders accepted meanwhile"
 	floorOffered = "orders offered"
+	floorGoal    = "the goal"
 )
 
 // warmUp is not counted: connections, prepared statements and caches come to be in it.

@@ -176,22 +176,23 @@ func await(ctx context.Context, db *sql.DB, wanted int, query string) error {
 }
 
 // withShop runs the program on a copy of the prepared shop.
-func (b *bench) withShop(ctx context.Context, name string, do func(l *lab.Lab, db *sql.DB) error) (err error) {
+func (b *bench) withShop(ctx context.Context, name string, do func(l *lab.Lab, db *sql.DB) error, settings ...string) (err error) {
 	dir, err := b.folder(name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	return b.within(ctx, dir, do)
+	return b.within(ctx, dir, do, settings...)
 }
 
 // within runs the program on a copy that stays.
-func (b *bench) within(ctx context.Context, dir string, do func(l *lab.Lab, db *sql.DB) error) (err error) {
+func (b *bench) within(ctx context.Context, dir string, do func(l *lab.Lab, db *sql.DB) error, settings ...string) (err error) {
 	l, err := lab.New(ctx, b.binary, b.prepared, dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close(context.WithoutCancel(ctx))) }()
+	l.Configure(settings...)
 	if err := l.Start(ctx); err != nil {
 		return err
 	}

@@ -45,6 +45,7 @@ type Config struct {
 	Auth      Auth      `key:"auth"`
 	Outbound  Outbound  `key:"outbound"`
 	Mail      Mail      `key:"mail"`
+	Checkout  Checkout  `key:"checkout"`
 	Payments  Payments  `key:"payments"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
@@ -177,6 +178,11 @@ type Mail struct {
 	Dir      string `key:"dir" default:"" is:"path" empty:"mail in data.dir" doc:"Folder of the letters while there is no mail server"`
 	From     string `key:"from" default:"" is:"sender" empty:"shop@localhost, which goes no further than mail.dir" doc:"Sender of letters; without a name, the shop's stands before it"`
 	LinkBase string `key:"link_base" default:"" is:"url" empty:"the address that this program listens on" doc:"Where links in letters lead: the storefront or the administration"`
+}
+
+// Checkout is what carts are granted.
+type Checkout struct {
+	Hold time.Duration `key:"hold" default:"10m" min:"1m" max:"24h" doc:"How long the stock of a cart is held while its buyer checks out, from each change on"`
 }
 
 // Payments is how money comes in.
