@@ -64,7 +64,7 @@ func Always() []Invariant {
 func Settled() []Invariant {
 	return append(settledCampaigns(), []Invariant{
 		{Name: "every order has ended", sql: `
-			select format('order %s is %s', id, status) from orders.orders where status not in ('confirmed', 'failed', 'cancelled')`},
+			select format('order %s is %s', id, status) from orders.orders where status not in ('confirmed', 'paid', 'failed', 'cancelled')`},
 		{Name: "the carrier has brought every fact", sql: reached + `
 			select format('%s has not heard of %s %s', consumer, type, id) from reached where waits + handled = 0 and carried`},
 		{Name: "nothing is left to deliver", sql: `
@@ -83,6 +83,7 @@ func Settled() []Invariant {
 			from orders.orders o left join bought b using (tenant_id, id) full join held h using (tenant_id, id)
 			where case o.status
 				when 'confirmed' then h.status is distinct from 'held' or h.items is distinct from b.items
+				when 'paid' then h.status is distinct from 'held' or h.items is distinct from b.items
 				when 'failed' then h.status is distinct from 'refused' or h.items is not null
 				when 'cancelled' then h.status is distinct from 'released' and h.status is distinct from 'refused' or h.items is not null and h.items <> b.items
 				else true end`},
