@@ -89,6 +89,7 @@ func (s *service) register(ctx context.Context, email, password, name string) er
 		if !made {
 			return accepted, s.tellOfAccount(ctx, tx, a.Email)
 		}
+		aboutAccount(ctx, a.ID)
 		if err := s.customers.registered(ctx, tx, a.Customer, a.Email, a.Name); err != nil {
 			return accepted, err
 		}
@@ -171,8 +172,16 @@ func (s *service) firstProof(ctx context.Context, tx *db.Tx, a *account) error {
 // resend asks once more to verify the address of who has signed in.
 func (s *service) resend(ctx context.Context, tx *db.Tx, who identity.Identity) error {
 	a, err := s.store.account(ctx, tx, who.Account)
-	if err != nil || a.VerifiedAt != nil {
+	if err != nil {
 		return err
+	}
+	return s.remind(ctx, tx, a)
+}
+
+// remind asks once more to verify an address that is to be verified.
+func (s *service) remind(ctx context.Context, tx *db.Tx, a account) error {
+	if a.VerifiedAt != nil || a.Status != active {
+		return nil
 	}
 	return s.askToVerify(ctx, tx, a)
 }
