@@ -63,6 +63,16 @@ var _ = Describe("the personal data of a customer", func() {
 	keyed := func() testkit.Header { return testkit.Header{Name: "Idempotency-Key", Value: uuid.NewString()} }
 	address := object{"name": canary + "1", "line1": canary + "2", "line2": canary + "3", "city": canary + "4", "region": canary + "5", "country": "HK", "phone": canary + "6"}
 	email := canary + "7@example.com"
+	// offers are the letters about orders that can be claimed.
+	offers := func(to string) (list []testkit.Letter) {
+		GinkgoHelper()
+		for _, l := range testkit.Letters(to) {
+			if strings.Contains(l.Text, "/claim-orders#") {
+				list = append(list, l)
+			}
+		}
+		return list
+	}
 	// signUp is what registration leaves; with a proof, the address has been shown to be theirs.
 	signUp := func(proven bool) {
 		GinkgoHelper()
@@ -188,11 +198,82 @@ var _ = Describe("the personal data of a customer", func() {
 		signUp(true)
 		live()
 		Expect(me.Get("/v1/me/orders").JSON()["data"]).To(HaveLen(2))
-		Expect(done(me.Post("/v1/me/orders/claim", nil))).To(HaveKeyWithValue("claimed", BeEquivalentTo(1)))
-		Expect(done(me.Post("/v1/me/orders/claim", nil))).To(HaveKeyWithValue("claimed", BeEquivalentTo(0)))
+		before := len(offers(email))
+		Expect(done(me.Post("/v1/me/orders/claim", nil))).To(HaveKeyWithValue("status", "accepted"))
+		Expect(me.Get("/v1/me/orders").JSON()["data"]).To(HaveLen(2))
+		Eventually(func() []testkit.Letter { return offers(email) }).Should(HaveLen(before + 1))
+		letter := offers(email)[before]
+		Expect(letter.Text).To(ContainSubstring("1 order was placed"))
+		confirm := object{"token": letter.Token()}
+		Expect(done(me.Post("/v1/me/orders/claim/confirm", confirm))).To(HaveKeyWithValue("claimed", BeEquivalentTo(1)))
+		Expect(me.Post("/v1/me/orders/claim/confirm", confirm).Code()).To(Equal("invalid_token"))
 		Expect(me.Get("/v1/me/orders").JSON()["data"]).To(HaveLen(3))
 		Expect(shop.Get("/v1/events?topic=order.claimed").JSON()["data"]).To(HaveExactElements(HaveKeyWithValue("data", HaveKeyWithValue("customerId", id))))
 		Expect(shop.Post("/v1/me/orders/claim", nil).Status).To(Equal(404), "a key is nobody")
+	})
+	Describe("who has proven an address that somebody else signed up with", func() {
+		const password, next = "correct horse battery", "another good secret"
+		var owner string // who reads the mail
+		signIn := func(email, password string) *testkit.Shop {
+			GinkgoHelper()
+			return shop.With(done(shop.Post("/v1/auth/login", object{"email": email, "password": password}))["accessToken"].(string))
+		}
+		// account of somebody who signs up, and whose address is proven by who reads its mail.
+		account := func(email string) *testkit.Shop {
+			GinkgoHelper()
+			done(shop.Post("/v1/auth/register", object{"email": email, "password": password}))
+			var letters []testkit.Letter
+			Eventually(func() []testkit.Letter { letters = testkit.Letters(email); return letters }).ShouldNot(BeEmpty())
+			done(shop.Post("/v1/auth/email/verify", object{"token": letters[0].Token()}))
+			return signIn(email, password)
+		}
+		// ask for what guests ordered, and the token that the letter brings.
+		ask := func(as *testkit.Shop, email string) string {
+			GinkgoHelper()
+			before := len(offers(email))
+			done(as.Post("/v1/me/orders/claim", nil))
+			Eventually(func() []testkit.Letter { return offers(email) }).Should(HaveLen(before + 1))
+			return offers(email)[before].Token()
+		}
+		confirm := func(as *testkit.Shop, token string) testkit.Response {
+			GinkgoHelper()
+			return as.Post("/v1/me/orders/claim/confirm", object{"token": token})
+		}
+		BeforeEach(func() {
+			owner = "owner." + uuid.NewString() + "@example.com"
+			done(shop.Post("/v1/products", object{"sku": "MUG", "name": "Mug", "price": "12.50", "currency": "EUR", "inventory": 100}))
+			done(shop.Post("/v1/orders", object{"customerId": "guest-2", "email": owner, "items": []object{{"sku": "MUG", "quantity": 2}}}))
+		})
+
+		It("keeps what they ordered as a guest from who knows the password and does not read the mail", func() {
+			squatter := account(owner)
+			token := ask(squatter, owner)
+			Expect(squatter.Get("/v1/me/orders").JSON()["data"]).To(BeEmpty())
+			Expect(confirm(account("other."+uuid.NewString()+"@example.com"), token).Code()).To(Equal("invalid_token"), "another account's")
+			verification := testkit.Letters(owner)[0].Token()
+			Expect(confirm(squatter, verification).Code()).To(Equal("invalid_token"), "of another kind")
+			Expect(confirm(shop, token).Status).To(Equal(404), "a key is nobody")
+			Expect(squatter.Get("/v1/me/orders").JSON()["data"]).To(BeEmpty())
+
+			done(squatter.Post("/v1/auth/password/change", object{"currentPassword": password, "password": next}))
+			Expect(confirm(squatter, token).Code()).To(Equal("invalid_token"), "it was for the password of before")
+			token = ask(squatter, owner)
+			done(squatter.Post("/v1/auth/logout-all", nil))
+			Expect(confirm(signIn(owner, next), token).Code()).To(Equal("invalid_token"), "its owner has ended everything")
+
+			me := signIn(owner, next)
+			token = ask(me, owner)
+			Expect(done(confirm(me, token))).To(HaveKeyWithValue("claimed", BeEquivalentTo(1)))
+			Expect(me.Get("/v1/me/orders").JSON()["data"]).To(HaveLen(1))
+		})
+
+		It("does not learn by asking whether there is anything", func() {
+			with, without := account(owner), account("other."+uuid.NewString()+"@example.com")
+			one, other := with.Post("/v1/me/orders/claim", nil), without.Post("/v1/me/orders/claim", nil)
+			Expect(one.Status).To(Equal(202))
+			Expect(one.Status).To(Equal(other.Status))
+			Expect(one.Raw).To(Equal(other.Raw))
+		})
 	})
 	It("is masked in orders for who may read orders and not people", func() {
 		signUp(true)

@@ -21,10 +21,12 @@ const (
 	toChange = "change"
 	toReset  = "reset"
 	toInvite = "invite"
+	toClaim  = "claim" // what was ordered with the address
 )
 
 var lifeOf = map[string]time.Duration{
 	toVerify: 24 * time.Hour, toChange: 30 * time.Minute, toReset: 30 * time.Minute, toInvite: 72 * time.Hour,
+	toClaim: 30 * time.Minute,
 }
 
 // boundOf is what must not change until a token is used: it is good for the address and
@@ -33,7 +35,7 @@ func boundOf(purpose string, a account) []byte {
 	switch purpose {
 	case toReset, toInvite:
 		return hashOf(purpose, a.ID.String(), a.EmailKey, a.PasswordHash, string(a.Status))
-	case toChange:
+	case toChange, toClaim:
 		return hashOf(purpose, a.ID.String(), a.EmailKey, a.PasswordHash, strconv.FormatInt(a.Epoch, 10))
 	default:
 		return hashOf(purpose, a.ID.String(), a.EmailKey)

@@ -59,9 +59,15 @@ func (m *Module) Mount(on app.Mount) {
 	}, m.svc.handleListMine)
 	if m.svc.customers != nil {
 		httpx.Handle(api, httpx.Route{
-			Method: http.MethodPost, Path: "/v1/me/orders/claim", ID: "claimMyOrders", Summary: "Claim what you ordered without an account", Permission: permissionWrite, Own: true,
-			Description: "Orders of guests with your e-mail address become yours, once it is proven.", Refusals: []*fault.Error{errUnproven},
+			Method: http.MethodPost, Path: "/v1/me/orders/claim", ID: "claimMyOrders", Summary: "Ask for what you ordered without an account", Permission: permissionWrite, Own: true, Status: http.StatusAccepted,
+			Description: "If guests have ordered with your e-mail address, which has to be proven, a mail to it says how many orders there are and brings the token to have them: whoever has signed in need not be who reads the mail. The answer is the same when there are none.",
+			Refusals:    []*fault.Error{errUnproven},
 		}, m.svc.handleClaim)
+		httpx.Handle(api, httpx.Route{
+			Method: http.MethodPost, Path: "/v1/me/orders/claim/confirm", ID: "confirmClaim", Limit: httpx.LimitLogin, Summary: "Claim them with the token of that mail", Permission: permissionWrite, Own: true,
+			Description: "Orders of guests with your e-mail address become yours. The token is good once and for half an hour, for the account that asked, until its address or its password is another one.",
+			Refusals:    []*fault.Error{errClaimToken},
+		}, m.svc.handleConfirmClaim)
 	}
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "getOrder", Summary: "Read an order", Permission: permissionRead, Own: true, Personal: true,
