@@ -267,6 +267,17 @@ var _ = Describe("the personal data of a customer", func() {
 			Expect(me.Get("/v1/me/orders").JSON()["data"]).To(HaveLen(1))
 		})
 
+		DescribeTable("loses the offer when the account", func(statement string) {
+			squatter := account(owner)
+			token := ask(squatter, owner)
+			_, err := testkit.SQL(d.Super).Exec(statement, owner)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(confirm(signIn(owner, password), token).Code()).To(Equal("invalid_token"))
+		},
+			Entry("is given a new epoch", `update identity.account set epoch = epoch + 1 where email = $1`),
+			Entry("has no proof of its address any more", `update identity.account set email_verified_at = null where email = $1`),
+		)
+
 		It("does not learn by asking whether there is anything", func() {
 			with, without := account(owner), account("other."+uuid.NewString()+"@example.com")
 			one, other := with.Post("/v1/me/orders/claim", nil), without.Post("/v1/me/orders/claim", nil)
