@@ -16,6 +16,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
@@ -177,6 +178,63 @@ var _ = Describe("the personal data of a customer", func() {
 		info, err := os.Stat(records)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(info.Mode().Perm()).To(BeEquivalentTo(0o600))
+	})
+	It("is not kept of them again, whatever their token asks for while it is still let in", func() {
+		signUp(true)
+		live()
+		open := done(me.Post("/v1/orders", object{"items": []object{{"sku": "MUG", "quantity": 1}}}))["id"].(string)
+		done(shop.Call(http.MethodDelete, "/v1/customers/"+id, nil))
+		Eventually(found).Should(BeEmpty())
+		order := object{"items": []object{{"sku": "MUG", "quantity": 2}}, "email": email, "shippingAddress": address, "metadata": object{"wish": canary + "12"}}
+		Expect(me.Post("/v1/orders", order, keyed()).Code()).To(Equal("customer_erased"))
+		order["customerId"] = id
+		Expect(shop.Post("/v1/orders", order, keyed()).Code()).To(Equal("customer_erased"), "whoever orders for them")
+		Expect(me.Post("/v1/orders/"+open+"/cancel", object{"reason": canary + "13"}, keyed()).Code()).To(Equal("customer_erased"))
+		Expect(me.Post("/v1/me/addresses", address, keyed()).Status).To(Equal(404))
+		Expect(me.Call(http.MethodPatch, "/v1/me", object{"name": canary}).Status).To(Equal(404))
+		Expect(found()).To(BeEmpty())
+	})
+	It("takes the answers that are kept of them along, and nobody else's", func() {
+		signUp(true)
+		done(shop.Post("/v1/products", object{"sku": "MUG", "name": "Mug", "price": "12.50", "currency": "EUR", "inventory": 100}))
+		ask := func(address, key string) testkit.Response {
+			GinkgoHelper()
+			return shop.Post("/v1/orders", object{"customerId": "guest-9", "email": address, "items": []object{{"sku": "MUG", "quantity": 1}}}, testkit.Header{Name: "Idempotency-Key", Value: key})
+		}
+		others := []string{"x" + email, email + ".pt"}
+		for _, address := range append(others, strings.ToUpper(email)) {
+			done(ask(address, address))
+		}
+		done(shop.Call(http.MethodDelete, "/v1/customers/"+id, nil))
+		for _, address := range others {
+			Expect(ask(address, address).Header.Get("Idempotency-Replayed")).To(Equal("true"), "it would be done twice: "+address)
+		}
+		Expect(ask(strings.ToUpper(email), strings.ToUpper(email)).Header).NotTo(HaveKey("Idempotency-Replayed"))
+	})
+	It("is erased too where it was being written at that moment, with the answer that was kept", func() {
+		signUp(true)
+		live()
+		ctx := identity.With(context.Background(), identity.Identity{Tenant: shop.Tenant, Actor: identity.Anonymous})
+		waiting := func() (n int) {
+			GinkgoHelper()
+			Expect(testkit.SQL(d.Super).QueryRow(`select count(*) from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`).Scan(&n)).To(Succeed())
+			return n
+		}
+		Expect(shop.App.DB().InTx(ctx, func(tx *db.Tx) error {
+			if err := erasure.Allow(ctx, tx, id); err != nil {
+				return err
+			}
+			done(shop.Call(http.MethodDelete, "/v1/customers/"+id, nil))
+			Eventually(waiting, testkit.Patience, "10ms").Should(Equal(1), "the orders wait before they forget")
+			if _, err := tx.Exec(ctx, `insert into orders.orders (id, number, customer_id, status, currency, total_minor, email, metadata, created_at, updated_at)
+				values ($1, 999999, $2, 'created', 'EUR', 0, $3, '{}', now(), now())`, uuid.New(), id, email); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, `insert into platform.idempotency (scope, key, body_hash, status, headers, body) values ('user:x POST /v1/orders', 'late', '', 201, '{}', $1)`,
+				[]byte(`{"customerId":"`+id+`","email":"`+email+`"}`))
+			return err
+		})).To(Succeed())
+		Eventually(found, testkit.Patience).Should(BeEmpty())
 	})
 	It("is exported to themselves and to who may see people, and to nobody else", func() {
 		signUp(true)

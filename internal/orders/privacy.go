@@ -8,6 +8,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -181,11 +182,18 @@ func (m *Module) PersonalData(ctx context.Context, customer string) (any, error)
 	return list, err
 }
 
-// onErased forgets who bought, and keeps what was bought and for how much.
+// onErased forgets who bought, and keeps what was bought and for how much. What is being
+// written of them is waited for, and what comes later is refused.
 func (s *service) onErased(ctx context.Context, tx *db.Tx, batch []event.Received[identityapi.CustomerErased]) error {
 	ids := make([]string, len(batch))
 	for i, r := range batch {
 		ids[i] = r.Fact.CustomerID
 	}
-	return s.store.forget(ctx, tx, ids)
+	if err := erasure.Heed(ctx, tx, ids); err != nil {
+		return err
+	}
+	if err := s.store.forget(ctx, tx, ids); err != nil {
+		return err
+	}
+	return httpx.ForgetAnswers(ctx, tx, "", ids...) // of orders that were placed meanwhile, or in a database of their own
 }
