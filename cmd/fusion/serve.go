@@ -234,8 +234,9 @@ func erasureFile(cfg config.Config) string { return filepath.Join(cfg.Data.Dir, 
 func mailOptions(cfg config.Config) mail.Options {
 	return mail.Options{
 		SMTPURL: cfg.Mail.SMTPURL.Reveal(), CAFile: cfg.Mail.CAFile, From: cfg.Mail.From,
-		Dir:      cmp.Or(cfg.Mail.Dir, filepath.Join(cfg.Data.Dir, "mail")),
-		LinkBase: cmp.Or(cfg.Mail.LinkBase, urlOf(schemeOf(cfg), cfg.HTTP.Addr)),
+		Dir:       cmp.Or(cfg.Mail.Dir, filepath.Join(cfg.Data.Dir, "mail")),
+		LinkBase:  cmp.Or(cfg.Mail.LinkBase, cfg.HTTP.PublicURL, urlOf(schemeOf(cfg), cfg.HTTP.Addr)),
+		AdminBase: cfg.Mail.AdminBase, PublicURL: cfg.HTTP.PublicURL,
 	}
 }
 

@@ -150,7 +150,7 @@ func (s *service) locked(ctx context.Context, tx *db.Tx, a account) error {
 	if a.Status != active {
 		return nil
 	}
-	if err := s.send(ctx, tx, a.Email, "account-locked", map[string]string{}); err != nil {
+	if err := s.write(ctx, tx, a, "account-locked", nil); err != nil {
 		return err
 	}
 	if err := audit.Record(ctx, tx, audit.Entry{Action: "login.locked", Entity: "account", EntityID: a.ID.String()}); err != nil {

@@ -65,7 +65,7 @@ var forms = []form{
 	{"createTenant", []string{"/slug", "/name"}, []string{"/slug", "/name", "/settings/senderName", "/settings/colours/primary"}, []string{"/quotas/products", "/quotas/ordersPerDay", "/quotas/requestsPerMinute"}},
 	{"updateTenant", nil, []string{"/name", "/settings/logoUrl"}, []string{"/quotas/products"}},
 	{"suspendTenant", []string{"/reason"}, []string{"/reason"}, nil},
-	{"updateSettings", nil, []string{"/name", "/logoUrl", "/storefrontUrl", "/senderName", "/defaultCurrency"}, nil},
+	{"updateSettings", nil, []string{"/name", "/logoUrl", "/storefrontUrl", "/senderName", "/replyTo", "/defaultCurrency"}, nil},
 }
 
 // valid is a body that the route accepts, as text.

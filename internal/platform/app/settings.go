@@ -34,6 +34,7 @@ type SettingsBody struct {
 	LogoURL              *string      `json:"logoUrl,omitempty" maxLength:"2048" example:"https://cdn.example.com/logo.png"`
 	StorefrontURL        *string      `json:"storefrontUrl,omitempty" maxLength:"2048" example:"https://shop.example.com"`
 	SenderName           *string      `json:"senderName,omitempty" maxLength:"100" doc:"In whose name mail is sent"`
+	ReplyTo              *string      `json:"replyTo,omitempty" maxLength:"254" doc:"E-mail address to which answers to that mail go; the installation's sender when it is empty" example:"hello@example.com"`
 	Colours              *coloursBody `json:"colours,omitempty"`
 	Currencies           []string     `json:"currencies,omitempty" minItems:"1" maxItems:"50" doc:"ISO 4217 codes of what the shop sells in"`
 	DefaultCurrency      *string      `json:"defaultCurrency,omitempty" maxLength:"3" doc:"One of the currencies; the first when it is empty"`
@@ -45,6 +46,7 @@ func (b *SettingsBody) onto(s tenant.Settings) tenant.Settings {
 	set(&s.LogoURL, b.LogoURL)
 	set(&s.StorefrontURL, b.StorefrontURL)
 	set(&s.SenderName, b.SenderName)
+	set(&s.ReplyTo, b.ReplyTo)
 	if b.Colours != nil {
 		set(&s.Colours.Primary, b.Colours.Primary)
 		set(&s.Colours.Accent, b.Colours.Accent)
@@ -91,6 +93,7 @@ type settingsResponse struct {
 	LogoURL              string          `json:"logoUrl,omitempty"`
 	StorefrontURL        string          `json:"storefrontUrl,omitempty"`
 	SenderName           string          `json:"senderName,omitempty"`
+	ReplyTo              string          `json:"replyTo,omitempty"`
 	Colours              coloursResponse `json:"colours"`
 	Currencies           []string        `json:"currencies" doc:"What the shop sells in, the default one first"`
 	DefaultCurrency      string          `json:"defaultCurrency" example:"EUR"`
@@ -104,7 +107,7 @@ func (r settingsResponse) ETag() string { return httpx.VersionTag(r.version) }
 
 func presentSettings(s tenant.Settings) settingsResponse {
 	r := settingsResponse{
-		LogoURL: s.LogoURL, StorefrontURL: s.StorefrontURL, SenderName: s.SenderName, Colours: coloursResponse(s.Colours),
+		LogoURL: s.LogoURL, StorefrontURL: s.StorefrontURL, SenderName: s.SenderName, ReplyTo: s.ReplyTo, Colours: coloursResponse(s.Colours),
 		SecondFactorForStaff: s.SecondFactorForStaff,
 	}
 	for _, c := range tenant.Currencies(s) {
