@@ -223,6 +223,7 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 		Passwords:   passwordSettings(cfg.Auth),
 		Audit:       auditOf(cfg),
 		Outbound:    outbound.Options{Inside: networks(cfg.Outbound.Inside)},
+		PublicURL:   cfg.HTTP.PublicURL,
 		StrictHosts: cfg.Tenants.StrictHosts, DeleteGrace: cfg.Tenants.DeleteGrace,
 		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log,
 		Gateway: gatewayOf(cfg), LimitStore: cfg.Limits.StoreURL.Reveal(),

@@ -200,10 +200,10 @@ func (s *service) admit(ctx context.Context, t tried, rehashed bool) (grant, err
 		}
 		var hash []byte
 		g.Refresh, hash = newOpaque(refreshPrefix, id.Tenant)
-		if err := s.store.insertSession(ctx, tx, g.Session); err != nil {
+		if err := s.store.insertSession(ctx, tx, g.Session, refreshLife); err != nil {
 			return err
 		}
-		if err := s.store.insertRefresh(ctx, tx, hash, g.Session.ID); err != nil {
+		if err := s.store.insertRefresh(ctx, tx, hash, g.Session.ID, refreshLife); err != nil {
 			return err
 		}
 		return audit.Record(ctx, tx, audit.Entry{

@@ -191,7 +191,7 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 	It("is for other deployments of the installation open also while it is closed to people", func() {
 		id, _, _ := created(s, nil)
 		Expect(s.Post("/v1/tenants/"+id+"/suspend", object{"reason": "unpaid"}).Status).To(Equal(http.StatusOK))
-		directory := tenant.NewDirectory(s.App.DB(), time.Now, false)
+		directory := tenant.NewDirectory(s.App.DB(), time.Now, false, "")
 		_, err := directory.Admit(GinkgoT().Context(), identity.Service(uuid.MustParse(id)))
 		Expect(err).NotTo(HaveOccurred())
 		_, err = directory.Admit(GinkgoT().Context(), identity.Identity{Tenant: uuid.MustParse(id), Actor: "key:spec"})
