@@ -65,16 +65,22 @@ func New(d *db.DB, v *vault.Vault, log *slog.Logger, o Options) (*Outbox, error)
 	if err != nil {
 		return nil, err
 	}
-	out := &Outbox{db: d, vault: v, log: log, letters: letters, wake: make(chan struct{}, 1)}
+	delivery, err := deliveryOf(o)
+	if err != nil {
+		return nil, err
+	}
+	return &Outbox{db: d, vault: v, log: log, letters: letters, delivery: delivery, wake: make(chan struct{}, 1)}, nil
+}
+
+// deliveryOf is nil without options.
+func deliveryOf(o Options) (transport, error) {
 	switch {
 	case o.SMTPURL != "":
-		if out.delivery, err = newSMTP(o); err != nil {
-			return nil, err
-		}
+		return newSMTP(o)
 	case o.Dir != "":
-		out.delivery = folder{o.Dir}
+		return folder{o.Dir}, nil
 	}
-	return out, nil
+	return nil, nil //nolint:nilnil // none is an answer
 }
 
 var errAddress = fault.New(fault.Invalid, "invalid_email", "This is no e-mail address that mail can be sent to.")
