@@ -38,7 +38,7 @@ func (t *tenants) export(ctx context.Context, in *tenantByID) (httpx.Download, e
 				return err
 			}
 			operator.Tenant = found.ID
-			if err := tenant.Export(identity.With(ctx, operator), t.db, to); err != nil {
+			if _, err := tenant.Export(identity.With(ctx, operator), t.db, to); err != nil {
 				return fmt.Errorf("export tenant %s: %w", found.Slug, err)
 			}
 			return nil

@@ -63,7 +63,7 @@ func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
 	}, t.delete)
 	httpx.File(group, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/tenants/{id}/export", ID: "exportTenant", Summary: "Export a tenant", Permission: permissionTenantsWrite, Operator: true,
-		Description: "Everything that is kept of the tenant, as it is at one moment: a tar.gz with a line of JSON for each row of each table. Hashes and sealed secrets are left out.",
+		Description: "Everything that this deployment keeps of the tenant, as it is at one moment: a tar.gz with a line of JSON for each row of each table. Hashes and sealed secrets are left out. `manifest.json`, the last file, names the modules that it covers: where others are on databases of their own, ask there as well.",
 	}, []string{archive}, t.export)
 	settingsRoutes(api, t)
 }
