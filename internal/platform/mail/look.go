@@ -108,7 +108,7 @@ func colourOf(text string, otherwise colour) colour {
 	if !ok || len(hex) != 6 || err != nil {
 		return otherwise
 	}
-	return colour{uint8(n >> 16), uint8(n >> 8 & 0xff), uint8(n & 0xff)} //nolint:gosec // of 24 bits
+	return colour{uint8(n >> 16), uint8(n >> 8 & 0xff), uint8(n & 0xff)}
 }
 
 func (c colour) css() template.CSS {
