@@ -223,6 +223,7 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 		Passwords:   passwordSettings(cfg.Auth),
 		Audit:       auditOf(cfg),
 		Outbound:    outbound.Options{Inside: networks(cfg.Outbound.Inside)},
+		PublicURL:   cfg.HTTP.PublicURL,
 		StrictHosts: cfg.Tenants.StrictHosts, DeleteGrace: cfg.Tenants.DeleteGrace,
 		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log,
 		Gateway: gatewayOf(cfg), LimitStore: cfg.Limits.StoreURL.Reveal(),
@@ -234,8 +235,9 @@ func erasureFile(cfg config.Config) string { return filepath.Join(cfg.Data.Dir, 
 func mailOptions(cfg config.Config) mail.Options {
 	return mail.Options{
 		SMTPURL: cfg.Mail.SMTPURL.Reveal(), CAFile: cfg.Mail.CAFile, From: cfg.Mail.From,
-		Dir:      cmp.Or(cfg.Mail.Dir, filepath.Join(cfg.Data.Dir, "mail")),
-		LinkBase: cmp.Or(cfg.Mail.LinkBase, urlOf(schemeOf(cfg), cfg.HTTP.Addr)),
+		Dir:       cmp.Or(cfg.Mail.Dir, filepath.Join(cfg.Data.Dir, "mail")),
+		LinkBase:  cmp.Or(cfg.Mail.LinkBase, cfg.HTTP.PublicURL, urlOf(schemeOf(cfg), cfg.HTTP.Addr)),
+		AdminBase: cfg.Mail.AdminBase, PublicURL: cfg.HTTP.PublicURL,
 	}
 }
 

@@ -43,7 +43,7 @@ func (m *Module) OfferOrders(ctx context.Context, tx *db.Tx, orders int) error {
 	if err != nil {
 		return err
 	}
-	return s.send(ctx, tx, a.Email, "claim-orders", map[string]string{"name": a.Name, "token": raw, "orders": strconv.Itoa(orders)})
+	return s.write(ctx, tx, a, "claim-orders", map[string]string{"token": raw, "orders": strconv.Itoa(orders)})
 }
 
 // AcceptOrders takes the token of that letter, from the account that it was written to, and

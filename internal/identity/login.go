@@ -183,7 +183,7 @@ func (s *service) locked(ctx context.Context, tx *db.Tx, a account) error {
 	if a.Status != active {
 		return nil
 	}
-	if err := s.send(ctx, tx, a.Email, "account-locked", map[string]string{}); err != nil {
+	if err := s.write(ctx, tx, a, "account-locked", nil); err != nil {
 		return err
 	}
 	if err := audit.Record(ctx, tx, audit.Entry{Action: "login.locked", Entity: "account", EntityID: a.ID.String()}); err != nil {
@@ -233,10 +233,10 @@ func (s *service) admit(ctx context.Context, t tried, rehashed bool) (grant, err
 		}
 		var hash []byte
 		g.Refresh, hash = newOpaque(refreshPrefix, id.Tenant)
-		if err := s.store.insertSession(ctx, tx, g.Session); err != nil {
+		if err := s.store.insertSession(ctx, tx, g.Session, refreshLife); err != nil {
 			return err
 		}
-		if err := s.store.insertRefresh(ctx, tx, hash, g.Session.ID); err != nil {
+		if err := s.store.insertRefresh(ctx, tx, hash, g.Session.ID, refreshLife); err != nil {
 			return err
 		}
 		return audit.Record(ctx, tx, audit.Entry{

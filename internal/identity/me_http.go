@@ -159,7 +159,7 @@ func (s *service) askToChange(ctx context.Context, tx *db.Tx, a account, email s
 	if err != nil {
 		return err
 	}
-	if err := s.send(ctx, tx, a.Email, "email-change", map[string]string{"name": a.Name}); err != nil {
+	if err := s.write(ctx, tx, a, "email-change", nil); err != nil {
 		return err
 	}
 	if taken {
@@ -172,7 +172,8 @@ func (s *service) askToChange(ctx context.Context, tx *db.Tx, a account, email s
 	if err != nil {
 		return err
 	}
-	return s.send(ctx, tx, email, "confirm-new-email", map[string]string{"name": a.Name, "token": raw})
+	a.Email, a.VerifiedAt = email, nil // nobody has shown to read what is sent there
+	return s.write(ctx, tx, a, "confirm-new-email", map[string]string{"token": raw})
 }
 
 type sessionResponse struct {

@@ -20,7 +20,7 @@ func (s *service) forgot(ctx context.Context, tx *db.Tx, a account) error {
 	if err != nil {
 		return err
 	}
-	return s.send(ctx, tx, a.Email, "reset-password", map[string]string{"name": a.Name, "token": raw})
+	return s.write(ctx, tx, a, "reset-password", map[string]string{"token": raw})
 }
 
 // reset gives an account another password, hashed already. Who reads its mail is its owner:
@@ -64,7 +64,7 @@ func (s *service) replacePassword(ctx context.Context, tx *db.Tx, a account, has
 	} else if err := s.store.reset(ctx, tx, anywhere(a.EmailKey)); err != nil {
 		return err
 	}
-	return s.send(ctx, tx, a.Email, "password-changed", map[string]string{"name": a.Name})
+	return s.write(ctx, tx, a, "password-changed", nil)
 }
 
 // stillProven locks the account of who has shown its password, unless that was changed since.

@@ -108,7 +108,7 @@ func (s *service) tellOfAccount(ctx context.Context, tx *db.Tx, email string) er
 	if may, err := s.mayWrite(ctx, tx, toTell, email); err != nil || !may {
 		return err
 	}
-	return s.send(ctx, tx, email, "account-exists", map[string]string{})
+	return s.write(ctx, tx, account{Email: email}, "account-exists", nil)
 }
 
 func (s *service) askToVerify(ctx context.Context, tx *db.Tx, a account) error {
@@ -119,7 +119,7 @@ func (s *service) askToVerify(ctx context.Context, tx *db.Tx, a account) error {
 	if err != nil {
 		return err
 	}
-	return s.send(ctx, tx, a.Email, "verify-email", map[string]string{"name": a.Name, "token": raw})
+	return s.write(ctx, tx, a, "verify-email", map[string]string{"token": raw})
 }
 
 // verifyEmail notes that somebody reads what is sent to an address: the one of the account,
@@ -133,7 +133,7 @@ func (s *service) verifyEmail(ctx context.Context, tx *db.Tx, hash []byte) error
 	if err != nil {
 		return err
 	}
-	former := a.Email
+	former := a
 	if t.Purpose == toChange {
 		a.Email, a.EmailKey = t.Email, keyOf(t.Email)
 	}
@@ -148,7 +148,7 @@ func (s *service) verifyEmail(ctx context.Context, tx *db.Tx, hash []byte) error
 	if err := s.store.dropOneTime(ctx, tx, a.ID); err != nil {
 		return err
 	}
-	return s.send(ctx, tx, former, "email-changed", map[string]string{"name": a.Name})
+	return s.write(ctx, tx, former, "email-changed", nil)
 }
 
 // firstProof ends what was set up in an account before somebody showed to read its mail:

@@ -51,9 +51,17 @@ type service struct {
 	store     store
 }
 
-// send has a mail delivered to an account once the transaction has come true.
-func (s *service) send(ctx context.Context, tx *db.Tx, to, template string, data map[string]string) error {
-	return s.mail.Send(ctx, tx, mail.Message{To: to, Template: template, Data: data})
+// write has a letter delivered to the address of an account, once the transaction has come
+// true. It calls by name only who is known to read what is sent there: who has registered
+// an address has chosen a name for whoever gets the letter.
+func (s *service) write(ctx context.Context, tx *db.Tx, a account, template string, data map[string]string) error {
+	if data == nil {
+		data = map[string]string{}
+	}
+	if a.VerifiedAt != nil {
+		data["name"] = a.Name
+	}
+	return s.mail.Send(ctx, tx, mail.Message{To: a.Email, Template: template, Data: data, Staff: a.Kind == staff})
 }
 
 // as is the context in which somebody acts for a tenant before it is known who that is.

@@ -41,7 +41,7 @@ func (s *service) invite(ctx context.Context, tx *db.Tx, email, name string, rol
 	if token, err = s.newOneTime(ctx, tx, toInvite, a, ""); err != nil {
 		return account{}, "", err
 	}
-	if err := s.send(ctx, tx, a.Email, "invitation", map[string]string{"name": a.Name, "token": token}); err != nil {
+	if err := s.write(ctx, tx, a, "invitation", map[string]string{"name": a.Name, "token": token}); err != nil {
 		return account{}, "", err
 	}
 	return a, token, s.events.Publish(ctx, tx, identityapi.AccountInvited{AccountID: a.ID.String(), Roles: a.Roles, Version: a.Version})
@@ -192,7 +192,7 @@ func (s *service) removeFactor(ctx context.Context, tx *db.Tx, id uuid.UUID) (ac
 	if err := s.store.save(ctx, tx, a); err != nil {
 		return account{}, err
 	}
-	return a, s.send(ctx, tx, a.Email, "second-factor-removed", map[string]string{"name": a.Name})
+	return a, s.write(ctx, tx, a, "second-factor-removed", nil)
 }
 
 // given are the roles that somebody is to have.

@@ -62,12 +62,13 @@ var forms = []form{
 	{"acceptInvitation", []string{"/token", "/password"}, []string{"/token", "/password"}, nil},
 	{"updateStaff", nil, []string{"/status"}, nil},
 	{"joinCampaign", nil, []string{"/userId"}, []string{"/quantity"}},
+	{"exchangeSignIn", []string{"/code"}, []string{"/code"}, nil},
 	{"createProvider", []string{"/slug", "/name", "/kind", "/issuer", "/clientId"}, []string{"/slug", "/name", "/kind", "/issuer", "/clientId", "/clientSecret", "/audience"}, nil},
 	{"updateProvider", nil, []string{"/name", "/issuer", "/clientId", "/clientSecret", "/audience"}, nil},
 	{"createTenant", []string{"/slug", "/name"}, []string{"/slug", "/name", "/settings/senderName", "/settings/colours/primary"}, []string{"/quotas/products", "/quotas/ordersPerDay", "/quotas/requestsPerMinute"}},
 	{"updateTenant", nil, []string{"/name", "/settings/logoUrl"}, []string{"/quotas/products"}},
 	{"suspendTenant", []string{"/reason"}, []string{"/reason"}, nil},
-	{"updateSettings", nil, []string{"/name", "/logoUrl", "/storefrontUrl", "/senderName", "/defaultCurrency"}, nil},
+	{"updateSettings", nil, []string{"/name", "/logoUrl", "/storefrontUrl", "/senderName", "/replyTo", "/defaultCurrency"}, nil},
 }
 
 // valid is a body that the route accepts, as text.

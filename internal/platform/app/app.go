@@ -85,6 +85,7 @@ type Options struct {
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
 	Clock          clock.Clock
+	PublicURL      string        // where browsers find the program; empty: what each request says
 	StrictHosts    bool          // refuse hosts that no tenant has
 	DeleteGrace    time.Duration // in which a deleted tenant can be taken back
 	Log            *slog.Logger
@@ -153,7 +154,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	o.Gateway.KeyOrigins = apikey.NewOrigins(api, o.Clock, o.Log).Allow
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
-		Tenants: tenant.NewDirectory(api, o.Clock, o.StrictHosts),
+		Tenants: tenant.NewDirectory(api, o.Clock, o.StrictHosts, o.PublicURL),
 		Observe: a.metrics.Request, Ready: a.ready, Clock: o.Clock, Gateway: o.Gateway,
 	})
 	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)

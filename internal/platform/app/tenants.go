@@ -2,18 +2,13 @@ package app
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"net/http"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
-	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
@@ -24,16 +19,12 @@ const (
 	permissionSettingsWrite = "settings:write"
 )
 
-var errOwnersOnly = fault.New(fault.Forbidden, "owner_required", "Only an owner may turn off the second factor of the staff.")
-
 // tenants are the routes with which the operator looks after the tenants, and each of them
 // after its own settings.
 type tenants struct {
 	db  *db.DB
 	svc *tenant.Service
 }
-
-const archive = "application/gzip"
 
 func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
 	t := &tenants{d, svc}
@@ -72,81 +63,9 @@ func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
 	}, t.delete)
 	httpx.File(group, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/tenants/{id}/export", ID: "exportTenant", Summary: "Export a tenant", Permission: permissionTenantsWrite, Operator: true,
-		Description: "Everything that is kept of the tenant, as it is at one moment: a tar.gz with a line of JSON for each row of each table. Hashes and sealed secrets are left out.",
+		Description: "Everything that this deployment keeps of the tenant, as it is at one moment: a tar.gz with a line of JSON for each row of each table. Hashes and sealed secrets are left out. `manifest.json`, the last file, names the modules that it covers: where others are on databases of their own, ask there as well.",
 	}, []string{archive}, t.export)
-
-	own := api.Group("Settings")
-	httpx.Handle(own, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/settings", ID: "getSettings", Summary: "Read the shop's settings", Permission: permissionSettingsRead,
-	}, t.settings)
-	httpx.Handle(own, httpx.Route{
-		Method: http.MethodPatch, Path: "/v1/settings", ID: "updateSettings", Summary: "Change the shop's settings", Permission: permissionSettingsWrite,
-		Description: "Changes what is sent and leaves the rest; an empty text takes back what was there. It acts everywhere within two seconds.",
-		Refusals:    []*fault.Error{errOwnersOnly},
-	}, t.updateSettings)
-}
-
-type coloursBody struct {
-	Primary    *string `json:"primary,omitempty" maxLength:"7" doc:"#rrggbb" example:"#114b5f"`
-	Accent     *string `json:"accent,omitempty" maxLength:"7"`
-	Background *string `json:"background,omitempty" maxLength:"7"`
-	Text       *string `json:"text,omitempty" maxLength:"7"`
-}
-
-// SettingsBody is embedded in the body of a request that changes settings.
-type SettingsBody struct {
-	LogoURL              *string      `json:"logoUrl,omitempty" maxLength:"2048" example:"https://cdn.example.com/logo.png"`
-	StorefrontURL        *string      `json:"storefrontUrl,omitempty" maxLength:"2048" example:"https://shop.example.com"`
-	SenderName           *string      `json:"senderName,omitempty" maxLength:"100" doc:"In whose name mail is sent"`
-	Colours              *coloursBody `json:"colours,omitempty"`
-	Currencies           []string     `json:"currencies,omitempty" minItems:"1" maxItems:"50" doc:"ISO 4217 codes of what the shop sells in"`
-	DefaultCurrency      *string      `json:"defaultCurrency,omitempty" maxLength:"3" doc:"One of the currencies; the first when it is empty"`
-	SecondFactorForStaff *bool        `json:"secondFactorForStaff,omitempty" doc:"Staff must show a second factor. Only an owner may turn it off"`
-	RequireVerifiedEmail *bool        `json:"requireVerifiedEmail,omitempty" doc:"Customers sign in once they have proven their e-mail address"`
-}
-
-// onto is s with the changes of the body.
-func (b *SettingsBody) onto(s tenant.Settings) tenant.Settings {
-	set(&s.LogoURL, b.LogoURL)
-	set(&s.StorefrontURL, b.StorefrontURL)
-	set(&s.SenderName, b.SenderName)
-	if b.Colours != nil {
-		set(&s.Colours.Primary, b.Colours.Primary)
-		set(&s.Colours.Accent, b.Colours.Accent)
-		set(&s.Colours.Background, b.Colours.Background)
-		set(&s.Colours.Text, b.Colours.Text)
-	}
-	if b.Currencies != nil {
-		s.Currencies = b.Currencies
-	}
-	set(&s.DefaultCurrency, b.DefaultCurrency)
-	set(&s.SecondFactorForStaff, b.SecondFactorForStaff)
-	set(&s.RequireVerifiedEmail, b.RequireVerifiedEmail)
-	return s
-}
-
-func set[T any](field, sent *T) {
-	if sent != nil {
-		*field = *sent
-	}
-}
-
-// apply changes the settings of a tenant. What is wrong with them together is found here,
-// because not all of them are sent.
-func (b *SettingsBody) apply(ctx context.Context, to *tenant.Tenant, at string) error {
-	if b == nil {
-		return nil
-	}
-	s := b.onto(to.Settings)
-	// Whoever has got hold of a session that may change settings must not weaken all others.
-	if to.Settings.SecondFactorForStaff && !s.SecondFactorForStaff && !identity.Can(ctx, identity.Everything) {
-		return errOwnersOnly
-	}
-	if fields := tenant.CheckSettings(at, s); len(fields) > 0 {
-		return httpx.ErrValidation(fields...)
-	}
-	to.Settings = s
-	return nil
+	settingsRoutes(api, t)
 }
 
 type quotasBody struct {
@@ -213,42 +132,6 @@ type quotasResponse struct {
 	Products          *int64 `json:"products,omitempty" doc:"Absent: without a bound"`
 	OrdersPerDay      *int64 `json:"ordersPerDay,omitempty"`
 	RequestsPerMinute *int64 `json:"requestsPerMinute,omitempty"`
-}
-
-type coloursResponse struct {
-	Primary    string `json:"primary,omitempty" example:"#114b5f"`
-	Accent     string `json:"accent,omitempty"`
-	Background string `json:"background,omitempty"`
-	Text       string `json:"text,omitempty"`
-}
-
-type settingsResponse struct {
-	Name                 string          `json:"name,omitempty" doc:"Of the shop; in its own settings only" example:"Harbour & Pine"`
-	LogoURL              string          `json:"logoUrl,omitempty"`
-	StorefrontURL        string          `json:"storefrontUrl,omitempty"`
-	SenderName           string          `json:"senderName,omitempty"`
-	Colours              coloursResponse `json:"colours"`
-	Currencies           []string        `json:"currencies" doc:"What the shop sells in, the default one first"`
-	DefaultCurrency      string          `json:"defaultCurrency" example:"EUR"`
-	SecondFactorForStaff bool            `json:"secondFactorForStaff"`
-	RequireVerifiedEmail bool            `json:"requireVerifiedEmail"`
-
-	version int64 // 0 where it is shown as a part of the tenant
-}
-
-// ETag is the tenant's version.
-func (r settingsResponse) ETag() string { return httpx.VersionTag(r.version) }
-
-func presentSettings(s tenant.Settings) settingsResponse {
-	r := settingsResponse{
-		LogoURL: s.LogoURL, StorefrontURL: s.StorefrontURL, SenderName: s.SenderName, Colours: coloursResponse(s.Colours),
-		SecondFactorForStaff: s.SecondFactorForStaff, RequireVerifiedEmail: s.RequireVerifiedEmail,
-	}
-	for _, c := range tenant.Currencies(s) {
-		r.Currencies = append(r.Currencies, string(c))
-	}
-	r.DefaultCurrency = r.Currencies[0]
-	return r
 }
 
 func presentTenant(t tenant.Tenant) tenantResponse {
@@ -368,123 +251,5 @@ func (t *tenants) update(ctx context.Context, in *updateTenantInput) (tenantResp
 			return b.Settings.apply(ctx, old, "/settings")
 		})
 		return presentTenant(changed), err
-	})
-}
-
-type suspendBody struct {
-	Reason string `json:"reason" minLength:"1" maxLength:"500" example:"unpaid"`
-}
-
-// Check finds what the schema cannot say.
-func (b *suspendBody) Check() []fault.Field { return tenant.CheckName("/reason", b.Reason) }
-
-type suspendInput struct {
-	httpx.JSON[suspendBody]
-	ID string `path:"id"`
-}
-
-func (t *tenants) suspend(ctx context.Context, in *suspendInput) (tenantResponse, error) {
-	audit.Because(ctx, in.Body.Reason)
-	return t.step(ctx, in.ID, func(tx *db.Tx, id uuid.UUID) (tenant.Tenant, error) {
-		return t.svc.Suspend(ctx, tx, id, in.Body.Reason)
-	})
-}
-
-func (t *tenants) resume(ctx context.Context, in *tenantByID) (tenantResponse, error) {
-	return t.step(ctx, in.ID, func(tx *db.Tx, id uuid.UUID) (tenant.Tenant, error) { return t.svc.Resume(ctx, tx, id) })
-}
-
-func (t *tenants) delete(ctx context.Context, in *tenantByID) (tenantResponse, error) {
-	return t.step(ctx, in.ID, func(tx *db.Tx, id uuid.UUID) (tenant.Tenant, error) { return t.svc.Delete(ctx, tx, id) })
-}
-
-func (t *tenants) step(ctx context.Context, text string, do func(*db.Tx, uuid.UUID) (tenant.Tenant, error)) (tenantResponse, error) {
-	id, err := httpx.ID(text)
-	if err != nil {
-		return tenantResponse{}, err
-	}
-	return httpx.Command(ctx, t.db, func(tx *db.Tx) (tenantResponse, error) {
-		old, err := t.svc.Find(ctx, tx, id)
-		if err != nil {
-			return tenantResponse{}, err
-		}
-		audit.Before(ctx, presentTenant(old))
-		changed, err := do(tx, id)
-		return presentTenant(changed), err
-	})
-}
-
-func (t *tenants) export(ctx context.Context, in *tenantByID) (httpx.Download, error) {
-	id, err := httpx.ID(in.ID)
-	if err != nil {
-		return httpx.Download{}, err
-	}
-	var found tenant.Tenant
-	if err := t.db.InTx(ctx, func(tx *db.Tx) error {
-		if found, err = t.svc.Find(ctx, tx, id); err != nil {
-			return err
-		}
-		return audit.Record(ctx, tx, audit.Entry{Action: "exportTenant", Entity: "tenant", EntityID: id.String(), Status: http.StatusOK})
-	}); err != nil {
-		return httpx.Download{}, err
-	}
-	return httpx.Download{
-		Media: archive,
-		Name:  found.Slug + ".tar.gz",
-		Write: func(ctx context.Context, to io.Writer) error {
-			operator, err := identity.From(ctx)
-			if err != nil {
-				return err
-			}
-			operator.Tenant = found.ID
-			if err := tenant.Export(identity.With(ctx, operator), t.db, to); err != nil {
-				return fmt.Errorf("export tenant %s: %w", found.Slug, err)
-			}
-			return nil
-		},
-	}, nil
-}
-
-func presentOwn(t tenant.Tenant) settingsResponse {
-	r := presentSettings(t.Settings)
-	r.Name, r.version = t.Name, t.Version
-	return r
-}
-
-func (t *tenants) settings(ctx context.Context, _ *struct{}) (settingsResponse, error) {
-	own, err := t.svc.Own(ctx)
-	return presentOwn(own), err
-}
-
-type updateSettingsBody struct {
-	Name *string `json:"name,omitempty" minLength:"1" maxLength:"200" doc:"Of the shop"`
-	SettingsBody
-}
-
-// Check finds what the schema cannot say.
-func (b *updateSettingsBody) Check() []fault.Field {
-	fields := tenant.CheckSettings("", b.onto(tenant.Settings{}))
-	if b.Name != nil {
-		fields = append(fields, tenant.CheckName("/name", *b.Name)...)
-	}
-	return fields
-}
-
-type updateSettingsInput struct {
-	httpx.IfMatch
-	httpx.JSON[updateSettingsBody]
-}
-
-func (t *tenants) updateSettings(ctx context.Context, in *updateSettingsInput) (settingsResponse, error) {
-	return httpx.Command(ctx, t.db, func(tx *db.Tx) (settingsResponse, error) {
-		changed, err := t.svc.ChangeOwn(ctx, tx, func(old *tenant.Tenant) error {
-			audit.Before(ctx, presentOwn(*old))
-			if err := in.Allows(old.Version); err != nil {
-				return err
-			}
-			set(&old.Name, in.Body.Name)
-			return in.Body.apply(ctx, old, "")
-		})
-		return presentOwn(changed), err
 	})
 }

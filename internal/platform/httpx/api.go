@@ -62,7 +62,12 @@ type Route struct {
 	// Enrolment lets in staff who have to set a second factor before anything else.
 	Enrolment bool
 	// Ended lets in who was signed in and is not any more, as nobody.
-	Ended    bool
+	Ended bool
+	// Redirects says that browsers may be sent elsewhere in place of the answer.
+	Redirects bool
+	// Cookies lets pages of other origins that may ask have the browser send its cookies: the
+	// call is worth nothing without them, and they alone are worth nothing to it.
+	Cookies  bool
 	Status   int // of success; 200 when it is 0
 	Refusals []*fault.Error
 }
@@ -85,9 +90,10 @@ type declared struct {
 	errs        []error
 	permissions map[string]bool
 	// limits are by method and path, as the router writes them.
-	limits map[string]Limit
-	ended  map[string]bool // method and path of the routes for those whose session is over
-	routes []Route
+	limits  map[string]Limit
+	cookies map[string]bool // paths of the routes that take cookies from pages of other origins
+	ended   map[string]bool // method and path of the routes for those whose session is over
+	routes  []Route
 }
 
 // Group puts the routes declared on it under one heading of the documentation.
@@ -173,6 +179,9 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 		if err := undecided(in); err != nil {
 			a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %w", r.Method, r.Path, err))
 		}
+	}
+	if r.Cookies {
+		a.state.cookies[r.Path] = true
 	}
 	if r.Ended {
 		a.state.ended[r.Method+" "+r.Path] = true

@@ -16,6 +16,12 @@ func Cookie(ctx context.Context, name string) string {
 	return ""
 }
 
+// SendTo has the browser go to another address in place of the answer. The route says that
+// it Redirects.
+func SendTo(ctx context.Context, address string) {
+	callOf(ctx).answer = &answer{status: http.StatusFound, header: map[string]string{"Location": address}}
+}
+
 // SetCookie has the browser keep a value and send it to this host only, out of reach of
 // scripts. It travels with a successful answer.
 func SetCookie(ctx context.Context, name, value string, keep time.Duration) {

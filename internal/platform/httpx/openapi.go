@@ -85,6 +85,11 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 	if r.Method == http.MethodGet && success.Headers["ETag"] != nil {
 		op.Responses["304"] = &huma.Response{Description: "The version named by If-None-Match is still the current one"}
 	}
+	if r.Redirects {
+		op.Responses["302"] = &huma.Response{
+			Description: http.StatusText(http.StatusFound), Headers: map[string]*huma.Param{"Location": {Description: "Where the browser goes", Schema: text}},
+		}
+	}
 	if r.Method == http.MethodPost {
 		success.Headers["Idempotency-Replayed"] = &huma.Param{Description: "true when this is the answer to an earlier request", Schema: text}
 		one, many := 1, 255

@@ -52,6 +52,11 @@ type Tenants interface {
 	Allowance(ctx context.Context) int
 	// Refusals are all that At and Admit can answer.
 	Refusals() []*fault.Error
+	// Address is where browsers find the shop of an admitted request that was sent to a host,
+	// by a scheme.
+	Address(ctx context.Context, scheme, host string) (string, error)
+	// HasPages reports whether the pages of an origin are those of the shop of an admitted request.
+	HasPages(ctx context.Context, origin string) (bool, error)
 }
 
 // Options of the server.
@@ -132,7 +137,7 @@ func New(o Options) *Server {
 	describe(cfg.OpenAPI)
 	s.api = &API{
 		huma: humaecho.New(e, cfg), db: o.DB, log: o.Log, listeners: newListeners(s.draining), closed: o.Tenants.Refusals(),
-		state: &declared{permissions: map[string]bool{}, ended: map[string]bool{}, limits: map[string]Limit{}},
+		state: &declared{permissions: map[string]bool{}, cookies: map[string]bool{}, ended: map[string]bool{}, limits: map[string]Limit{}},
 	}
 	s.platformRoutes()
 	return s
@@ -430,7 +435,7 @@ func (a *answer) write(c echo.Context) {
 			status = http.StatusNotModified
 		}
 	}
-	if status == http.StatusNoContent || status == http.StatusNotModified {
+	if status == http.StatusNoContent || status == http.StatusNotModified || len(a.body) == 0 && status == http.StatusFound {
 		c.Response().WriteHeader(status)
 		return
 	}

@@ -25,7 +25,7 @@ const Anonymous = "anonymous"
 // Identity is who acts, for whom, and what they may do.
 type Identity struct {
 	Tenant      uuid.UUID
-	Actor       string   // "user:<account>", "key:<id>", "service", "system:<consumer>" or Anonymous
+	Actor       string   // "user:<account>", "key:<id>", "service", "system:<consumer>", "system:cli:<user of the machine>" or Anonymous
 	Permissions []string // "orders:write"; Everything for owners
 	// Customer is whose own things the identity may see and change, in calls that are for
 	// customers too. Empty for staff and machines.

@@ -32,6 +32,7 @@ type Directory struct {
 	db     *db.DB
 	now    clock.Clock
 	strict bool
+	public string
 
 	terms *memory[uuid.UUID, terms]
 	// Anybody can invent names: those that are nobody's must not push out those that are
@@ -46,10 +47,11 @@ type terms struct {
 }
 
 // NewDirectory reads from the database. Strict directories refuse hosts that no tenant
-// has; others take them for the default tenant's.
-func NewDirectory(d *db.DB, now clock.Clock, strict bool) *Directory {
+// has; others take them for the default tenant's. Public is where browsers find the
+// installation; empty: nobody has said.
+func NewDirectory(d *db.DB, now clock.Clock, strict bool, public string) *Directory {
 	return &Directory{
-		db: d, now: now, strict: strict,
+		db: d, now: now, strict: strict, public: public,
 		terms: newMemory[uuid.UUID, terms](), hosts: newMemory[string, uuid.UUID](), strangers: newMemory[string, uuid.UUID](),
 	}
 }
@@ -76,12 +78,64 @@ func (d *Directory) At(ctx context.Context, host string) (uuid.UUID, error) {
 	return identity.DefaultTenant, nil
 }
 
-// owner is uuid.Nil for a name that is nobody's.
-func (d *Directory) owner(ctx context.Context, host string) (uuid.UUID, error) {
+// Address is where browsers find the shop of an admitted request that was sent to a host, by
+// a scheme: at the host when it is the shop's, else where the installation is found. A host
+// that is nobody's is only as good as who sent it.
+func (d *Directory) Address(ctx context.Context, scheme, host string) (string, error) {
+	if d.public == "" {
+		return scheme + "://" + host, nil
+	}
+	owns, err := d.owns(ctx, host)
+	if err != nil || !owns {
+		return d.public, err
+	}
+	name, _ := nameOf(host)
+	return Address(d.public, name), nil
+}
+
+// HasPages reports whether the pages of an origin are those of the shop of an admitted
+// request: its storefront's, those at its hosts, and the operator's where the installation
+// is found.
+func (d *Directory) HasPages(ctx context.Context, origin string) (bool, error) {
+	if origin == "" {
+		return false, nil
+	}
+	id, err := identity.From(ctx)
+	if err != nil {
+		return false, err
+	}
+	if origin == Origin(Of(ctx).Settings.StorefrontURL) || id.Tenant == identity.DefaultTenant && origin == d.public {
+		return true, nil
+	}
+	_, host, _ := strings.Cut(origin, "://")
+	name, ok := nameOf(host)
+	if !ok || origin != Address(d.public, name) {
+		return false, nil
+	}
+	return d.owns(ctx, name)
+}
+
+// owns reports whether a host is one of the shop of an admitted request.
+func (d *Directory) owns(ctx context.Context, host string) (bool, error) {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return false, err
+	}
+	owner, err := d.owner(ctx, host)
+	return owner != uuid.Nil && owner == id.Tenant, err
+}
+
+// nameOf is the name in a host that may have a port, as the directory keeps it.
+func nameOf(host string) (name string, ok bool) {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	host, ok := Host(strings.TrimSuffix(host, "."))
+	return Host(strings.TrimSuffix(host, "."))
+}
+
+// owner is uuid.Nil for a name that is nobody's.
+func (d *Directory) owner(ctx context.Context, host string) (uuid.UUID, error) {
+	host, ok := nameOf(host)
 	if !ok {
 		return uuid.Nil, nil
 	}

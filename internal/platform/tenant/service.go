@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
@@ -36,8 +37,12 @@ func (s *Service) Create(ctx context.Context, tx *db.Tx, t Tenant) (Tenant, stri
 		if err = insert(ctx, tx, t); err != nil {
 			return err
 		}
-		_, ownerKey, err = apikey.Add(ctx, tx, apikey.Terms{Name: "Owner", Kind: apikey.Secret, Permissions: []string{identity.Everything}})
-		return err
+		var key apikey.Key
+		if key, ownerKey, err = apikey.Add(ctx, tx, apikey.Terms{Name: "Owner", Kind: apikey.Secret, Permissions: []string{identity.Everything}}); err != nil {
+			return err
+		}
+		// The operator's log has the tenant; who holds the key looks into the tenant's own.
+		return audit.Record(ctx, tx, audit.Entry{Action: "createKey", Entity: "key", EntityID: key.ID.String(), After: key})
 	}); err != nil {
 		return Tenant{}, "", err
 	}

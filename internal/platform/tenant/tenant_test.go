@@ -138,8 +138,8 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 		Entry("a blank name", object{"slug": "ok", "name": " "}, "/name"),
 		Entry("hosts that are none", object{"slug": "ok", "name": "x", "hosts": []string{"a.example:80", "10.0.0.1", "localhost", "a b.example", "-a.example", "good.example", "[::1]", "*.example.com", "https://a.example"}},
 			"/hosts/0", "/hosts/1", "/hosts/2", "/hosts/3", "/hosts/4", "/hosts/6", "/hosts/7", "/hosts/8"),
-		Entry("settings", object{"slug": "ok", "name": "x", "settings": object{"logoUrl": "javascript:alert(1)", "colours": object{"primary": "red"}, "currencies": []string{"EUR", "CHF", "EUR"}, "defaultCurrency": "USD", "senderName": "a\nb"}},
-			"/settings/logoUrl", "/settings/colours/primary", "/settings/currencies/1", "/settings/currencies/2", "/settings/defaultCurrency", "/settings/senderName"),
+		Entry("settings", object{"slug": "ok", "name": "x", "settings": object{"logoUrl": "javascript:alert(1)", "colours": object{"primary": "red"}, "currencies": []string{"EUR", "CHF", "EUR"}, "defaultCurrency": "USD", "senderName": "a\nb", "replyTo": "Ana <ana@example.com>"}},
+			"/settings/logoUrl", "/settings/colours/primary", "/settings/currencies/1", "/settings/currencies/2", "/settings/defaultCurrency", "/settings/senderName", "/settings/replyTo"),
 		Entry("quotas", object{"slug": "ok", "name": "x", "quotas": object{"products": -1, "requestsPerMinute": 0}}, "/quotas/products", "/quotas/requestsPerMinute"),
 	)
 
@@ -191,7 +191,7 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 	It("is for other deployments of the installation open also while it is closed to people", func() {
 		id, _, _ := created(s, nil)
 		Expect(s.Post("/v1/tenants/"+id+"/suspend", object{"reason": "unpaid"}).Status).To(Equal(http.StatusOK))
-		directory := tenant.NewDirectory(s.App.DB(), time.Now, false)
+		directory := tenant.NewDirectory(s.App.DB(), time.Now, false, "")
 		_, err := directory.Admit(GinkgoT().Context(), identity.Service(uuid.MustParse(id)))
 		Expect(err).NotTo(HaveOccurred())
 		_, err = directory.Admit(GinkgoT().Context(), identity.Identity{Tenant: uuid.MustParse(id), Actor: "key:spec"})

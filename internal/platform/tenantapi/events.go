@@ -17,6 +17,7 @@ type Settings struct {
 	LogoURL              string   `json:"logoUrl,omitempty"`
 	StorefrontURL        string   `json:"storefrontUrl,omitempty"`
 	SenderName           string   `json:"senderName,omitempty"`
+	ReplyTo              string   `json:"replyTo,omitempty"`
 	Colours              Colours  `json:"colours,omitzero"`
 	Currencies           []string `json:"currencies,omitempty"`      // empty: all that the platform has enabled
 	DefaultCurrency      string   `json:"defaultCurrency,omitempty"` // empty: the first of them
