@@ -21,6 +21,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
@@ -322,6 +323,32 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 		Expect(s.Post("/v1/tenants/"+id+"/resume", nil).JSON()).To(And(HaveKeyWithValue("status", "active"), Not(HaveKey("purgeAfter"))))
 		Eventually(func() int { return s.With(key).Get("/v1/settings").Status }, "2s").Should(Equal(http.StatusOK))
 		Expect(facts(s, id)).To(Equal([]string{"tenant.created", "tenant.deleted", "tenant.resumed"}))
+	})
+
+	It("is neither taken back when its time is over nor half given up meanwhile", func() {
+		id, _, _ := created(s, nil)
+		Expect(s.Call(http.MethodDelete, "/v1/tenants/"+id, nil).Status).To(Equal(http.StatusOK))
+		Expect(s.Post("/v1/tenants/"+id+"/suspend", object{"reason": "instead"}).Code()).To(Equal("tenant_status"))
+		Expect(s.Call(http.MethodDelete, "/v1/tenants/"+id, nil).Code()).To(Equal("tenant_status"))
+		_, err := testkit.SQL(d.Super).Exec(`update platform.tenant set purge_after = now() where tenant_id = $1`, id)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(s.Post("/v1/tenants/"+id+"/resume", nil).Code()).To(Equal("tenant_status"))
+		Expect(s.Get("/v1/tenants/" + id).JSON()).To(HaveKeyWithValue("status", "deleting"))
+	})
+
+	It("that ends at once does not end under requests that came before", func() {
+		id, _, _ := created(s, nil)
+		svc := tenant.New(s.App.DB(), event.NewLog(), 30*24*time.Hour)
+		operator := testkit.As(identity.DefaultTenant)
+		var given tenant.Tenant
+		Expect(s.App.DB().InTx(operator, func(tx *db.Tx) (err error) {
+			given, err = svc.DeleteNow(operator, tx, uuid.MustParse(id))
+			if err == nil {
+				Expect(given.PurgeAfter).To(HaveValue(BeTemporally("~", tx.Now.Add(tenant.Settle), time.Millisecond)))
+			}
+			return err
+		})).To(Succeed())
+		Expect(tenant.Settle).To(BeNumerically(">", tenant.Freshness), "until then requests are let in by what is remembered")
 	})
 })
 
