@@ -11,8 +11,10 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
+	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
@@ -148,5 +150,50 @@ var _ = Describe("whose shop a request is for", func() {
 		for range 2 {
 			Eventually(answers).Should(Receive(Equal(identity.DefaultTenant)))
 		}
+	})
+})
+
+var _ = Describe("a tenant of another deployment", func() {
+	var (
+		pool *db.DB
+		ctx  = testkit.As(identity.DefaultTenant)
+		fact tenantapi.Tenant
+	)
+	BeforeEach(func() {
+		pool = testkit.Open(testkit.Shared().App)
+		id := clock.NewID().String()
+		fact = tenantapi.Tenant{TenantID: id, Slug: "f" + id, Name: "First", Status: "active", Hosts: []string{id + ".example.com"}, Version: 1, CreatedAt: time.Now(), UpdatedAt: time.Now()}
+	})
+	// hear is what becomes of a fact of it.
+	hear := func(version int64, status, name string, hosts ...string) {
+		GinkgoHelper()
+		f := fact
+		f.Version, f.Status, f.Name, f.Hosts = version, status, name, hosts
+		Expect(pool.InTx(ctx, func(tx *db.Tx) error { return tenant.Take(ctx, tx, f, "") })).To(Succeed())
+	}
+	known := func() tenant.Tenant {
+		GinkgoHelper()
+		t, err := tenant.New(pool, nil, 0).Named(ctx, fact.Slug)
+		Expect(err).NotTo(HaveOccurred())
+		return t
+	}
+
+	It("is as its latest version says, whenever that is heard", func() {
+		first, second := fact.TenantID+".example.com", fact.TenantID+".example.org"
+		hear(1, "active", "First", first)
+		hear(3, "suspended", "Third", second)
+		hear(2, "active", "Second", first)
+		hear(3, "active", "Third again", first)
+		Expect(known()).To(And(HaveField("Status", tenant.Suspended), HaveField("Name", "Third"), HaveField("Hosts", []string{second}), HaveField("Version", int64(3))))
+		hear(4, "active", "Fourth")
+		Expect(known()).To(And(HaveField("Status", tenant.Active), HaveField("Name", "Fourth"), HaveField("Hosts", BeEmpty())))
+	})
+
+	It("does not come back once its removal has begun", func() {
+		hear(1, "deleting", "Gone")
+		_, err := testkit.SQL(testkit.Shared().Super).Exec(`update platform.tenant set status = 'deleted' where tenant_id = $1`, fact.TenantID)
+		Expect(err).NotTo(HaveOccurred())
+		hear(9, "active", "Back")
+		Expect(known().Status).To(Equal(tenant.Deleted))
 	})
 })

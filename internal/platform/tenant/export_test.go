@@ -14,6 +14,9 @@ const (
 	Settle     = settle
 )
 
+// Take stores a tenant as another deployment shows it.
+var Take = take
+
 // Hosts are how many names of tenants it remembers, and how many that are nobody's.
 func (d *Directory) Hosts() (known, strange int) {
 	d.hosts.mu.Lock()

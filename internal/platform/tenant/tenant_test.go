@@ -139,8 +139,8 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 		Entry("a blank name", object{"slug": "ok", "name": " "}, "/name"),
 		Entry("hosts that are none", object{"slug": "ok", "name": "x", "hosts": []string{"a.example:80", "10.0.0.1", "localhost", "a b.example", "-a.example", "good.example", "[::1]", "*.example.com", "https://a.example"}},
 			"/hosts/0", "/hosts/1", "/hosts/2", "/hosts/3", "/hosts/4", "/hosts/6", "/hosts/7", "/hosts/8"),
-		Entry("settings", object{"slug": "ok", "name": "x", "settings": object{"logoUrl": "javascript:alert(1)", "colours": object{"primary": "red"}, "currencies": []string{"EUR", "CHF", "EUR"}, "defaultCurrency": "USD", "senderName": "a\nb"}},
-			"/settings/logoUrl", "/settings/colours/primary", "/settings/currencies/1", "/settings/currencies/2", "/settings/defaultCurrency", "/settings/senderName"),
+		Entry("settings", object{"slug": "ok", "name": "x", "settings": object{"logoUrl": "javascript:alert(1)", "storefrontUrl": "https://ana:sesame@shop.example", "colours": object{"primary": "red"}, "currencies": []string{"EUR", "CHF", "EUR"}, "defaultCurrency": "USD", "senderName": "a\nb"}},
+			"/settings/logoUrl", "/settings/storefrontUrl", "/settings/colours/primary", "/settings/currencies/1", "/settings/currencies/2", "/settings/defaultCurrency", "/settings/senderName"),
 		Entry("quotas", object{"slug": "ok", "name": "x", "quotas": object{"products": -1, "requestsPerMinute": 0}}, "/quotas/products", "/quotas/requestsPerMinute"),
 	)
 
@@ -312,6 +312,31 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 		Expect(all).NotTo(Or(ContainSubstring("Canary of theirs"), ContainSubstring(key), ContainSubstring(foreign), ContainSubstring(`"hash"`)))
 	})
 
+	It("loses nothing of two changes at the same moment", func() {
+		id, _, _ := created(s, nil)
+		super := testkit.SQL(d.Super)
+		tx, err := super.Begin()
+		Expect(err).NotTo(HaveOccurred())
+		defer func() { _ = tx.Rollback() }() // when an expectation fails
+		_, err = tx.Exec(`select from platform.tenant where tenant_id = $1 for update`, id)
+		Expect(err).NotTo(HaveOccurred())
+		answers := make(chan int, 2)
+		for _, change := range []object{{"name": "Renamed"}, {"quotas": object{"products": 5}}} {
+			go func() {
+				defer GinkgoRecover()
+				answers <- s.Call(http.MethodPatch, "/v1/tenants/"+id, change).Status
+			}()
+		}
+		Eventually(func() (waiting int, err error) {
+			return waiting, super.QueryRow(`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waiting)
+		}).Should(Equal(2))
+		Expect(tx.Commit()).To(Succeed())
+		for range 2 {
+			Eventually(answers).Should(Receive(Equal(http.StatusOK)))
+		}
+		Expect(s.Get("/v1/tenants/" + id).JSON()).To(And(HaveKeyWithValue("name", "Renamed"), HaveKeyWithValue("quotas", HaveKeyWithValue("products", BeEquivalentTo(5)))))
+	})
+
 	It("can be taken back for a while after it was deleted", func() {
 		id, key, _ := created(s, nil)
 		deleted := s.Call(http.MethodDelete, "/v1/tenants/"+id, nil)
@@ -476,6 +501,17 @@ var _ = Describe("the end of a tenant", func() {
 		Expect(rounds).To(Equal(3))
 		Expect(events).To(BeEquivalentTo(12001))
 		Expect(everything(super, gone)).To(BeEmpty())
+	})
+
+	It("has nothing in its export that is a hash or is sealed, in any table", func() {
+		var archive bytes.Buffer
+		Expect(tenant.Export(testkit.As(gone), pool, &archive)).To(Succeed())
+		files := unpacked(archive.Bytes())
+		Expect(len(files)).To(BeNumerically(">", 20))
+		for name, body := range files {
+			Expect(body).NotTo(ContainSubstring(`"\\x`), "bytes in %s", name)
+			Expect(body).NotTo(MatchRegexp(`"[a-z_]*(hash|secret|sealed|password|token|nonce)[a-z_]*":"`), name)
+		}
 	})
 
 	It("is the work of a job, once its time is over", func() {
