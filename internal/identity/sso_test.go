@@ -217,6 +217,13 @@ var _ = Describe("signing in at an identity provider", func() {
 		Entry("several proofs", []string{"mfa"}, true),
 	)
 
+	It("takes of a name what is fit to be shown", func() {
+		s.trusts(i, object{"kind": "customer"})
+		i.person["name"] = " Ana\r\n\x00" + strings.Repeat("ü", 300)
+		g := read[granted](s.through(i))
+		Expect(s.as(g).Get("/v1/me").JSON()).To(HaveKeyWithValue("account", HaveKeyWithValue("name", "Ana"+strings.Repeat("ü", 197))))
+	})
+
 	It("makes a customer's account", func() {
 		s.trusts(i, object{"kind": "customer"})
 		g := read[granted](s.through(i))
