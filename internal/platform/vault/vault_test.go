@@ -183,6 +183,8 @@ var _ = Describe("a database and its master key", func() {
 		Expect(vault.New(old).Adopt(ctx, pool)).To(Succeed())
 		Expect(sealedBy()).To(Equal([]string{old.ID()}))
 		Expect(vault.New(now).Adopt(ctx, pool)).To(And(MatchError(vault.ErrOtherKey), MatchError(ContainSubstring(old.ID()))))
+		Expect(vault.New(now).Opens(ctx, pool)).To(And(MatchError(vault.ErrOtherKey), MatchError(ContainSubstring(old.ID()))))
+		Expect(vault.New(now, old).Opens(ctx, pool)).To(Succeed())
 		Expect(vault.New(now, old).Adopt(ctx, pool)).To(Succeed())
 		Expect(sealedBy()).To(ConsistOf(old.ID(), now.ID()))
 		Expect(vault.New(old).Adopt(ctx, pool)).To(MatchError(vault.ErrOtherKey), "secrets of the new one may be there already")
