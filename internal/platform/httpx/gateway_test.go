@@ -310,7 +310,7 @@ var _ = Describe("credentials that were good lately", func() {
 		for i := range trustedMost {
 			var hash [32]byte
 			binary.BigEndian.PutUint64(hash[:], uint64(i))
-			s.good.note(hash, now, true)
+			s.good.note(hash, now, s.credentials[0])
 		}
 		Expect(s.ask(http.MethodGet, "/v1/things", "anna@192.0.2.1")).To(HaveHTTPStatus(204))
 		Expect(s.good.last).To(HaveLen(1), "room is made for who comes now")
