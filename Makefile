@@ -44,7 +44,7 @@ bench: ## Measure the program beside what the machine can do (BENCH='-only list'
 	@$(MAKE) --no-print-directory postgres build >&2
 	@go run ./test/bench -binary bin/fusion -commit $(VERSION) $(BENCH)
 .PHONY: mutants
-mutants: postgres ## Show that the fault specs fail when the program is wrong (minutes)
+mutants: postgres ## Show that specs fail when the program is wrong (minutes)
 	scripts/mutants.sh
 
 # Ways to deploy the program that the end-to-end specs are run against. Split in two

@@ -83,6 +83,10 @@ var _ = Describe("the personal data of a customer", func() {
 			`insert into identity.account (tenant_id, id, kind, email, email_key, name, customer_id, status, created_at, updated_at) values ($1, $2, 'customer', '` + email + `', '` + email + `', '` + canary + `8', $2, 'active', now(), now())`,
 			`insert into identity.session (tenant_id, id, account_id, epoch, ip, user_agent, amr, created_at, last_seen_at, expires_at) values ($1, $2, $2, 1, '` + canary + `10', '` + canary + `11', '{pwd}', now(), now(), now() + interval '1 hour')`,
 			`insert into identity.refresh_token (tenant_id, hash, session_id, expires_at) select $1, 'x', $2, now()`,
+			`insert into identity.device (tenant_id, hash, account_id, last_seen_at) values ($1, '` + canary + `', $2, now())`,
+			`insert into identity.one_time_token (tenant_id, hash, purpose, account_id, bound, email, expires_at) values ($1, 'x', 'change', $2, 'x', '` + canary + `@example.com', now())`,
+			`insert into identity.totp (tenant_id, account_id, secret, created_at) values ($1, $2, '` + canary + `', now())`,
+			`insert into identity.recovery_code (tenant_id, account_id, hash) values ($1, $2, '` + canary + `')`,
 			`insert into identity.oidc_link (tenant_id, issuer, subject, account_id, created_at) values ($1, 'https://id.example', '` + canary + `15', $2, now())`,
 		} {
 			_, err := super.Exec(statement, shop.Tenant, id)
@@ -166,6 +170,8 @@ var _ = Describe("the personal data of a customer", func() {
 		Expect(export.JSON()["providers"]).To(HaveExactElements(And(HaveKeyWithValue("issuer", "https://id.example"), HaveKeyWithValue("subject", canary+"15"))))
 		Expect(export.JSON()["log"]).NotTo(BeEmpty())
 
+		Expect(shop.Call(http.MethodDelete, "/v1/customers/"+id, nil, testkit.Header{Name: "If-Match", Value: `"1"`}).Status).To(Equal(412), "it is not whom somebody has seen")
+
 		before := books()
 		done(shop.Call(http.MethodDelete, "/v1/customers/"+id, nil, keyed()))
 		Eventually(found).Should(BeEmpty())
@@ -235,6 +241,16 @@ var _ = Describe("the personal data of a customer", func() {
 			return err
 		})).To(Succeed())
 		Eventually(found, testkit.Patience).Should(BeEmpty())
+	})
+	It("is that of one person: answers to others are still repeated", func() {
+		guest := done(shop.Post("/v1/customers", object{"email": email}))["id"].(string)
+		once, note := keyed(), object{"email": "bo@example.com"}
+		kept := shop.Post("/v1/customers", note, once)
+		Expect(kept.Status).To(Equal(201), "%s", kept.Raw)
+		done(shop.Call(http.MethodDelete, "/v1/customers/"+guest, nil))
+		again := shop.Post("/v1/customers", note, once)
+		Expect(again.Header.Get("Idempotency-Replayed")).To(Equal("true"), "%s", again.Raw)
+		Expect(again.Raw).To(Equal(kept.Raw))
 	})
 	It("is exported to themselves and to who may see people, and to nobody else", func() {
 		signUp(true)

@@ -108,7 +108,10 @@ func (e *external) ask(ctx context.Context, credential string) (v vouched, ok bo
 		if err != nil {
 			return vouched{}, false, fmt.Errorf("check token of a provider: %w", err)
 		}
-		return e.stand(ctx, p, who)
+		// The same issuer may vouch for staff by one provider and for customers by another.
+		if v, ok, err := e.stand(ctx, p, who); ok || err != nil {
+			return v, ok, err
+		}
 	}
 	return vouched{}, false, nil
 }

@@ -139,6 +139,53 @@ var _ = Describe("staff", func() {
 		Expect(answers.of).To(Equal(map[string]int{"OK": 1, "last_owner": 1}))
 	})
 
+	It("have an owner, also when two have seen the other one before either leaves", func() {
+		first, second := s.id(s.staff(identity.Owner)), s.id(s.staff(identity.Owner))
+		tx, err := s.super.Begin()
+		Expect(err).NotTo(HaveOccurred())
+		defer func() { _ = tx.Rollback() }() // when an expectation fails
+		_, err = tx.Exec(`select from identity.account where tenant_id = $1 and id in ($2, $3) for update`, s.Tenant, first, second)
+		Expect(err).NotTo(HaveOccurred())
+		answers := make(chan int, 2)
+		for _, id := range []string{first, second} {
+			go func() {
+				defer GinkgoRecover()
+				answers <- change(s.Shop, id, object{"status": "disabled"}).Status
+			}()
+		}
+		Eventually(func() (waiting int, err error) {
+			return waiting, s.super.QueryRow(`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waiting)
+		}).Should(Equal(2))
+		Expect(tx.Commit()).To(Succeed())
+		var one, other int
+		Eventually(answers).Should(Receive(&one))
+		Eventually(answers).Should(Receive(&other))
+		Expect([]int{one, other}).To(ConsistOf(http.StatusOK, http.StatusConflict))
+	})
+
+	It("find nothing pending of before when they are let in again, nor when their second factor was taken away", func() {
+		email := s.staff("support")
+		id, g := s.id(email), s.signedIn(email)
+		pending := func(g granted) (token string) {
+			GinkgoHelper()
+			next := newAddress()
+			Expect(s.as(g).Call(http.MethodPatch, "/v1/me", object{"email": next, "currentPassword": secret}).Status).To(Equal(http.StatusOK))
+			return s.token(next, "confirm-new-email")
+		}
+		token := pending(g)
+		Expect(change(s.Shop, id, object{"status": "disabled"}).Status).To(Equal(http.StatusOK))
+		Expect(change(s.Shop, id, object{"status": "active"}).Status).To(Equal(http.StatusOK))
+		Expect(s.With("").Post("/v1/auth/email/verify", object{"token": token}).Code()).To(Equal("invalid_token"))
+		Eventually(func() string { return s.as(g).Get("/v1/me").Code() }).Should(Equal("invalid_credentials"))
+
+		g = s.signedIn(email)
+		token = pending(g)
+		s.exec(`insert into identity.totp (tenant_id, account_id, secret, created_at, confirmed_at) values ($1, $2, 'x', now(), now())`, id)
+		Expect(s.Call(http.MethodDelete, "/v1/staff/"+id+"/second-factor", nil).Status).To(BeNumerically("<", 300))
+		Expect(s.With("").Post("/v1/auth/email/verify", object{"token": token}).Code()).To(Equal("invalid_token"))
+		Eventually(func() string { return s.as(g).Get("/v1/me").Code() }).Should(Equal("invalid_credentials"))
+	})
+
 	It("lose what is taken from them within two seconds, on every replica", func() {
 		email := s.staff(identity.Manager)
 		g, other := s.signedIn(email), s.twin()

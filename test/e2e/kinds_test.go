@@ -125,6 +125,12 @@ func (a *apart) route() http.Handler {
 	}
 	catalog, orders := to(a.catalog), to(a.orders)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The program may answer before it has all of a body. By default a server takes the body
+		// from its handler when the answer begins: the transport that is still sending it then
+		// hangs up, in the middle of the answer.
+		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
+			panic(err)
+		}
 		path := strings.TrimPrefix(r.URL.Path, "/v1")
 		switch {
 		case r.URL.Path == "/openapi.json":

@@ -83,6 +83,7 @@ var _ = Describe("a page of another origin", func() {
 		Expect(refused.Header).NotTo(HaveKey(allowed))
 		Expect(s.ask(http.MethodGet, "/v1/things", "page@192.0.2.1", from("https://shop.example"))).To(HaveHTTPStatus(204), "the operator's are for all keys")
 		Expect(s.ask(http.MethodGet, "/v1/things", "page@192.0.2.1", from("http://api.example"))).To(HaveHTTPStatus(204), "it is the shop's own page")
+		Expect(s.ask(http.MethodGet, "/v1/things", "page@192.0.2.1", from("https://api.example"))).To(HaveHTTPStatus(403), "its scheme is another")
 		Expect(s.ask(http.MethodGet, "/v1/things", "page@192.0.2.1")).To(HaveHTTPStatus(204), "it is no page")
 	})
 
