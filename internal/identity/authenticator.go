@@ -146,7 +146,8 @@ func (a *authenticator) permit(ctx context.Context, st standing, id *identity.Id
 		id.Customer, id.Permissions = st.Customer.String(), identity.Storefront()
 		return nil
 	}
-	lacking, err := a.lacksSecondFactor(ctx, st)
+	lacking, err := a.lacksSecondFactor(ctx, kind(st.Kind), listed(st.Methods))
+	id.MustEnrol = lacking
 	if id.Permissions = []string{}; err == nil && !lacking {
 		id.Permissions = inOrder(append(permissionsOf(listed(st.Roles), nil), listed(st.Granted)...))
 	}
@@ -155,8 +156,8 @@ func (a *authenticator) permit(ctx context.Context, st standing, id *identity.Id
 
 // lacksSecondFactor tells of staff whose session was opened without one although the shop
 // asks for it: they can do nothing but set one.
-func (a *authenticator) lacksSecondFactor(ctx context.Context, st standing) (bool, error) {
-	if slices.Contains(listed(st.Methods), byCode) {
+func (a *authenticator) lacksSecondFactor(ctx context.Context, k kind, methods []string) (bool, error) {
+	if k != staff || slices.Contains(methods, byCode) {
 		return false, nil
 	}
 	shop, err := a.tenants.Own(ctx)

@@ -8,8 +8,11 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
+
+var errOwnersOnly = fault.New(fault.Forbidden, "owner_required", "Only an owner may turn off the second factor of the staff.")
 
 func settingsRoutes(api *httpx.API, t *tenants) {
 	group := api.Group("Settings")
@@ -19,6 +22,7 @@ func settingsRoutes(api *httpx.API, t *tenants) {
 	httpx.Handle(group, httpx.Route{
 		Method: http.MethodPatch, Path: "/v1/settings", ID: "updateSettings", Summary: "Change the shop's settings", Permission: permissionSettingsWrite,
 		Description: "Changes what is sent and leaves the rest; an empty text takes back what was there. It acts everywhere within two seconds.",
+		Refusals:    []*fault.Error{errOwnersOnly},
 	}, t.updateSettings)
 }
 
@@ -38,7 +42,8 @@ type SettingsBody struct {
 	Colours              *coloursBody `json:"colours,omitempty"`
 	Currencies           []string     `json:"currencies,omitempty" minItems:"1" maxItems:"50" doc:"ISO 4217 codes of what the shop sells in"`
 	DefaultCurrency      *string      `json:"defaultCurrency,omitempty" maxLength:"3" doc:"One of the currencies; the first when it is empty"`
-	SecondFactorForStaff *bool        `json:"secondFactorForStaff,omitempty" doc:"Staff must show a second factor"`
+	SecondFactorForStaff *bool        `json:"secondFactorForStaff,omitempty" doc:"Staff must show a second factor. Only an owner may turn it off"`
+	RequireVerifiedEmail *bool        `json:"requireVerifiedEmail,omitempty" doc:"Customers sign in once they have proven their e-mail address"`
 }
 
 // onto is s with the changes of the body.
@@ -58,6 +63,7 @@ func (b *SettingsBody) onto(s tenant.Settings) tenant.Settings {
 	}
 	set(&s.DefaultCurrency, b.DefaultCurrency)
 	set(&s.SecondFactorForStaff, b.SecondFactorForStaff)
+	set(&s.RequireVerifiedEmail, b.RequireVerifiedEmail)
 	return s
 }
 
@@ -69,11 +75,15 @@ func set[T any](field, sent *T) {
 
 // apply changes the settings of a tenant. What is wrong with them together is found here,
 // because not all of them are sent.
-func (b *SettingsBody) apply(to *tenant.Tenant, at string) error {
+func (b *SettingsBody) apply(ctx context.Context, to *tenant.Tenant, at string) error {
 	if b == nil {
 		return nil
 	}
 	s := b.onto(to.Settings)
+	// Whoever has got hold of a session that may change settings must not weaken all others.
+	if to.Settings.SecondFactorForStaff && !s.SecondFactorForStaff && !identity.Can(ctx, identity.Everything) {
+		return errOwnersOnly
+	}
 	if fields := tenant.CheckSettings(at, s); len(fields) > 0 {
 		return httpx.ErrValidation(fields...)
 	}
@@ -98,6 +108,7 @@ type settingsResponse struct {
 	Currencies           []string        `json:"currencies" doc:"What the shop sells in, the default one first"`
 	DefaultCurrency      string          `json:"defaultCurrency" example:"EUR"`
 	SecondFactorForStaff bool            `json:"secondFactorForStaff"`
+	RequireVerifiedEmail bool            `json:"requireVerifiedEmail"`
 
 	version int64 // 0 where it is shown as a part of the tenant
 }
@@ -108,7 +119,7 @@ func (r settingsResponse) ETag() string { return httpx.VersionTag(r.version) }
 func presentSettings(s tenant.Settings) settingsResponse {
 	r := settingsResponse{
 		LogoURL: s.LogoURL, StorefrontURL: s.StorefrontURL, SenderName: s.SenderName, ReplyTo: s.ReplyTo, Colours: coloursResponse(s.Colours),
-		SecondFactorForStaff: s.SecondFactorForStaff,
+		SecondFactorForStaff: s.SecondFactorForStaff, RequireVerifiedEmail: s.RequireVerifiedEmail,
 	}
 	for _, c := range tenant.Currencies(s) {
 		r.Currencies = append(r.Currencies, string(c))
@@ -155,7 +166,7 @@ func (t *tenants) updateSettings(ctx context.Context, in *updateSettingsInput) (
 				return err
 			}
 			set(&old.Name, in.Body.Name)
-			return in.Body.apply(old, "")
+			return in.Body.apply(ctx, old, "")
 		})
 		return presentOwn(changed), err
 	})

@@ -44,7 +44,7 @@ func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
 	httpx.Handle(group, httpx.Route{
 		Method: http.MethodPatch, Path: "/v1/tenants/{id}", ID: "updateTenant", Summary: "Change a tenant", Permission: permissionTenantsWrite, Operator: true,
 		Description: "Changes what is sent and leaves the rest. Quotas and hosts are replaced as a whole. It acts everywhere within two seconds. The slug never changes.",
-		Refusals:    []*fault.Error{tenant.ErrHostTaken},
+		Refusals:    []*fault.Error{tenant.ErrHostTaken, errOwnersOnly},
 	}, t.update)
 	httpx.Handle(group, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/tenants/{id}/suspend", ID: "suspendTenant", Summary: "Close a tenant's shop", Permission: permissionTenantsWrite, Operator: true,
@@ -148,7 +148,7 @@ func (t *tenants) create(ctx context.Context, in *createTenantInput) (createdTen
 	b := in.Body
 	hosts, _ := tenant.ReadHosts("", b.Hosts) // Check has accepted them
 	wanted := tenant.Tenant{Slug: b.Slug, Name: b.Name, Hosts: hosts, Quotas: b.Quotas.quotas()}
-	if err := b.Settings.apply(&wanted, "/settings"); err != nil {
+	if err := b.Settings.apply(ctx, &wanted, "/settings"); err != nil {
 		return createdTenant{}, err
 	}
 	return httpx.Command(ctx, t.db, func(tx *db.Tx) (createdTenant, error) {
@@ -248,7 +248,7 @@ func (t *tenants) update(ctx context.Context, in *updateTenantInput) (tenantResp
 			if b.Quotas != nil {
 				old.Quotas = b.Quotas.quotas()
 			}
-			return b.Settings.apply(old, "/settings")
+			return b.Settings.apply(ctx, old, "/settings")
 		})
 		return presentTenant(changed), err
 	})
