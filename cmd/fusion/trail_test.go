@@ -54,8 +54,9 @@ var _ = Describe("the audit log of what is done by command", func() {
 	})
 
 	It("names who did it, as the machine knows them", func() {
+		GinkgoT().Setenv("SUDO_USER", "") // of who runs the specs
 		d := testkit.NewDatabase()
-		env := onDatabase(d)
+		env := onDatabase(d, "FUSION_MAIL_DIR="+GinkgoT().TempDir()) // the shop that seeds delivers
 		done := func(args ...string) commandLine {
 			GinkgoHelper()
 			c := fusion(env, args...)

@@ -12,6 +12,8 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
+var errOwnersOnly = fault.New(fault.Forbidden, "owner_required", "Only an owner may turn off the second factor of the staff.")
+
 func settingsRoutes(api *httpx.API, t *tenants) {
 	group := api.Group("Settings")
 	httpx.Handle(group, httpx.Route{
