@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -57,9 +58,11 @@ type answered struct {
 	at time.Time
 }
 
-// New makes a client. key is the one that the deployments of a shop share.
-func New(base, key string, now clock.Clock) *Client {
-	transport := &http.Transport{MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
+// New makes a client. key is the one that the deployments of a shop share; trust says which
+// certificates are believed and shown, nil as the system does.
+func New(base, key string, trust *tls.Config, now clock.Clock) *Client {
+	// A clone: HTTP/2 writes its protocols into it, and others have the same.
+	transport := &http.Transport{TLSClientConfig: trust.Clone(), MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
 	return &Client{url: strings.TrimSuffix(base, "/"), key: key, http: &http.Client{Transport: transport}, now: now, known: map[[32]byte]answered{}}
 }
 
