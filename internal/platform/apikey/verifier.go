@@ -27,6 +27,9 @@ const (
 	remembered = 10_000
 )
 
+// actorPrefix begins the names under which keys act.
+const actorPrefix = "key:"
+
 // Verifier checks credentials at the edge. It remembers good keys for a moment, so
 // that a busy client costs no query a request; bad ones are always looked up.
 type Verifier struct {
@@ -149,7 +152,7 @@ type found struct {
 func (f found) checked(now time.Time) (checked, error) {
 	c := checked{
 		id: identity.Identity{
-			Tenant: f.Tenant, Actor: "key:" + f.ID.String(), Permissions: Key{Kind: f.Kind, Permissions: f.Permissions}.complete().Permissions,
+			Tenant: f.Tenant, Actor: actorPrefix + f.ID.String(), Permissions: Key{Kind: f.Kind, Permissions: f.Permissions}.complete().Permissions,
 			Publishable: f.Kind == Publishable,
 		},
 		key: f.ID, at: now, lasted: freshness,
@@ -163,12 +166,7 @@ func (f found) checked(now time.Time) (checked, error) {
 	if f.GoodFor != nil {
 		c.lasted = min(freshness, time.Duration(*f.GoodFor*float64(time.Second)))
 	}
-	for _, text := range f.AllowedIPs {
-		network, err := netip.ParsePrefix(text)
-		if err != nil {
-			return checked{}, fmt.Errorf("addresses of key %s: %w", f.ID, err)
-		}
-		c.from = append(c.from, network)
-	}
-	return c, nil
+	var err error
+	c.from, err = networks(f.ID, f.AllowedIPs)
+	return c, err
 }
