@@ -107,7 +107,7 @@ func New(o Options) *Server {
 	}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	s := &Server{echo: e, log: o.Log, opt: o, draining: make(chan struct{}), good: trusted{last: map[[32]byte]time.Time{}}}
+	s := &Server{echo: e, log: o.Log, opt: o, draining: make(chan struct{}), good: trusted{last: map[[32]byte]trust{}}}
 	e.HTTPErrorHandler = s.onError
 	if o.Concurrency > 0 {
 		s.gate = newGate(o.Concurrency, o.Clock)
@@ -306,10 +306,9 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 			}
 			var ok bool
 			var err error
-			if id, ok, err = s.authenticate(ctx, token); err != nil {
+			if id, ok, err = s.authenticate(ctx, token, hash); err != nil {
 				return db.Explain(ctx, err)
 			}
-			s.good.note(hash, s.opt.Clock(), ok)
 			if ok && id.IsService() && s.opt.ServiceByCertificate && !Caller(ctx).Certified {
 				return errBadCredential.Saying("The service key is accepted on a connection with a client certificate only.")
 			}
@@ -352,13 +351,27 @@ func (s *Server) admit(c echo.Context, id identity.Identity) (context.Context, i
 	return ctx, id, err
 }
 
-func (s *Server) authenticate(ctx context.Context, token string) (identity.Identity, bool, error) {
-	for _, kind := range s.credentials {
-		if kind.Recognises(token) {
-			return kind.Authenticate(ctx, token)
+// authenticate asks the kind of credential that this one is of. One that was good is of the
+// same kind still: to tell it by its look costs more than to look it up.
+func (s *Server) authenticate(ctx context.Context, token string, hash [32]byte) (id identity.Identity, ok bool, err error) {
+	now := s.opt.Clock()
+	kind, known := s.good.find(hash, now)
+	if !known {
+		at := slices.IndexFunc(s.credentials, func(kind Authenticator) bool { return kind.Recognises(token) })
+		if at < 0 {
+			return identity.Identity{}, false, nil
 		}
+		kind = s.credentials[at]
 	}
-	return identity.Identity{}, false, nil
+	if id, ok, err = kind.Authenticate(ctx, token); err != nil {
+		return id, false, err
+	}
+	if ok {
+		s.good.note(hash, now, kind)
+	} else {
+		s.good.drop(hash)
+	}
+	return id, ok, nil
 }
 
 // body looks at the whole body when an Idempotency-Key has to recognise it.
