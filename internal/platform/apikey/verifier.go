@@ -18,13 +18,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
-)
-
-const (
-	// freshness is how long a checked key is taken for good without asking again.
-	freshness = 2 * time.Second
-	// remembered bounds the memory of checked keys; beyond it all are asked for anew.
-	remembered = 10_000
+	"github.com/fusioncommerce/fusion/internal/platform/memory"
 )
 
 // actorPrefix begins the names under which keys act.
@@ -40,18 +34,18 @@ type Verifier struct {
 	service   [32]byte
 	hasPeers  bool
 
-	mu    sync.Mutex
-	known map[[32]byte]checked
-	used  map[uuid.UUID]use
+	known *memory.Memory[[32]byte, checked]
+
+	mu   sync.Mutex
+	used map[uuid.UUID]use
 }
 
-// checked is what was known of a key at a time.
+// checked is what is known of a key.
 type checked struct {
-	id     identity.Identity
-	key    uuid.UUID
-	from   []netip.Prefix // from anywhere when there are none
-	at     time.Time
-	lasted time.Duration // how long it is taken for good
+	id   identity.Identity
+	key  uuid.UUID
+	from []netip.Prefix // from anywhere when there are none
+	ends time.Time      // zero: not by itself
 }
 
 // NewVerifier checks against the database and, when it is not empty, against the
@@ -60,7 +54,8 @@ type checked struct {
 func NewVerifier(d *db.DB, now clock.Clock, bootstrap, service string) *Verifier {
 	return &Verifier{
 		db: d, now: now, bootstrap: sha256.Sum256([]byte(bootstrap)), hasBoot: bootstrap != "",
-		service: sha256.Sum256([]byte(service)), hasPeers: service != "", known: map[[32]byte]checked{}, used: map[uuid.UUID]use{},
+		service: sha256.Sum256([]byte(service)), hasPeers: service != "",
+		known: memory.New[[32]byte](now, memory.Options[checked]{Ends: func(c checked) time.Time { return c.ends }}), used: map[uuid.UUID]use{},
 	}
 }
 
@@ -93,7 +88,7 @@ func (v *Verifier) Authenticate(ctx context.Context, token string) (identity.Ide
 	if key, tenant, ok := identity.CutServiceCredential(token); ok && v.isService(key) {
 		return identity.Service(tenant), true, nil
 	}
-	c, ok, err := v.check(ctx, hash)
+	c, ok, err := v.known.Get(ctx, hash, func(ctx context.Context) (checked, bool, error) { return v.check(ctx, hash) })
 	if err != nil || !ok {
 		return identity.Identity{}, false, err
 	}
@@ -104,37 +99,19 @@ func (v *Verifier) Authenticate(ctx context.Context, token string) (identity.Ide
 	return c.id, true, nil
 }
 
-// check looks a key up, or remembers it.
+// check looks a key up.
 func (v *Verifier) check(ctx context.Context, hash [32]byte) (checked, bool, error) {
 	now := v.now()
-	v.mu.Lock()
-	c, ok := v.known[hash]
-	v.mu.Unlock()
-	// A clock that was set back must not lengthen the life of a key.
-	if age := now.Sub(c.at); ok && age >= 0 && age < c.lasted {
-		return c, true, nil
-	}
 	rows, err := db.Query[found](ctx, v.db, `
 		select tenant_id, id, kind, permissions, origins, allowed_ips, requests_per_minute, good_for from platform.find_api_key($1)`, hash[:])
 	if err != nil {
 		return checked{}, false, fmt.Errorf("check key: %w", err)
 	}
 	if len(rows) == 0 {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		delete(v.known, hash)
 		return checked{}, false, nil
 	}
-	if c, err = rows[0].checked(now); err != nil {
-		return checked{}, false, err
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.known) >= remembered {
-		clear(v.known)
-	}
-	v.known[hash] = c
-	return c, true, nil
+	c, err := rows[0].checked(now)
+	return c, err == nil, err
 }
 
 // found is a key that is good now.
@@ -155,7 +132,7 @@ func (f found) checked(now time.Time) (checked, error) {
 			Tenant: f.Tenant, Actor: actorPrefix + f.ID.String(), Permissions: Key{Kind: f.Kind, Permissions: f.Permissions}.complete().Permissions,
 			Publishable: f.Kind == Publishable,
 		},
-		key: f.ID, at: now, lasted: freshness,
+		key: f.ID,
 	}
 	if len(f.Origins) > 0 {
 		c.id.Origins = f.Origins
@@ -164,7 +141,7 @@ func (f found) checked(now time.Time) (checked, error) {
 		c.id.Limit = *f.RequestsPerMinute
 	}
 	if f.GoodFor != nil {
-		c.lasted = min(freshness, time.Duration(*f.GoodFor*float64(time.Second)))
+		c.ends = now.Add(time.Duration(min(*f.GoodFor, memory.Freshness.Seconds()) * float64(time.Second)))
 	}
 	var err error
 	c.from, err = networks(f.ID, f.AllowedIPs)
