@@ -102,10 +102,16 @@ type orderResponse struct {
 	UpdatedAt       time.Time         `json:"updatedAt"`
 
 	version int64
+	masked  bool
 }
 
-// ETag is the order's version.
-func (r orderResponse) ETag() string { return httpx.VersionTag(r.version) }
+// ETag is the order's version, as it is shown.
+func (r orderResponse) ETag() string {
+	if r.masked {
+		return httpx.MaskedTag(r.version)
+	}
+	return httpx.VersionTag(r.version)
+}
 
 // placedResponse also says where the order is.
 type placedResponse struct{ orderResponse }
