@@ -157,33 +157,23 @@ type listCustomersInput struct {
 }
 
 func (c *customers) handleList(ctx context.Context, in *listCustomersInput) (httpx.List[customerResponse], error) {
-	out := httpx.List[customerResponse]{Data: []customerResponse{}}
 	if (in.Q != "" || in.Email != "") && !identity.Can(ctx, permissionPersonal) {
-		return out, errHidden
+		return httpx.List[customerResponse]{}, errHidden
 	}
 	f := profileFilter{Query: in.Q, Email: in.Email, Group: in.Group, Limit: in.Limit + 1}
 	var err error
 	if f.After, err = readPosition(in.Cursor); err != nil {
-		return out, err
+		return httpx.List[customerResponse]{}, err
 	}
 	var list []profile
 	if err := c.db.Read(ctx, func(tx *db.Tx) (err error) {
 		list, err = c.store.list(ctx, tx, f)
 		return err
 	}); err != nil {
-		return out, err
+		return httpx.List[customerResponse]{}, err
 	}
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		last := list[in.Limit-1]
-		if out.NextCursor, err = httpx.Cursor(profilePosition{last.CreatedAt, last.ID}); err != nil {
-			return out, err
-		}
-	}
-	for _, p := range list {
-		out.Data = append(out.Data, presentProfile(ctx, p))
-	}
-	return out, nil
+	return httpx.ListOf(in.Page, list, func(p profile) profilePosition { return profilePosition{p.CreatedAt, p.ID} },
+		func(p profile) customerResponse { return presentProfile(ctx, p) })
 }
 
 func readPosition(cursor string) (*profilePosition, error) {
@@ -294,14 +284,13 @@ type listNotesInput struct {
 }
 
 func (c *customers) handleNotes(ctx context.Context, in *listNotesInput) (httpx.List[noteResponse], error) {
-	out := httpx.List[noteResponse]{Data: []noteResponse{}}
 	id, err := httpx.ID(in.ID)
 	if err != nil {
-		return out, err
+		return httpx.List[noteResponse]{}, err
 	}
 	after, err := readPosition(in.Cursor)
 	if err != nil {
-		return out, err
+		return httpx.List[noteResponse]{}, err
 	}
 	var list []note
 	if err := c.db.Read(ctx, func(tx *db.Tx) error {
@@ -311,19 +300,10 @@ func (c *customers) handleNotes(ctx context.Context, in *listNotesInput) (httpx.
 		list, err = c.store.notes(ctx, tx, id, after, in.Limit+1)
 		return err
 	}); err != nil {
-		return out, err
+		return httpx.List[noteResponse]{}, err
 	}
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		last := list[in.Limit-1]
-		if out.NextCursor, err = httpx.Cursor(profilePosition{last.CreatedAt, last.ID}); err != nil {
-			return out, err
-		}
-	}
-	for _, n := range list {
-		out.Data = append(out.Data, presentNote(ctx, n))
-	}
-	return out, nil
+	return httpx.ListOf(in.Page, list, func(n note) profilePosition { return profilePosition{n.CreatedAt, n.ID} },
+		func(n note) noteResponse { return presentNote(ctx, n) })
 }
 
 type groupResponse struct {

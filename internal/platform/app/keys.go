@@ -189,33 +189,20 @@ func (k keyDesk) mayMake(ctx context.Context, t apikey.Terms) error {
 }
 
 func (k keyDesk) list(ctx context.Context, in *httpx.Page) (httpx.List[keyResponse], error) {
-	out := httpx.List[keyResponse]{Data: []keyResponse{}}
-	var after *apikey.Position
-	if in.Cursor != "" {
-		after = &apikey.Position{}
-		if err := httpx.ReadCursor(in.Cursor, after); err != nil {
-			return out, err
-		}
+	var after apikey.Position
+	if err := in.After(&after); err != nil {
+		return httpx.List[keyResponse]{}, err
 	}
 	limit := in.Limit + 1
-	err := k.db.Read(ctx, func(tx *db.Tx) error {
-		keys, err := apikey.Page(ctx, tx, after, &limit)
-		if err != nil {
-			return err
-		}
-		if len(keys) > in.Limit {
-			keys = keys[:in.Limit]
-			last := keys[in.Limit-1]
-			if out.NextCursor, err = httpx.Cursor(apikey.Position{CreatedAt: last.CreatedAt, ID: last.ID}); err != nil {
-				return err
-			}
-		}
-		for _, key := range keys {
-			out.Data = append(out.Data, presentKey(key, ""))
-		}
-		return nil
-	})
-	return out, err
+	var keys []apikey.Key
+	if err := k.db.Read(ctx, func(tx *db.Tx) (err error) {
+		keys, err = apikey.Page(ctx, tx, &after, &limit)
+		return err
+	}); err != nil {
+		return httpx.List[keyResponse]{}, err
+	}
+	return httpx.ListOf(*in, keys, func(k apikey.Key) apikey.Position { return apikey.Position{CreatedAt: k.CreatedAt, ID: k.ID} },
+		func(k apikey.Key) keyResponse { return presentKey(k, "") })
 }
 
 type keyByID struct {
