@@ -94,7 +94,6 @@ var _ = Describe("a credential", func() {
 		Entry("a token from a mail", "fc_ot_"+strings.Repeat("Ab3", 14)),
 		Entry("an access token", "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2lnbmF0dXJlLW9mLWl0"),
 	)
-
 })
 
 var _ = Describe("a credential where it belongs", func() {
