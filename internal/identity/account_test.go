@@ -263,7 +263,35 @@ var _ = Describe("an account", func() {
 				actions = append(actions, action)
 			}
 			Expect(rows.Err()).NotTo(HaveOccurred())
-			Expect(actions).To(ContainElements("login", "verifyEmail", "logout", "forgotPassword", "resetPassword"))
+			Expect(actions).To(ContainElements("register", "login", "verifyEmail", "logout", "forgotPassword", "resetPassword"))
+		})
+
+		It("is named by the audit log where its owner has signed in", func() {
+			g := s.signedIn(s.member())
+			Expect(s.as(g).Post("/v1/auth/password/change", object{"currentPassword": secret, "password": "another good secret"}).Status).To(Equal(http.StatusNoContent))
+			Expect(s.as(g).Post("/v1/auth/email/resend", nil).Status).To(Equal(http.StatusAccepted))
+			Expect(s.as(g).Call(http.MethodPatch, "/v1/me", object{"name": "Anna"}).Status).To(Equal(http.StatusOK))
+			Expect(s.as(g).Post("/v1/auth/logout-all", nil).Status).To(Equal(http.StatusNoContent))
+			for _, action := range []string{"register", "verifyEmail", "changePassword", "resendVerification", "updateMe", "logoutEverywhere"} {
+				Expect(s.audited(action, g.Account.ID)).To(Equal(1), action)
+			}
+			email := s.customer()
+			Expect(s.Post("/v1/auth/register", object{"email": email, "password": secret}).Status).To(Equal(http.StatusAccepted))
+			Expect(s.audited("register", s.id(email))).To(Equal(1), "who signs up again makes nothing")
+		})
+
+		It("is changed once by a request that is repeated, whichever shop's host it comes to", func() {
+			email := s.customer()
+			forgot(email)
+			body, again := object{"token": s.token(email, "reset-password"), "password": "another good secret"}, testkit.Header{Name: "Idempotency-Key", Value: "p-1"}
+			for _, replayed := range []string{"", "true"} {
+				r := s.With("").Post("/v1/auth/password/reset", body, again)
+				Expect(r.Status).To(Equal(http.StatusNoContent), "%s", r.Raw)
+				Expect(r.Header.Get("Idempotency-Replayed")).To(Equal(replayed))
+			}
+			Expect(s.mail(email, "password-changed")).To(HaveLen(1))
+			other := object{"token": body["token"], "password": "a third good secret"}
+			Expect(s.With("").Post("/v1/auth/password/reset", other, again).Code()).To(Equal("idempotency_key_reused"))
 		})
 
 		It("is changed once, however many use the token at the same moment", func() {

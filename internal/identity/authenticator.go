@@ -102,6 +102,7 @@ func worthOf(shop uuid.UUID, st standing) worth {
 		w.id.Customer, w.id.Permissions = st.Customer.String(), identity.Storefront()
 		return w
 	}
+<<<<<<< HEAD
 	w.id.Permissions = inOrder(append(permissionsOf(listed(st.Roles), nil), listed(st.Granted)...))
 	w.unproved = !slices.Contains(listed(st.Methods), byCode)
 	return w
@@ -112,6 +113,21 @@ func worthOf(shop uuid.UUID, st standing) worth {
 func (a *authenticator) admit(ctx context.Context, w worth) (identity.Identity, error) {
 	if !w.unproved {
 		return w.id, nil
+=======
+	lacking, err := a.lacksSecondFactor(ctx, kind(st.Kind), listed(st.Methods))
+	id.MustEnrol = lacking
+	if id.Permissions = []string{}; err == nil && !lacking {
+		id.Permissions = inOrder(append(permissionsOf(listed(st.Roles), nil), listed(st.Granted)...))
+	}
+	return err
+}
+
+// lacksSecondFactor tells of staff whose session was opened without one although the shop
+// asks for it: they can do nothing but set one.
+func (a *authenticator) lacksSecondFactor(ctx context.Context, k kind, methods []string) (bool, error) {
+	if k != staff || slices.Contains(methods, byCode) {
+		return false, nil
+>>>>>>> main
 	}
 	shop, err := a.tenants.Terms(ctx, w.id.Tenant)
 	if shop.Settings.SecondFactorForStaff {

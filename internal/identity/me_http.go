@@ -3,6 +3,8 @@ package identity
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +23,8 @@ type meResponse struct {
 	Permissions []string         `json:"permissions"`
 	Account     *accountResponse `json:"account,omitempty" doc:"Of who has signed in"`
 	SessionID   string           `json:"sessionId,omitempty" format:"uuid"`
+
+	SecondFactorEnrolmentRequired bool `json:"secondFactorEnrolmentRequired" doc:"The shop asks its staff for a second factor, and you may do nothing before you have set one"`
 }
 
 // ETag is the account's version and what it may do, which changes with its roles.
@@ -29,11 +33,11 @@ func (r meResponse) ETag() string {
 	if r.Account != nil {
 		version = r.Account.version
 	}
-	return fmt.Sprintf(`"%d-%x"`, version, hashOf(r.Permissions...)[:4])
+	return fmt.Sprintf(`"%d-%x"`, version, hashOf(append(slices.Clone(r.Permissions), strconv.FormatBool(r.SecondFactorEnrolmentRequired))...)[:4])
 }
 
 func presentMe(id identity.Identity, a account) meResponse {
-	r := meResponse{Actor: id.Actor, TenantID: id.Tenant.String(), Permissions: append([]string{}, id.Permissions...)}
+	r := meResponse{Actor: id.Actor, TenantID: id.Tenant.String(), Permissions: append([]string{}, id.Permissions...), SecondFactorEnrolmentRequired: id.MustEnrol}
 	if id.Account != uuid.Nil {
 		shown := present(a)
 		r.Account, r.SessionID = &shown, id.Session.String()
@@ -87,6 +91,7 @@ func (s *service) handleUpdateMe(ctx context.Context, in *updateMeInput) (meResp
 		return meResponse{}, err
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (meResponse, error) {
+		aboutAccount(ctx, who.Account)
 		a, err := s.updateMe(ctx, tx, who, in.IfMatch, in.Body, shown)
 		return presentMe(who, a), err
 	})
@@ -261,6 +266,7 @@ func (s *service) handleEnrol(ctx context.Context, in *enrolInput) (enrolmentRes
 		return enrolmentResponse{}, err
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (enrolmentResponse, error) {
+		aboutAccount(ctx, who.Account)
 		e, err := s.enrol(ctx, tx, who, shown)
 		return enrolmentResponse{base32Of(e.Secret), e.URL}, err
 	})
@@ -283,6 +289,7 @@ func (s *service) handleConfirm(ctx context.Context, in *codeInput) (r recoveryR
 	}
 	err = s.withCode(ctx, who, func() error {
 		r, err = httpx.Command(ctx, s.db, func(tx *db.Tx) (recoveryResponse, error) {
+			aboutAccount(ctx, who.Account)
 			codes, err := s.confirm(ctx, tx, who, in.Body.Code)
 			tx.AfterCommit(func() { s.auth.forget(who.Session) })
 			return recoveryResponse{codes}, err
@@ -298,7 +305,10 @@ func (s *service) handleDisarm(ctx context.Context, in *codeInput) (httpx.None, 
 		return httpx.None{}, err
 	}
 	return httpx.None{}, s.withCode(ctx, who, func() error {
-		_, err := httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) { return httpx.None{}, s.disarm(ctx, tx, who, in.Body.Code) })
+		_, err := httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
+			aboutAccount(ctx, who.Account)
+			return httpx.None{}, s.disarm(ctx, tx, who, in.Body.Code)
+		})
 		return err
 	})
 }

@@ -60,19 +60,20 @@ func (m *Module) Mount(on app.Mount) {
 	on.Accept(m.svc.external) // who knows its tokens by their issuer
 	on.Accept(m.svc.auth)
 	m.svc.vault.Keep(vault.Sealed{Table: "identity.totp", Column: "secret", Purpose: totpPurpose})
+	on.Jobs.Add(sweeping())
 }
 
 func (m *Module) mountSigningIn(api *httpx.API) {
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/register", ID: "register", Limit: httpx.LimitLogin, Summary: "Make a customer's account", Permission: httpx.Public, Status: http.StatusAccepted,
-		Description: "The answer is the same whether the address has an account already or not: what became of it, a mail to the address tells. A new account can sign in at once.",
+		Description: "The answer is the same whether the address has an account already or not: what became of it, a mail to the address tells. A new account can sign in at once, unless the shop's setting `requireVerifiedEmail` has its address proven first.",
 		Refusals:    []*fault.Error{password.ErrOverloaded},
 	}, m.svc.handleRegister)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/login", ID: "login", Limit: httpx.LimitLogin, Summary: "Sign in", Permission: httpx.Public, Unrecorded: true,
 		Description: "For customers and staff. After five failures there are no more attempts for 15 minutes, except from a browser in which the account has signed in before, " +
-			"which a cookie recognises.",
-		Refusals: []*fault.Error{errCredentials, errSecondFactor, errTooMany, password.ErrOverloaded},
+			"which a cookie recognises. With the shop's setting `requireVerifiedEmail`, a customer whose address is not proven is answered as a wrong password is.",
+		Refusals: []*fault.Error{errCredentials, errSecondFactor, errWrongFactor, errTooMany, password.ErrOverloaded},
 	}, m.svc.handleLogin)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/refresh", ID: "refresh", Limit: httpx.LimitLogin, Summary: "Get the next access token", Permission: httpx.Public, Unrecorded: true,
@@ -80,11 +81,11 @@ func (m *Module) mountSigningIn(api *httpx.API) {
 		Refusals:    []*fault.Error{errRefreshToken, errRefreshing},
 	}, m.svc.handleRefresh)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/auth/logout", ID: "logout", Summary: "Sign out", Permission: httpx.Public, Ended: true, Status: http.StatusNoContent,
+		Method: http.MethodPost, Path: "/v1/auth/logout", ID: "logout", Enrolment: true, Summary: "Sign out", Permission: httpx.Public, Ended: true, Status: http.StatusNoContent,
 		Description: "Ends the session of the access token or of the refreshToken. Signing out twice changes nothing.",
 	}, m.svc.handleLogout)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/auth/logout-all", ID: "logoutEverywhere", Summary: "Sign out everywhere", Permission: httpx.Known, Status: http.StatusNoContent,
+		Method: http.MethodPost, Path: "/v1/auth/logout-all", ID: "logoutEverywhere", Enrolment: true, Summary: "Sign out everywhere", Permission: httpx.Known, Status: http.StatusNoContent,
 		Refusals: []*fault.Error{errNoAccount},
 	}, m.svc.handleLogoutAll)
 	httpx.Handle(api, httpx.Route{
@@ -109,6 +110,10 @@ func (m *Module) mountSigningIn(api *httpx.API) {
 		Refusals: []*fault.Error{errNoAccount},
 	}, m.svc.handleResend)
 	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/auth/email/request", ID: "requestVerification", Limit: httpx.LimitLogin, Summary: "Ask for that mail without signing in", Permission: httpx.Public, Status: http.StatusAccepted,
+		Description: "The answer is the same whatever is true. A mail goes to an address whose account has not proven it.",
+	}, m.svc.handleRequestVerification)
+	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/introspect", ID: "introspectToken", Summary: "Ask what an access token is worth", Permission: identity.IntrospectTokens, Unrecorded: true,
 		Description: "For the shop's other deployments.",
 	}, m.svc.handleIntrospect)
@@ -116,7 +121,7 @@ func (m *Module) mountSigningIn(api *httpx.API) {
 
 func (m *Module) mountMe(api *httpx.API) {
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/me", ID: "getMe", Summary: "Read who you are and what you may do", Permission: httpx.Known, Description: "For people and for API keys.",
+		Method: http.MethodGet, Path: "/v1/me", ID: "getMe", Enrolment: true, Summary: "Read who you are and what you may do", Permission: httpx.Known, Description: "For people and for API keys.",
 	}, m.svc.handleMe)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPatch, Path: "/v1/me", ID: "updateMe", Limit: httpx.LimitLogin, Summary: "Change your name or your e-mail address", Permission: httpx.Known,
@@ -130,12 +135,12 @@ func (m *Module) mountMe(api *httpx.API) {
 		Method: http.MethodDelete, Path: "/v1/me/sessions/{id}", ID: "endMySession", Summary: "Sign out somewhere", Permission: httpx.Known, Status: http.StatusNoContent,
 	}, m.svc.handleEndSession)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/me/totp", ID: "enrolSecondFactor", Limit: httpx.LimitLogin, Summary: "Begin to set a second factor", Permission: httpx.Known, Once: true,
+		Method: http.MethodPost, Path: "/v1/me/totp", ID: "enrolSecondFactor", Enrolment: true, Limit: httpx.LimitLogin, Summary: "Begin to set a second factor", Permission: httpx.Known, Once: true,
 		Description: "For authenticator apps (RFC 6238). It takes a proven e-mail address, and counts once it is confirmed.",
 		Refusals:    []*fault.Error{errNoAccount, errNoPassword, errNotProven, errAlreadyHasTOTP, errCredentials, errTooMany, password.ErrOverloaded},
 	}, m.svc.handleEnrol)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/me/totp/confirm", ID: "confirmSecondFactor", Summary: "Confirm the second factor with a code of it", Permission: httpx.Known, Once: true,
+		Method: http.MethodPost, Path: "/v1/me/totp/confirm", ID: "confirmSecondFactor", Enrolment: true, Summary: "Confirm the second factor with a code of it", Permission: httpx.Known, Once: true,
 		Refusals: []*fault.Error{errNoAccount, errAlreadyHasTOTP, errNoTOTP, errWrongCode, errTooMany},
 	}, m.svc.handleConfirm)
 	httpx.Handle(api, httpx.Route{

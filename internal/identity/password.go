@@ -8,11 +8,10 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
-// forgot mails a token to who has an account. Nobody else hears of it.
-func (s *service) forgot(ctx context.Context, tx *db.Tx, email string) error {
-	a, known, err := s.store.byEmail(ctx, tx, keyOf(email))
-	if err != nil || !known || a.Status != active {
-		return err
+// forgot mails a token to choose another password with.
+func (s *service) forgot(ctx context.Context, tx *db.Tx, a account) error {
+	if a.Status != active {
+		return nil
 	}
 	if may, err := s.mayWrite(ctx, tx, toReset, a.Email); err != nil || !may {
 		return err
@@ -79,7 +78,7 @@ func (s *service) stillProven(ctx context.Context, tx *db.Tx, shown account) (ac
 
 // prove has who has signed in show the password again, as often as a login may fail.
 func (s *service) prove(ctx context.Context, who identity.Identity, password string) (account, error) {
-	t := tried{subject: byAccount(who.Account)}
+	t := tried{subject: byAccount(who.Account), failure: proofFailed}
 	err := s.attempt(ctx, t.subject, func(tx *db.Tx) (err error) {
 		t.account, err = s.store.account(ctx, tx, who.Account)
 		return err
@@ -95,7 +94,7 @@ func (s *service) prove(ctx context.Context, who identity.Identity, password str
 		return account{}, errors.Join(err, s.unverified(ctx, t.subject))
 	}
 	if !right {
-		return account{}, s.refuse(ctx, t)
+		return account{}, s.refuse(ctx, t, errCredentials)
 	}
 	return t.account, s.db.InTx(ctx, func(tx *db.Tx) error { return s.store.reset(ctx, tx, t.subject) })
 }

@@ -207,6 +207,13 @@ func (s *shop) facts(subject string) (topics []string) {
 	return topics
 }
 
+// audited is how many entries of an action the audit log has of an account; "" is none.
+func (s *shop) audited(action, account string) (n int) {
+	GinkgoHelper()
+	Expect(s.super.QueryRow(`select count(*) from platform.audit where tenant_id = $1 and action = $2 and entity = 'account' and entity_id = $3`, s.Tenant, action, account).Scan(&n)).To(Succeed())
+	return n
+}
+
 // later is the shop when a time has passed since somebody failed to sign in.
 func (s *shop) later(interval string) {
 	GinkgoHelper()

@@ -247,6 +247,11 @@ func (s *service) firstTime(ctx context.Context, tx *db.Tx, p provider, who oidc
 	switch {
 	case !known:
 		a, err = s.newcomer(ctx, tx, p, who)
+	case p.Kind == staff && a.mayGiveWay():
+		// Of one that was proven meanwhile the newcomer hears that there is an account.
+		if _, err = s.giveWay(ctx, tx, a.ID); err == nil {
+			a, err = s.newcomer(ctx, tx, p, who)
+		}
 	case p.Kind == staff && a.Kind == staff && a.Status == invited:
 		if a, err = s.store.lock(ctx, tx, a.ID); err == nil {
 			a, err = s.open(ctx, tx, a)

@@ -100,6 +100,17 @@ var _ = Describe("signing in at an identity provider", func() {
 		Expect(s.Post("/v1/auth/refresh", object{"refreshToken": again.RefreshToken}).Status).To(Equal(http.StatusOK))
 	})
 
+	It("lets in staff of the provider at an address that somebody signed up with as a customer and has not proven", func() {
+		s.trusts(i, object{"roles": []string{"support"}, "domains": []string{"example.com"}})
+		squatted := s.customer()
+		old := s.id(squatted)
+		i.person["email"] = squatted
+		g := read[granted](s.through(i))
+		Expect(g.Account.ID).NotTo(Equal(old))
+		Expect(s.as(g).Get("/v1/me").JSON()["account"]).To(HaveKeyWithValue("kind", "staff"))
+		Expect(s.login(squatted, secret).Code()).To(Equal("invalid_credentials"))
+	})
+
 	DescribeTable("is refused", func(prepare func(), status int, code string) {
 		prepare()
 		before := s.sessions()
@@ -121,6 +132,10 @@ var _ = Describe("signing in at an identity provider", func() {
 		Entry("to the address of an account that is in use", func() {
 			s.trusts(i, object{"roles": []string{"support"}, "domains": []string{"example.com"}})
 			i.person["email"] = s.staff("manager")
+		}, 409, "account_exists"),
+		Entry("to the staff at the address of a customer who has proven it", func() {
+			s.trusts(i, object{"roles": []string{"support"}, "domains": []string{"example.com"}})
+			i.person["email"] = s.member()
 		}, 409, "account_exists"),
 		Entry("to the address of a customer's account", func() {
 			s.trusts(i, object{"kind": "customer"})

@@ -53,7 +53,53 @@ var _ = Describe("staff", func() {
 		r := invite(s.Shop, email, "owner")
 		Expect(r.Status).To(Equal(http.StatusConflict))
 		Expect(r.Code()).To(Equal("email_taken"))
-		Expect(invite(s.Shop, s.customer(), "support").Code()).To(Equal("email_taken"))
+	})
+
+	It("are invited at an address that somebody signed up with as a customer and has not proven", func() {
+		email := s.customer()
+		squatter := s.signedIn(email)
+		verification := s.token(email, "verify-email")
+		Expect(s.as(squatter).Post("/v1/me/addresses", object{"line1": "Rua Augusta 1", "city": "Lisboa", "postalCode": "1100-048", "country": "PT"}).Status).To(Equal(http.StatusCreated))
+		Expect(s.Post("/v1/customers", object{"email": email, "name": "Bo, as the shop knows him"}).Status).To(Equal(http.StatusCreated))
+
+		Expect(invite(s.Shop, email, "support").Status).To(Equal(http.StatusCreated))
+		Expect(s.id(email)).NotTo(Equal(squatter.Account.ID), "what the one did is not the other's")
+		Expect(s.login(email, secret).Code()).To(Equal("invalid_credentials"), "the password of before")
+		Eventually(func() int { return s.as(squatter).Get("/v1/me").Status }, "4s").Should(Equal(http.StatusUnauthorized))
+		Expect(s.Post("/v1/auth/refresh", object{"refreshToken": squatter.RefreshToken}).Code()).To(Equal("invalid_refresh_token"))
+		Expect(s.With("").Post("/v1/auth/email/verify", object{"token": verification}).Code()).To(Equal("invalid_token"))
+		Expect(s.Get("/v1/customers/" + squatter.Account.CustomerID).JSON()).To(And(HaveKeyWithValue("registered", false), HaveKeyWithValue("email", ""), HaveKeyWithValue("name", "Ana")))
+		Expect(s.audited("account.gave-way", squatter.Account.ID)).To(Equal(1))
+		Expect(s.Call(http.MethodDelete, "/v1/customers/"+squatter.Account.CustomerID, nil).Status).To(Equal(http.StatusNoContent))
+
+		Expect(accept(s.token(email, "invitation")).Status).To(Equal(http.StatusNoContent))
+		Expect(s.as(s.signedIn(email)).Get("/v1/me").JSON()["account"]).To(And(HaveKeyWithValue("kind", "staff"), HaveKeyWithValue("emailVerified", true)))
+	})
+
+	It("are not invited at the address of a customer who has proven it, and who keeps the account", func() {
+		email := s.member()
+		r := invite(s.Shop, email, "support")
+		Expect(r.Status).To(Equal(http.StatusConflict))
+		Expect(r.Code()).To(Equal("email_taken"))
+		Expect(string(r.Raw)).To(ContainSubstring("invite them at another address"))
+		Expect(s.mail(email, "invitation")).To(BeEmpty())
+		Expect(s.login(email, secret).Status).To(Equal(http.StatusOK))
+	})
+
+	It("are invited once, however many invite at the moment in which the customer proves the address", func() {
+		email := s.customer()
+		answers := newTally()
+		parallel(8, func(i int) {
+			if i == 0 {
+				s.With("").Post("/v1/auth/email/verify", object{"token": s.token(email, "verify-email")})
+				return
+			}
+			answers.add(invite(s.Shop, email, "support"))
+		})
+		Expect(answers.of["Created"]+answers.of["email_taken"]).To(Equal(7), "%v", answers.of)
+		var accounts int
+		Expect(s.super.QueryRow(`select count(*) from identity.account where tenant_id = $1 and email_key = $2`, s.Tenant, email).Scan(&accounts)).To(Succeed())
+		Expect(accounts).To(Equal(1))
 	})
 
 	DescribeTable("are not invited", func(field string, value any, pointer, code string) {

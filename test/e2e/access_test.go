@@ -36,6 +36,8 @@ var bodies = map[string]any{
 	"resetPassword":       object{"token": "fc_ot_AAAA", "password": "correct horse battery"},
 	"changePassword":      object{"currentPassword": "correct horse battery", "password": "another good secret"},
 	"verifyEmail":         object{"token": "fc_ot_AAAA"},
+	"requestVerification": object{"email": "ana@example.com"},
+	"confirmClaim":        object{"token": "fc_ot_AAAA"},
 	"introspectToken":     object{"token": "eyJ.a.b"},
 	"updateMe":            object{"name": "Ana"},
 	"enrolSecondFactor":   object{"currentPassword": "correct horse battery"},

@@ -51,6 +51,8 @@ var forms = []form{
 	{"resetPassword", []string{"/token", "/password"}, []string{"/token", "/password"}, nil},
 	{"changePassword", []string{"/currentPassword", "/password"}, []string{"/currentPassword", "/password"}, nil},
 	{"verifyEmail", []string{"/token"}, []string{"/token"}, nil},
+	{"requestVerification", []string{"/email"}, []string{"/email"}, nil},
+	{"confirmClaim", []string{"/token"}, []string{"/token"}, nil},
 	{"introspectToken", []string{"/token"}, []string{"/token"}, nil},
 	{"updateMe", nil, []string{"/name", "/email", "/currentPassword"}, nil},
 	{"enrolSecondFactor", []string{"/currentPassword"}, []string{"/currentPassword"}, nil},

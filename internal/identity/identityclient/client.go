@@ -81,6 +81,7 @@ type answer struct {
 	Customer    string    `json:"customerId"`
 	Account     uuid.UUID `json:"accountId"`
 	Session     uuid.UUID `json:"sessionId"`
+	MustEnrol   bool      `json:"secondFactorEnrolmentRequired"`
 }
 
 // ask asks once more for an answer that did not come, as happens when the other deployment
@@ -101,7 +102,7 @@ func (c *Client) ask(ctx context.Context, credential string) (id identity.Identi
 		return identity.Identity{Tenant: a.Tenant, Session: a.Session}, false, nil
 	}
 	return identity.Identity{
-		Tenant: a.Tenant, Actor: a.Actor, Permissions: a.Permissions, Customer: a.Customer, Account: a.Account, Session: a.Session,
+		Tenant: a.Tenant, Actor: a.Actor, Permissions: a.Permissions, Customer: a.Customer, Account: a.Account, Session: a.Session, MustEnrol: a.MustEnrol,
 	}, true, nil
 }
 

@@ -24,6 +24,8 @@ const (
 	permissionSettingsWrite = "settings:write"
 )
 
+var errOwnersOnly = fault.New(fault.Forbidden, "owner_required", "Only an owner may turn off the second factor of the staff.")
+
 // tenants are the routes with which the operator looks after the tenants, and each of them
 // after its own settings.
 type tenants struct {
@@ -51,7 +53,7 @@ func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
 	httpx.Handle(group, httpx.Route{
 		Method: http.MethodPatch, Path: "/v1/tenants/{id}", ID: "updateTenant", Summary: "Change a tenant", Permission: permissionTenantsWrite, Operator: true,
 		Description: "Changes what is sent and leaves the rest. Quotas and hosts are replaced as a whole. It acts everywhere within two seconds. The slug never changes.",
-		Refusals:    []*fault.Error{tenant.ErrHostTaken},
+		Refusals:    []*fault.Error{tenant.ErrHostTaken, errOwnersOnly},
 	}, t.update)
 	httpx.Handle(group, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/tenants/{id}/suspend", ID: "suspendTenant", Summary: "Close a tenant's shop", Permission: permissionTenantsWrite, Operator: true,
@@ -80,6 +82,7 @@ func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
 	httpx.Handle(own, httpx.Route{
 		Method: http.MethodPatch, Path: "/v1/settings", ID: "updateSettings", Summary: "Change the shop's settings", Permission: permissionSettingsWrite,
 		Description: "Changes what is sent and leaves the rest; an empty text takes back what was there. It acts everywhere within two seconds.",
+		Refusals:    []*fault.Error{errOwnersOnly},
 	}, t.updateSettings)
 }
 
@@ -98,7 +101,8 @@ type SettingsBody struct {
 	Colours              *coloursBody `json:"colours,omitempty"`
 	Currencies           []string     `json:"currencies,omitempty" minItems:"1" maxItems:"50" doc:"ISO 4217 codes of what the shop sells in"`
 	DefaultCurrency      *string      `json:"defaultCurrency,omitempty" maxLength:"3" doc:"One of the currencies; the first when it is empty"`
-	SecondFactorForStaff *bool        `json:"secondFactorForStaff,omitempty" doc:"Staff must show a second factor"`
+	SecondFactorForStaff *bool        `json:"secondFactorForStaff,omitempty" doc:"Staff must show a second factor. Only an owner may turn it off"`
+	RequireVerifiedEmail *bool        `json:"requireVerifiedEmail,omitempty" doc:"Customers sign in once they have proven their e-mail address"`
 }
 
 // onto is s with the changes of the body.
@@ -117,6 +121,7 @@ func (b *SettingsBody) onto(s tenant.Settings) tenant.Settings {
 	}
 	set(&s.DefaultCurrency, b.DefaultCurrency)
 	set(&s.SecondFactorForStaff, b.SecondFactorForStaff)
+	set(&s.RequireVerifiedEmail, b.RequireVerifiedEmail)
 	return s
 }
 
@@ -128,11 +133,15 @@ func set[T any](field, sent *T) {
 
 // apply changes the settings of a tenant. What is wrong with them together is found here,
 // because not all of them are sent.
-func (b *SettingsBody) apply(to *tenant.Tenant, at string) error {
+func (b *SettingsBody) apply(ctx context.Context, to *tenant.Tenant, at string) error {
 	if b == nil {
 		return nil
 	}
 	s := b.onto(to.Settings)
+	// Whoever has got hold of a session that may change settings must not weaken all others.
+	if to.Settings.SecondFactorForStaff && !s.SecondFactorForStaff && !identity.Can(ctx, identity.Everything) {
+		return errOwnersOnly
+	}
 	if fields := tenant.CheckSettings(at, s); len(fields) > 0 {
 		return httpx.ErrValidation(fields...)
 	}
@@ -222,6 +231,7 @@ type settingsResponse struct {
 	Currencies           []string        `json:"currencies" doc:"What the shop sells in, the default one first"`
 	DefaultCurrency      string          `json:"defaultCurrency" example:"EUR"`
 	SecondFactorForStaff bool            `json:"secondFactorForStaff"`
+	RequireVerifiedEmail bool            `json:"requireVerifiedEmail"`
 
 	version int64 // 0 where it is shown as a part of the tenant
 }
@@ -232,7 +242,7 @@ func (r settingsResponse) ETag() string { return httpx.VersionTag(r.version) }
 func presentSettings(s tenant.Settings) settingsResponse {
 	r := settingsResponse{
 		LogoURL: s.LogoURL, StorefrontURL: s.StorefrontURL, SenderName: s.SenderName, Colours: coloursResponse(s.Colours),
-		SecondFactorForStaff: s.SecondFactorForStaff,
+		SecondFactorForStaff: s.SecondFactorForStaff, RequireVerifiedEmail: s.RequireVerifiedEmail,
 	}
 	for _, c := range tenant.Currencies(s) {
 		r.Currencies = append(r.Currencies, string(c))
@@ -255,7 +265,7 @@ func (t *tenants) create(ctx context.Context, in *createTenantInput) (createdTen
 	b := in.Body
 	hosts, _ := tenant.ReadHosts("", b.Hosts) // Check has accepted them
 	wanted := tenant.Tenant{Slug: b.Slug, Name: b.Name, Hosts: hosts, Quotas: b.Quotas.quotas()}
-	if err := b.Settings.apply(&wanted, "/settings"); err != nil {
+	if err := b.Settings.apply(ctx, &wanted, "/settings"); err != nil {
 		return createdTenant{}, err
 	}
 	return httpx.Command(ctx, t.db, func(tx *db.Tx) (createdTenant, error) {
@@ -343,7 +353,7 @@ func (t *tenants) update(ctx context.Context, in *updateTenantInput) (tenantResp
 			if b.Quotas != nil {
 				old.Quotas = b.Quotas.quotas()
 			}
-			return b.Settings.apply(old, "/settings")
+			return b.Settings.apply(ctx, old, "/settings")
 		})
 		return presentTenant(changed), err
 	})
@@ -461,7 +471,7 @@ func (t *tenants) updateSettings(ctx context.Context, in *updateSettingsInput) (
 				return err
 			}
 			set(&old.Name, in.Body.Name)
-			return in.Body.apply(old, "")
+			return in.Body.apply(ctx, old, "")
 		})
 		return presentOwn(changed), err
 	})

@@ -59,6 +59,8 @@ type Route struct {
 	// Unrecorded leaves no entry in the audit log although the method is not GET, because the
 	// call changes nothing of anybody's, or because it records more than its success by itself.
 	Unrecorded bool
+	// Enrolment lets in staff who have to set a second factor before anything else.
+	Enrolment bool
 	// Ended lets in who was signed in and is not any more, as nobody.
 	Ended    bool
 	Status   int // of success; 200 when it is 0
@@ -249,6 +251,7 @@ var (
 	// ErrAddress is what an Authenticator answers about a credential that is good elsewhere.
 	ErrAddress     = fault.New(fault.Forbidden, "address_not_allowed", "The credential is not good from the address that the request came from.")
 	errForbidden   = fault.New(fault.Forbidden, "forbidden", "You may not do this.")
+	errMustEnrol   = fault.New(fault.Forbidden, "second_factor_enrolment_required", "The shop asks its staff for a second factor. Set one first: POST /v1/me/totp.")
 	errParameter   = fault.New(fault.Malformed, "unknown_parameter", "The query has a parameter that this call does not know.")
 	errQuery       = fault.New(fault.Malformed, "malformed_query", "The query cannot be read: check its escapes.")
 	errContentType = fault.New(fault.MediaType, "unsupported_media_type", "Send the body as Content-Type: application/json.")

@@ -144,6 +144,9 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 	if r.Permission != Public {
 		list = append(list, errNoCredential)
 	}
+	if !r.Enrolment {
+		list = append(list, errMustEnrol)
+	}
 	if r.Permission != Public && r.Permission != Known {
 		list = append(list, errForbidden)
 	}

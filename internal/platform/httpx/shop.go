@@ -28,5 +28,6 @@ func Enter(ctx context.Context, tenant uuid.UUID) (context.Context, error) {
 	if c.tenants == nil {
 		return ctx, errors.New("a token names a tenant outside of a request")
 	}
+	c.entered = tenant
 	return c.tenants.Admit(ctx, id)
 }

@@ -33,6 +33,9 @@ type Identity struct {
 	// Account and Session are of who has signed in; zero for everybody else.
 	Account uuid.UUID
 	Session uuid.UUID
+	// MustEnrol says of staff that their shop asks for a second factor and that they have shown
+	// none: they can set one, and nothing else.
+	MustEnrol bool
 	// Limit is how many requests a minute the credential is good for; 0: as many as the shop
 	// allows.
 	Limit int

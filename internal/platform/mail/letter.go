@@ -101,9 +101,12 @@ var kinds = map[string]kind{
 	},
 	"claim-orders": {
 		subject: "Add your earlier orders to your account",
-		body:    []string{"There are orders at {{.Shop}} that were made with this e-mail address and without an account. You can add them to yours."},
-		button:  "Add my orders", path: "/claim-orders", needs: []string{"token"},
-		after: []string{ignore},
+		body: []string{
+			"{{if eq .Data.orders \"1\"}}1 order was{{else}}{{.Data.orders}} orders were{{end}} placed at {{.Shop}} with this e-mail address and without an account. Somebody who has signed in to your account, probably you, asks to add {{if eq .Data.orders \"1\"}}it{{else}}them{{end}} to it.",
+			"Whoever can sign in to the account sees then what was ordered and where it went.",
+		},
+		button: "Add my orders", path: "/claim-orders", needs: []string{"token", "orders"},
+		after: []string{"The link works once, and not for long. If this was not you, do not follow it, and choose a new password: somebody else knows the one of your account."},
 	},
 }
 

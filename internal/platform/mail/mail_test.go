@@ -356,7 +356,8 @@ var _ = Describe("mail", func() {
 		Entry(nil, "password-changed", nil, "/forgot-password"),
 		Entry(nil, "invitation", map[string]string{"token": token, "inviter": "Ben", "role": "manager"}, "Ben invites you to work in Spec shop as manager."),
 		Entry(nil, "account-locked", map[string]string{"until": "14:30 UTC"}, "for a while, until 14:30 UTC."),
-		Entry(nil, "claim-orders", map[string]string{"token": token}, "/claim-orders#token="+token),
+		Entry(nil, "claim-orders", map[string]string{"token": token, "orders": "2"}, "/claim-orders#token="+token),
+		Entry(nil, "claim-orders", map[string]string{"token": token, "orders": "1"}, "1 order was placed at Spec shop"),
 	)
 	It("is not taken without what its words need", func() {
 		o := outbox(mail.Options{Dir: GinkgoT().TempDir()})

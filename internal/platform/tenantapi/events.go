@@ -21,6 +21,7 @@ type Settings struct {
 	Currencies           []string `json:"currencies,omitempty"`      // empty: all that the platform has enabled
 	DefaultCurrency      string   `json:"defaultCurrency,omitempty"` // empty: the first of them
 	SecondFactorForStaff bool     `json:"secondFactorForStaff,omitempty"`
+	RequireVerifiedEmail bool     `json:"requireVerifiedEmail,omitempty"` // of customers, to sign in
 }
 
 // Colours of a shop, as #rrggbb.
