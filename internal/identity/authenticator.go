@@ -102,9 +102,8 @@ func worthOf(shop uuid.UUID, st standing) worth {
 		w.id.Customer, w.id.Permissions = st.Customer.String(), identity.Storefront()
 		return w
 	}
-<<<<<<< HEAD
 	w.id.Permissions = inOrder(append(permissionsOf(listed(st.Roles), nil), listed(st.Granted)...))
-	w.unproved = !slices.Contains(listed(st.Methods), byCode)
+	w.unproved = unproved(kind(st.Kind), listed(st.Methods))
 	return w
 }
 
@@ -113,25 +112,22 @@ func worthOf(shop uuid.UUID, st standing) worth {
 func (a *authenticator) admit(ctx context.Context, w worth) (identity.Identity, error) {
 	if !w.unproved {
 		return w.id, nil
-=======
-	lacking, err := a.lacksSecondFactor(ctx, kind(st.Kind), listed(st.Methods))
-	id.MustEnrol = lacking
-	if id.Permissions = []string{}; err == nil && !lacking {
-		id.Permissions = inOrder(append(permissionsOf(listed(st.Roles), nil), listed(st.Granted)...))
-	}
-	return err
-}
-
-// lacksSecondFactor tells of staff whose session was opened without one although the shop
-// asks for it: they can do nothing but set one.
-func (a *authenticator) lacksSecondFactor(ctx context.Context, k kind, methods []string) (bool, error) {
-	if k != staff || slices.Contains(methods, byCode) {
-		return false, nil
->>>>>>> main
 	}
 	shop, err := a.tenants.Terms(ctx, w.id.Tenant)
-	if shop.Settings.SecondFactorForStaff {
+	if w.id.MustEnrol = shop.Settings.SecondFactorForStaff; w.id.MustEnrol {
 		w.id.Permissions = []string{}
 	}
 	return w.id, err
 }
+
+// lacksSecondFactor tells of a session that is being opened whether it can do nothing but set one.
+func (a *authenticator) lacksSecondFactor(ctx context.Context, k kind, methods []string) (bool, error) {
+	shop, err := identity.From(ctx)
+	if err != nil {
+		return false, err
+	}
+	id, err := a.admit(ctx, worth{id: shop, unproved: unproved(k, methods)})
+	return id.MustEnrol, err
+}
+
+func unproved(k kind, methods []string) bool { return k == staff && !slices.Contains(methods, byCode) }
