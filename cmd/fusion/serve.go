@@ -141,7 +141,11 @@ func (s *shop) mount(ctx context.Context, version string, tell progress) error {
 		s.log.WarnContext(ctx, "the catalog is elsewhere and events stay in this database: new products will have no stock here; set FUSION_BUS=kafka in both deployments")
 	}
 	options := appOptions(s.cfg, s.db.app, s.log, version)
-	options.Credentials = peopleElsewhere(s.cfg, s.modules)
+	trust, err := peerTLS(s.cfg, s.log)
+	if err != nil {
+		return err
+	}
+	options.Credentials = peopleElsewhere(s.cfg, s.modules, trust)
 	if options.Vault, err = s.db.unlock(ctx, s.cfg, s.log); err != nil {
 		return err
 	}
@@ -149,10 +153,6 @@ func (s *shop) mount(ctx context.Context, version string, tell progress) error {
 		return err
 	}
 	if options.TLS, err = shopTLS(s.cfg, s.log); err != nil {
-		return err
-	}
-	trust, err := peerTLS(s.cfg, s.log)
-	if err != nil {
 		return err
 	}
 	var people *identity.Module

@@ -161,6 +161,39 @@ var _ = Describe("customers", func() {
 		}
 		Expect(with("customers:read", "customers:pii").Get("/v1/customers/" + id).JSON()).To(HaveKeyWithValue("email", "Anna@Example.com"))
 	})
+	It("are not to be guessed at by who may not see them: not by what is taken, not by what is the same", func() {
+		id := noted(anna)["id"].(string)
+		clerk := with("customers:read", "customers:write")
+		refused := func(r testkit.Response) {
+			GinkgoHelper()
+			Expect(r.Status).To(Equal(403), "%s", r.Raw)
+			Expect(r.Code()).To(Equal("personal_data_hidden"))
+		}
+		for _, email := range []string{"anna@example.com", "nobody@example.com"} {
+			refused(clerk.Post("/v1/customers", object{"email": email}))
+			refused(clerk.Call(http.MethodPatch, "/v1/customers/"+id, object{"email": email}))
+		}
+		for _, field := range []string{"email", "name", "phone"} {
+			refused(clerk.Call(http.MethodPatch, "/v1/customers/"+id, object{field: anna[field]}))
+		}
+		Expect(clerk.Call(http.MethodPatch, "/v1/customers/"+id, object{"groups": []string{"retail"}, "locale": "", "marketing": false}).Status).To(Equal(200))
+		Expect(with("customers:write", "customers:pii").Call(http.MethodPatch, "/v1/customers/"+id, object{"email": "anna@example.org"}).Status).To(Equal(200))
+	})
+	It("are another thing to who may see them than to who may not, and the same version", func() {
+		path := "/v1/customers/" + noted(anna)["id"].(string)
+		clerk := with("customers:read", "customers:write")
+		whole, masked := shop.Get(path).Header.Get("ETag"), clerk.Get(path).Header.Get("ETag")
+		Expect(whole).NotTo(Equal(masked))
+		kept := func(s *testkit.Shop, tag string) int {
+			return s.Get(path, testkit.Header{Name: "If-None-Match", Value: tag}).Status
+		}
+		Expect([]int{kept(shop, whole), kept(clerk, masked), kept(shop, masked), kept(clerk, whole)}).To(Equal([]int{304, 304, 200, 200}))
+		change := func(tag string) int {
+			return clerk.Call(http.MethodPatch, path, object{"groups": []string{uuid.NewString()}}, testkit.Header{Name: "If-Match", Value: tag}).Status
+		}
+		Expect(change(masked)).To(Equal(200))
+		Expect([]int{change(masked), change(whole)}).To(Equal([]int{412, 412}))
+	})
 	It("get notes, newest first, which they do not see by themselves", func() {
 		id, me := member("mia@example.com")
 		for _, text := range []string{"one", "two"} {

@@ -14,6 +14,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/fusioncommerce/fusion/internal/identity/oidc"
+	"github.com/fusioncommerce/fusion/internal/platform/memory"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
@@ -47,7 +48,7 @@ var _ = Describe("a token of an identity provider", func() {
 		s, i = open(), newIssuer()
 		turned.Store(0)
 		clock := s.module.svc.now
-		s.module.svc.external.now = func() time.Time { return clock().Add(time.Duration(turned.Load())) }
+		s.module.svc.external.seen = vouchedBy(func() time.Time { return clock().Add(time.Duration(turned.Load())) })
 		host = s.hosted()
 		id = s.trusts(i, object{"acceptTokens": true, "audience": audience})
 		s.invited(i.person["email"].(string), "support")
@@ -105,12 +106,12 @@ var _ = Describe("a token of an identity provider", func() {
 		raw := i.token(audience, nil)
 		Expect(s.at(host, raw).Status).To(Equal(http.StatusOK))
 		Expect(s.Call(http.MethodPatch, "/v1/auth/providers/"+id, object{"acceptTokens": false}).Status).To(Equal(http.StatusOK))
-		turned.Store(int64(freshness))
+		turned.Store(int64(memory.Freshness))
 		refused(raw)
 		Expect(s.Call(http.MethodPatch, "/v1/auth/providers/"+id, object{"acceptTokens": true}).Status).To(Equal(http.StatusOK))
 		Expect(s.at(host, raw).Status).To(Equal(http.StatusOK))
 		s.exec(`update identity.account set status = 'disabled' where tenant_id = $1`)
-		turned.Store(int64(2 * freshness))
+		turned.Store(int64(2 * memory.Freshness))
 		refused(raw)
 	})
 

@@ -190,28 +190,18 @@ type listInput struct{ httpx.Page }
 
 // page reads one more than it shows, to know whether there is a next one.
 func page[T, R any](in listInput, read func(after *accountPosition, limit int) ([]T, error), position func(T) accountPosition, show func(T) R) (httpx.List[R], error) {
-	out := httpx.List[R]{Data: []R{}}
 	var after *accountPosition
 	if in.Cursor != "" {
 		after = &accountPosition{}
 		if err := httpx.ReadCursor(in.Cursor, after); err != nil {
-			return out, err
+			return httpx.List[R]{}, err
 		}
 	}
 	list, err := read(after, in.Limit+1)
 	if err != nil {
-		return out, err
+		return httpx.List[R]{}, err
 	}
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		if out.NextCursor, err = httpx.Cursor(position(list[in.Limit-1])); err != nil {
-			return out, err
-		}
-	}
-	for _, item := range list {
-		out.Data = append(out.Data, show(item))
-	}
-	return out, nil
+	return httpx.ListOf(in.Page, list, position, show)
 }
 
 func (s *service) handleSessions(ctx context.Context, in *listInput) (httpx.List[sessionResponse], error) {

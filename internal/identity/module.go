@@ -16,7 +16,6 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/password"
-	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
@@ -36,7 +35,7 @@ type Module struct {
 
 // New makes the accounts.
 func New(k app.Kit) *Module {
-	auth, providers := newAuthenticator(k.DB, k.Tokens, k.Clock, tenant.New(k.DB, k.Events, 0)), oidc.New(k.Outbound, k.Clock)
+	auth, providers := newAuthenticator(k.DB, k.Tokens, k.Clock, k.Tenants), oidc.New(k.Outbound, k.Clock)
 	people := &customers{db: k.DB, events: k.Events, mail: k.Mail, erasures: k.Erasures}
 	return &Module{customers: people, svc: &service{
 		db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock, customers: people,

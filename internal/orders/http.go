@@ -102,10 +102,16 @@ type orderResponse struct {
 	UpdatedAt       time.Time         `json:"updatedAt"`
 
 	version int64
+	masked  bool
 }
 
-// ETag is the order's version.
-func (r orderResponse) ETag() string { return httpx.VersionTag(r.version) }
+// ETag is the order's version, as it is shown.
+func (r orderResponse) ETag() string {
+	if r.masked {
+		return httpx.MaskedTag(r.version)
+	}
+	return httpx.VersionTag(r.version)
+}
 
 // placedResponse also says where the order is.
 type placedResponse struct{ orderResponse }
@@ -221,17 +227,8 @@ func (s *service) listFor(ctx context.Context, in *listInput, only string) (http
 	if err != nil {
 		return out, err
 	}
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		last := list[in.Limit-1]
-		if out.NextCursor, err = httpx.Cursor(position{in.Sort, last.CreatedAt, last.ID}); err != nil {
-			return out, err
-		}
-	}
-	for _, o := range list {
-		out.Data = append(out.Data, shownTo(ctx, present(o)))
-	}
-	return out, nil
+	return httpx.ListOf(in.Page, list, func(o order) position { return position{in.Sort, o.CreatedAt, o.ID} },
+		func(o order) orderResponse { return shownTo(ctx, present(o)) })
 }
 
 type stepResponse struct {

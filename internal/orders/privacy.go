@@ -45,7 +45,7 @@ func shownTo(ctx context.Context, r orderResponse) orderResponse {
 	if err == nil && (id.Can(permissionPersonal) || id.Customer != "" && id.Customer == r.CustomerID) {
 		return r
 	}
-	r.Email = mask.Email(r.Email)
+	r.masked, r.Email = true, mask.Email(r.Email)
 	if a := r.ShippingAddress; a != nil {
 		r.ShippingAddress = &address{
 			Name: mask.Name(a.Name), Line1: mask.Text(a.Line1), Line2: mask.Text(a.Line2), City: a.City, Region: a.Region,

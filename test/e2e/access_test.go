@@ -92,6 +92,7 @@ var _ = Describe("a caller", func() {
 				Expect(r).NotTo(Or(refuse(401, "unauthenticated"), answer(403)))
 			} else {
 				Expect(r).To(refuse(401, "unauthenticated"))
+				Expect(r.problem.Detail).To(ContainSubstring("access token or an API key"))
 			}
 		}
 	})

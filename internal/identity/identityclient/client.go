@@ -6,13 +6,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,6 +21,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/memory"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 )
 
@@ -31,10 +32,6 @@ const (
 	// maxAnswer is far above what can be said of one person.
 	maxAnswer   = 1 << 20
 	connections = 64
-	// freshness is how long an answer is taken for good without asking again.
-	freshness = 2 * time.Second
-	// remembered bounds the memory of answers; beyond it all are asked for anew.
-	remembered = 10_000
 )
 
 // ErrUnavailable means that the deployment with the accounts does not answer in time, or not
@@ -46,21 +43,16 @@ type Client struct {
 	url  string
 	key  string
 	http *http.Client
-	now  clock.Clock
 
-	mu    sync.Mutex
-	known map[[32]byte]answered
+	known *memory.Memory[[32]byte, identity.Identity]
 }
 
-type answered struct {
-	id identity.Identity
-	at time.Time
-}
-
-// New makes a client. key is the one that the deployments of a shop share.
-func New(base, key string, now clock.Clock) *Client {
-	transport := &http.Transport{MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
-	return &Client{url: strings.TrimSuffix(base, "/"), key: key, http: &http.Client{Transport: transport}, now: now, known: map[[32]byte]answered{}}
+// New makes a client. key is the one that the deployments of a shop share; trust says which
+// certificates are believed and shown, nil as the system does.
+func New(base, key string, trust *tls.Config, now clock.Clock) *Client {
+	// A clone: HTTP/2 writes its protocols into it, and others have the same.
+	transport := &http.Transport{TLSClientConfig: trust.Clone(), MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
+	return &Client{url: strings.TrimSuffix(base, "/"), key: key, http: &http.Client{Transport: transport}, known: memory.New[[32]byte](now, memory.Options[identity.Identity]{})}
 }
 
 // Recognises tells an access token by its look.
@@ -71,30 +63,13 @@ func (c *Client) Recognises(credential string) bool {
 
 // Authenticate asks who has signed in. Tokens that are worth nothing are not remembered.
 func (c *Client) Authenticate(ctx context.Context, credential string) (identity.Identity, bool, error) {
-	hash := sha256.Sum256([]byte(credential))
-	now := c.now()
-	c.mu.Lock()
-	known, ok := c.known[hash]
-	c.mu.Unlock()
-	// A clock that was set back must not lengthen the life of a session.
-	if age := now.Sub(known.at); ok && age >= 0 && age < freshness {
-		return known.id, true, nil
-	}
-	id, ok, err := c.ask(ctx, credential)
-	if err != nil {
-		return identity.Identity{}, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !ok {
-		delete(c.known, hash)
-		return id, false, nil
-	}
-	if len(c.known) >= remembered {
-		clear(c.known)
-	}
-	c.known[hash] = answered{id, now}
-	return id, true, nil
+	return c.known.Get(ctx, sha256.Sum256([]byte(credential)), func(ctx context.Context) (identity.Identity, bool, error) {
+		id, ok, err := c.ask(ctx, credential)
+		if err != nil {
+			return identity.Identity{}, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return id, ok, nil
+	})
 }
 
 // answer is what the other deployment says of a token.

@@ -230,7 +230,7 @@ func Rotate(ctx context.Context, tx *db.Tx, id uuid.UUID, overlap time.Duration)
 }
 
 // Revoke ends a key. Programs that have checked it lately stop accepting it within
-// freshness.
+// memory.Freshness.
 func Revoke(ctx context.Context, d *db.DB, id uuid.UUID) error {
 	return d.InTx(ctx, func(tx *db.Tx) error { return End(ctx, tx, id) })
 }

@@ -308,7 +308,7 @@ var _ = Describe("an API key", func() {
 
 	It("is remembered among a bounded number of others", func() {
 		_, secret := newKey("*")
-		verifier.Fill(apikey.Remembered - 1)
+		Expect(verifier.Fill(ctx, apikey.Remembered-1)).To(Succeed())
 		Expect(whose(verifier, secret)).NotTo(BeNil())
 		Expect(verifier.Known()).To(Equal(apikey.Remembered))
 

@@ -40,8 +40,10 @@ type Kit struct {
 	Events *event.Log
 	Timers *timer.Timers
 	Clock  clock.Clock
-	Vault  *vault.Vault
-	Tokens *token.Tokens
+	// Tenants knows what each shop has decided.
+	Tenants *tenant.Directory
+	Vault   *vault.Vault
+	Tokens  *token.Tokens
 	// Outbound makes requests to addresses that people of a shop choose.
 	Outbound *outbound.Guard
 	Mail     *mail.Outbox
@@ -152,9 +154,10 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		return nil, errors.Join(err, a.Close())
 	}
 	o.Gateway.KeyOrigins = apikey.NewOrigins(api, o.Clock, o.Log).Allow
+	tenants := tenant.NewDirectory(api, o.Clock, o.StrictHosts, o.PublicURL)
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
-		Tenants: tenant.NewDirectory(api, o.Clock, o.StrictHosts, o.PublicURL),
+		Tenants: tenants,
 		Observe: a.metrics.Request, Ready: a.ready, Clock: o.Clock, Gateway: o.Gateway,
 	})
 	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
@@ -178,7 +181,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	keySetRoute(mount.API, tokens)
 	auditRoutes(mount.API, api)
 	kit := Kit{
-		DB: api, Events: events, Timers: a.timers, Clock: o.Clock,
+		DB: api, Events: events, Timers: a.timers, Clock: o.Clock, Tenants: tenants,
 		Vault:     o.Vault,
 		Tokens:    tokens,
 		Mail:      a.mail,

@@ -33,8 +33,6 @@ type coloursBody struct {
 	Text       *string `json:"text,omitempty" maxLength:"7"`
 }
 
-var errOwnersOnly = fault.New(fault.Forbidden, "owner_required", "Only an owner may turn off the second factor of the staff.")
-
 // SettingsBody is embedded in the body of a request that changes settings.
 type SettingsBody struct {
 	LogoURL              *string      `json:"logoUrl,omitempty" maxLength:"2048" example:"https://cdn.example.com/logo.png"`

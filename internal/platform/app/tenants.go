@@ -166,27 +166,15 @@ type slugPosition struct {
 }
 
 func (t *tenants) list(ctx context.Context, in *listTenants) (httpx.List[tenantResponse], error) {
-	page := httpx.List[tenantResponse]{Data: []tenantResponse{}}
 	var after slugPosition
-	if in.Cursor != "" {
-		if err := httpx.ReadCursor(in.Cursor, &after); err != nil {
-			return page, err
-		}
+	if err := in.After(&after); err != nil {
+		return httpx.List[tenantResponse]{}, err
 	}
 	found, err := t.svc.List(ctx, after.Slug, in.Limit+1)
 	if err != nil {
-		return page, err
+		return httpx.List[tenantResponse]{}, err
 	}
-	if len(found) > in.Limit {
-		found = found[:in.Limit]
-		if page.NextCursor, err = httpx.Cursor(slugPosition{found[in.Limit-1].Slug}); err != nil {
-			return page, err
-		}
-	}
-	for _, one := range found {
-		page.Data = append(page.Data, presentTenant(one))
-	}
-	return page, nil
+	return httpx.ListOf(in.Page, found, func(t tenant.Tenant) slugPosition { return slugPosition{t.Slug} }, presentTenant)
 }
 
 type tenantByID struct {

@@ -255,7 +255,7 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 }
 
 var (
-	errNoCredential  = fault.New(fault.Unauthenticated, "unauthenticated", "Send an API key: Authorization: Bearer <key>.")
+	errNoCredential  = fault.New(fault.Unauthenticated, "unauthenticated", "Send an access token or an API key: Authorization: Bearer <credential>.")
 	errBadCredential = fault.New(fault.Unauthenticated, "invalid_credentials", "The credential is not valid, or not any more.")
 	// ErrAddress is what an Authenticator answers about a credential that is good elsewhere.
 	ErrAddress     = fault.New(fault.Forbidden, "address_not_allowed", "The credential is not good from the address that the request came from.")
@@ -412,3 +412,7 @@ func Marshal(v any) ([]byte, error) {
 
 // VersionTag is the ETag of a thing with a version.
 func VersionTag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+// MaskedTag is the ETag of a thing with a version as who may not see all of it is shown it:
+// what somebody keeps of one view is not the other.
+func MaskedTag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `-masked"` }

@@ -20,7 +20,7 @@ func describe(o *huma.OpenAPI) {
 	o.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	o.Servers = []*huma.Server{{URL: "/"}}
 	o.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"key": {Type: "http", Scheme: "bearer", Description: "An API key"},
+		"key": {Type: "http", Scheme: "bearer", Description: "An access token or an API key"},
 	}
 }
 
@@ -159,7 +159,7 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 		list = append(list, ErrNotFound)
 	}
 	if _, ok := in.FieldByName("Body"); ok {
-		list = append(list, errMalformed, errTooLarge, errContentType, errValidation, errUnknownField, errText, errCardData)
+		list = append(list, errMalformed, errTooLarge, errContentType, errValidation, errUnknownField, errText, errCardData, errSecret)
 	} else if in.NumField() > 0 {
 		list = append(list, errValidation, errText)
 	}

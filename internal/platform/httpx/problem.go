@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -222,6 +223,9 @@ func field(d *huma.ErrorDetail) fault.Field {
 	for _, r := range rules {
 		if rest, ok := strings.CutPrefix(d.Message, r.prefix); ok {
 			text := r.text
+			if r.code == "minimum" || r.code == "maximum" {
+				rest = inDigits(rest)
+			}
 			if strings.HasSuffix(text, " ") {
 				text += rest
 			}
@@ -229,6 +233,14 @@ func field(d *huma.ErrorDetail) fault.Field {
 		}
 	}
 	return fault.Field{Pointer: pointer, Code: "invalid", Detail: "is not acceptable"}
+}
+
+// inDigits is a bound as people write it: Huma's 1e+06 is 1000000.
+func inDigits(bound string) string {
+	if f, err := strconv.ParseFloat(bound, 64); err == nil {
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return bound
 }
 
 // Huma writes places with points and brackets. In names that have such themselves,

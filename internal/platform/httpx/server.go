@@ -307,7 +307,7 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 				return err
 			}
 			if !strings.EqualFold(scheme, "Bearer") {
-				return errBadCredential.Saying("Send the credential as: Authorization: Bearer <key>.")
+				return errBadCredential.Saying("Send the credential as: Authorization: Bearer <credential>.")
 			}
 			var ok bool
 			var err error

@@ -45,7 +45,7 @@ var _ = Describe("whose shop a request is for", func() {
 		host = shop.String()[24:] + ".example.com"
 		_, err := super.Exec(`insert into platform.tenant_host (tenant_id, host) values ($1, $2)`, shop, host)
 		Expect(err).NotTo(HaveOccurred())
-		directory = tenant.NewDirectory(testkit.Open(shared.App), wrist.now, false)
+		directory = tenant.NewDirectory(testkit.Open(shared.App), wrist.now, false, "")
 	})
 	// admitted is what somebody hears who comes for the shop.
 	admitted := func(d *tenant.Directory) error {
@@ -66,7 +66,7 @@ var _ = Describe("whose shop a request is for", func() {
 	It("is the default tenant's under a name that is nobody's, and nobody's where names are held to", func() {
 		Expect(directory.At(ctx, "nobody.example")).To(Equal(identity.DefaultTenant))
 		Expect(directory.At(ctx, "127.0.0.1:8080")).To(Equal(identity.DefaultTenant))
-		strict := tenant.NewDirectory(testkit.Open(testkit.Shared().App), wrist.now, true)
+		strict := tenant.NewDirectory(testkit.Open(testkit.Shared().App), wrist.now, true, "")
 		Expect(strict.At(ctx, host)).To(Equal(shop))
 		for _, stranger := range []string{"nobody.example", "nobody.example", "x" + host, "127.0.0.1:8080", "localhost", ""} {
 			at, err := strict.At(ctx, stranger)
@@ -103,7 +103,7 @@ var _ = Describe("whose shop a request is for", func() {
 		super, shop = testkit.SQL(own.Super), testkit.NewTenant(own)
 		_, err := super.Exec(`insert into platform.tenant_host (tenant_id, host) values ($1, $2)`, shop, host)
 		Expect(err).NotTo(HaveOccurred())
-		losing := tenant.NewDirectory(testkit.Open(own.App), wrist.now, false)
+		losing := tenant.NewDirectory(testkit.Open(own.App), wrist.now, false, "")
 		Expect(admitted(losing)).To(Succeed())
 		Expect(losing.At(ctx, host)).To(Equal(shop))
 		_, err = super.Exec(`

@@ -13,6 +13,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/memory"
 	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 )
 
@@ -174,7 +175,7 @@ func (s *Service) Delete(ctx context.Context, tx *db.Tx, id uuid.UUID) (Tenant, 
 
 // settle is how long requests of a tenant may still be under way that came before it was
 // given up: its status is remembered for a while, and what then runs takes its time.
-const settle = freshness + 3*time.Second
+const settle = memory.Freshness + 3*time.Second
 
 // DeleteNow is Delete without a grace period: it can be purged as soon as what is under
 // way has ended. A tenant that was given up before is not waited for any longer.
