@@ -13,6 +13,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/memory"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
@@ -75,23 +76,12 @@ var _ = Describe("whose shop a request is for", func() {
 		}
 	})
 
-	It("is remembered for somebody's names whatever names are invented", func() {
-		Expect(directory.At(ctx, host)).To(Equal(shop))
-		directory.Invent(tenant.Remembered)
-		for range 2 {
-			Expect(directory.At(ctx, "nobody.example")).To(Equal(identity.DefaultTenant))
-		}
-		known, strange := directory.Hosts()
-		Expect(known).To(Equal(1))
-		Expect(strange).To(Equal(1), "the invented ones made room for one another")
-	})
-
 	It("is known again within two seconds, also by a clock that is set back", func() {
 		Expect(admitted(directory)).To(Succeed())
 		Expect(directory.At(ctx, host)).To(Equal(shop))
 		closed()
 		taken()
-		wrist.turn(tenant.Early - 1)
+		wrist.turn(memory.Freshness/2 - 1)
 		Expect(admitted(directory)).To(Succeed(), "a busy shop costs a query a second")
 		wrist.turn(-time.Hour)
 		Expect(admitted(directory)).To(MatchError(tenant.ErrSuspended))
@@ -139,13 +129,13 @@ var _ = Describe("whose shop a request is for", func() {
 			Expect(err).NotTo(HaveOccurred())
 			answers <- at
 		}
-		wrist.turn(tenant.Freshness - tenant.Early/2)
+		wrist.turn(memory.Freshness * 3 / 4)
 		go ask()
 		waiting(1)
 		Expect(directory.At(ctx, host)).To(Equal(shop), "it is known well enough")
-		wrist.turn(tenant.Early / 2)
+		wrist.turn(memory.Freshness / 4)
 		go ask()
-		waiting(2)
+		Consistently(answers, "100ms").ShouldNot(Receive(), "it is not known well enough any more")
 		Expect(tx.Commit()).To(Succeed())
 		for range 2 {
 			Eventually(answers).Should(Receive(Equal(identity.DefaultTenant)))
