@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"golang.org/x/text/unicode/norm"
@@ -75,7 +76,7 @@ const maxEmail = 254
 func flawsOfEmail(email string) []fault.Field {
 	trimmed := strings.TrimSpace(email)
 	a, err := mail.ParseAddress(trimmed)
-	if err != nil || a.Address != trimmed || a.Name != "" || len(trimmed) > maxEmail || strings.ContainsAny(trimmed, " <>") {
+	if err != nil || a.Address != trimmed || a.Name != "" || len(trimmed) > maxEmail || strings.ContainsAny(trimmed, " <>") || looksASCII(trimmed) {
 		return []fault.Field{{Pointer: "/email", Code: "email", Detail: "must be an e-mail address"}}
 	}
 	return nil
@@ -83,7 +84,20 @@ func flawsOfEmail(email string) []fault.Field {
 
 // keyOf is an address as it is compared.
 func keyOf(email string) string {
-	return norm.NFC.String(strings.ToLower(norm.NFC.String(strings.TrimSpace(email))))
+	trimmed := strings.TrimSpace(email)
+	if looksASCII(trimmed) {
+		return trimmed // it is nobody else's
+	}
+	return norm.NFC.String(strings.ToLower(norm.NFC.String(trimmed)))
+}
+
+// looksASCII tells of text that has letters which, compared as addresses are, would be ASCII
+// ones: the Kelvin sign a k, the dotted capital I an i. Its mailbox is another.
+func looksASCII(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool {
+		folded, _ := utf8.DecodeRuneInString(norm.NFC.String(strings.ToLower(norm.NFC.String(string(r)))))
+		return r >= utf8.RuneSelf && folded < utf8.RuneSelf
+	})
 }
 
 // endEpoch makes all sessions of the account so far worth nothing.

@@ -68,6 +68,7 @@ var _ = Describe("registering", func() {
 	},
 		Entry("without @", "ana"), Entry("with two", "ana@example@example.com"), Entry("with a name", "Ana <ana@example.com>"), Entry("of two people", "a@example.com,b@example.com"),
 		Entry("with a header behind it", "ana@example.com\r\nBcc: all@example.com"), Entry("that is too long", strings.Repeat("a", 250)+"@example.com"), Entry("that is blank", "  "),
+		Entry("that would be compared as another one", "vİctim@example.com"), Entry("with the sign of Kelvin", "vi\u212atim@example.com"),
 	)
 
 	DescribeTable("refuses a password", func(password, code string) {

@@ -386,15 +386,27 @@ type introspectResponse struct {
 	AccountID   string   `json:"accountId,omitempty" format:"uuid"`
 	SessionID   string   `json:"sessionId,omitempty" format:"uuid" doc:"Also of a session that is over"`
 
+	ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"When the token ends, whatever becomes of its session"`
+
 	SecondFactorEnrolmentRequired bool `json:"secondFactorEnrolmentRequired,omitempty" doc:"It is good for setting a second factor only"`
 }
 
 func (s *service) handleIntrospect(ctx context.Context, in *introspectInput) (introspectResponse, error) {
-	id, ok, err := s.auth.Authenticate(ctx, in.Body.Token)
+	asks, err := identity.From(ctx)
 	if err != nil {
 		return introspectResponse{}, err
 	}
+	id, expires, ok, err := s.auth.Introspect(ctx, in.Body.Token)
+	if err != nil {
+		return introspectResponse{}, err
+	}
+	if id.Tenant != asks.Tenant && !asks.IsService() {
+		return introspectResponse{}, nil // of other shops' people nobody is told
+	}
 	r := introspectResponse{Active: ok, Actor: id.Actor, Permissions: slices.Clone(id.Permissions), CustomerID: id.Customer, SecondFactorEnrolmentRequired: id.MustEnrol}
+	if ok {
+		r.ExpiresAt = &expires
+	}
 	for field, of := range map[*string]uuid.UUID{&r.TenantID: id.Tenant, &r.AccountID: id.Account, &r.SessionID: id.Session} {
 		if of != uuid.Nil {
 			*field = of.String()

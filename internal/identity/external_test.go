@@ -147,7 +147,7 @@ var _ = Describe("a token of an identity provider", func() {
 	})
 
 	It("is no second factor unless it says so", func() {
-		Expect(s.Call(http.MethodPatch, "/v1/settings", object{"secondFactorForStaff": true}).Status).To(Equal(http.StatusOK))
+		s.asksForSecondFactor()
 		Expect(s.at(host, i.token(audience, nil)).JSON()).To(HaveKeyWithValue("permissions", BeEmpty()))
 		Expect(s.at(host, i.token(audience, object{"amr": []string{"mfa"}})).JSON()).To(HaveKeyWithValue("permissions", ContainElement("orders:read")))
 	})

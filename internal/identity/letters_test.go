@@ -124,6 +124,13 @@ var _ = Describe("a letter to an account", func() {
 		Expect(s.Post("/v1/auth/password/forgot", object{"email": email}).Status).To(Equal(http.StatusAccepted))
 		Expect(s.mail(email, "reset-password")[1].Data).To(HaveKeyWithValue("name", "Call 555 now"))
 
+		stranger := s.customer()
+		g := s.signedIn(stranger)
+		for range 5 {
+			Expect(s.as(g).Call(http.MethodPatch, "/v1/me", object{"email": newAddress(), "currentPassword": secret}).Status).To(Equal(http.StatusOK))
+		}
+		Expect(s.mail(stranger, "email-change")).To(BeEmpty(), "nobody has shown that it is theirs")
+
 		next := newAddress()
 		Expect(s.as(s.signedIn(email)).Call(http.MethodPatch, "/v1/me", object{"email": next, "currentPassword": secret}).Status).To(Equal(http.StatusOK))
 		Expect(s.mail(next, "confirm-new-email")).To(ConsistOf(HaveField("Data", Not(HaveKey("name")))))

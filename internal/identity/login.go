@@ -183,7 +183,7 @@ func (s *service) locked(ctx context.Context, tx *db.Tx, a account) error {
 	if a.Status != active {
 		return nil
 	}
-	if err := s.write(ctx, tx, a, "account-locked", nil); err != nil {
+	if err := s.notify(ctx, tx, a, "account-locked"); err != nil {
 		return err
 	}
 	if err := audit.Record(ctx, tx, audit.Entry{Action: "login.locked", Entity: "account", EntityID: a.ID.String()}); err != nil {

@@ -209,7 +209,7 @@ var _ = Describe("signing in", func() {
 	})
 
 	It("tells the owner and the log once that somebody guesses", func() {
-		email := s.customer()
+		email := s.member()
 		id := s.id(email)
 		for range 8 {
 			s.login(email, wrong)

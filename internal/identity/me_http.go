@@ -159,7 +159,7 @@ func (s *service) askToChange(ctx context.Context, tx *db.Tx, a account, email s
 	if err != nil {
 		return err
 	}
-	if err := s.write(ctx, tx, a, "email-change", nil); err != nil {
+	if err := s.notify(ctx, tx, a, "email-change"); err != nil {
 		return err
 	}
 	if taken {

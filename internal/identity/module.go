@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fusioncommerce/fusion/internal/identity/oidc"
+	"github.com/fusioncommerce/fusion/internal/platform/apikey"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -157,7 +158,7 @@ func (m *Module) mountStaff(api *httpx.API) {
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/staff/invitations", ID: "inviteStaff", Summary: "Invite somebody to work for the shop", Permission: write, Status: http.StatusCreated,
 		Description: "A mail brings the token with which they choose a password. Who has not answered yet can be invited again.",
-		Refusals:    []*fault.Error{errEmailTaken, errBeyondOneself},
+		Refusals:    []*fault.Error{errEmailTaken, errBeyondOneself, apikey.ErrWider},
 	}, m.svc.handleInvite)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/staff/invitations/accept", ID: "acceptInvitation", Limit: httpx.LimitLogin, Summary: "Accept an invitation", Permission: httpx.Public, Status: http.StatusNoContent,
@@ -169,7 +170,7 @@ func (m *Module) mountStaff(api *httpx.API) {
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPatch, Path: "/v1/staff/{id}", ID: "updateStaff", Summary: "Change what somebody may do", Permission: write,
 		Description: "It acts within two seconds, everywhere. Nobody gives or takes a role whose permissions they do not hold, and one owner stays.",
-		Refusals:    []*fault.Error{errBeyondOneself, errLastOwner},
+		Refusals:    []*fault.Error{errBeyondOneself, apikey.ErrWider, errLastOwner},
 	}, m.svc.handleUpdateStaff)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodDelete, Path: "/v1/staff/{id}/second-factor", ID: "removeStaffSecondFactor", Summary: "Remove somebody's second factor", Permission: write, Status: http.StatusNoContent,

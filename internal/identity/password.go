@@ -64,7 +64,7 @@ func (s *service) replacePassword(ctx context.Context, tx *db.Tx, a account, has
 	} else if err := s.store.reset(ctx, tx, anywhere(a.EmailKey)); err != nil {
 		return err
 	}
-	return s.write(ctx, tx, a, "password-changed", nil)
+	return s.notify(ctx, tx, a, "password-changed")
 }
 
 // stillProven locks the account of who has shown its password, unless that was changed since.

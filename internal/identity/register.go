@@ -148,7 +148,7 @@ func (s *service) verifyEmail(ctx context.Context, tx *db.Tx, hash []byte) error
 	if err := s.store.dropOneTime(ctx, tx, a.ID); err != nil {
 		return err
 	}
-	return s.write(ctx, tx, former, "email-changed", nil)
+	return s.notify(ctx, tx, former, "email-changed")
 }
 
 // firstProof ends what was set up in an account before somebody showed to read its mail:

@@ -64,6 +64,18 @@ func (s *service) write(ctx context.Context, tx *db.Tx, a account, template stri
 	return s.mail.Send(ctx, tx, mail.Message{To: a.Email, Template: template, Data: data, Staff: a.Kind == staff})
 }
 
+// notify writes to somebody what happened to their account, as often as letters of a kind go
+// to an address, and if it is theirs: others may have registered it.
+func (s *service) notify(ctx context.Context, tx *db.Tx, a account, template string) error {
+	if a.VerifiedAt == nil {
+		return nil
+	}
+	if may, err := s.mayWrite(ctx, tx, template, a.Email); err != nil || !may {
+		return err
+	}
+	return s.write(ctx, tx, a, template, nil)
+}
+
 // as is the context in which somebody acts for a tenant before it is known who that is.
 func as(ctx context.Context, tenant uuid.UUID) context.Context {
 	return identity.With(ctx, identity.Identity{Tenant: tenant, Actor: identity.Anonymous})

@@ -182,6 +182,8 @@ var _ = Describe("a session", func() {
 		Expect(s.as(g).Post("/v1/auth/introspect", object{"token": g.AccessToken}).Code()).To(Equal("forbidden"))
 		r := read[object](s.Post("/v1/auth/introspect", object{"token": g.AccessToken}))
 		Expect(r).To(And(HaveKeyWithValue("active", true), HaveKeyWithValue("actor", "user:"+g.Account.ID), HaveKeyWithValue("customerId", g.Account.CustomerID), HaveKeyWithValue("tenantId", s.Tenant.String())))
+		Expect(r).To(HaveKey("expiresAt"))
+		Expect(read[object](open().Post("/v1/auth/introspect", object{"token": g.AccessToken}))).To(Equal(object{"active": false}), "of another shop's people")
 		Expect(read[object](s.Post("/v1/auth/introspect", object{"token": "eyJ.a.b"}))).To(Equal(object{"active": false}))
 		Expect(s.as(g).Post("/v1/auth/logout", nil).Status).To(Equal(http.StatusNoContent))
 		Expect(read[object](s.Post("/v1/auth/introspect", object{"token": g.AccessToken}))).To(And(HaveKeyWithValue("active", false), Not(HaveKey("permissions"))))

@@ -132,6 +132,16 @@ func newAddress() string {
 	return "ana." + uuid.NewString() + "@example.com" // with its hyphens: 16 digits of it in a row could be a card number
 }
 
+// asksForSecondFactor has the shop ask its staff for one, and waits until all requests know.
+func (s *shop) asksForSecondFactor() {
+	GinkgoHelper()
+	Expect(s.Call(http.MethodPatch, "/v1/settings", object{"secondFactorForStaff": true}).Status).To(Equal(http.StatusOK))
+	Eventually(func() (bool, error) {
+		terms, err := s.module.svc.auth.tenants.Terms(testkit.As(s.Tenant), s.Tenant)
+		return terms.Settings.SecondFactorForStaff, err
+	}).Should(BeTrue())
+}
+
 // customer registers one.
 func (s *shop) customer() (email string) {
 	GinkgoHelper()

@@ -98,7 +98,7 @@ func (s *service) handleCallback(ctx context.Context, in *callbackInput) (grantR
 		return s.granted(arrived.Grant), nil
 	}
 	if arrived.Cookie != "" {
-		httpx.SetCookie(ctx, pageCookie, arrived.Cookie, pageLife)
+		httpx.SetCookieForPages(ctx, pageCookie, arrived.Cookie, pageLife)
 	}
 	httpx.SendTo(ctx, arrived.Page)
 	return grantResponse{}, nil
@@ -115,6 +115,6 @@ func (s *service) handleExchange(ctx context.Context, in *exchangeInput) (grantR
 	if err != nil {
 		return grantResponse{}, err
 	}
-	httpx.SetCookie(ctx, pageCookie, "", -time.Second)
+	httpx.SetCookieForPages(ctx, pageCookie, "", -time.Second)
 	return s.granted(g), nil
 }

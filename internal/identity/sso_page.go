@@ -22,7 +22,8 @@ const (
 	pageCookie  = "fusion_exchange"
 	pageLife    = time.Minute
 	pagePurpose = "oidc-exchange"
-	codePrefix  = "fc_ec_"
+	// codePrefix is not that of credentials, which the bodies of requests may not hold.
+	codePrefix = "code_"
 )
 
 // awaited is a sign-in that ended at a page. It can be exchanged once, because its refresh

@@ -217,14 +217,13 @@ var _ = Describe("signing in at an identity provider", func() {
 	DescribeTable("counts as a second factor what proves more than a password", func(proofs []string, strong bool) {
 		s.trusts(i, nil)
 		s.invited(email(), "support")
-		Expect(s.Call(http.MethodPatch, "/v1/settings", object{"secondFactorForStaff": true}).Status).To(Equal(http.StatusOK))
 		i.person["amr"] = proofs
-		g := read[granted](s.through(i))
 		permitted := HaveKeyWithValue("permissions", ContainElement("orders:read"))
 		if !strong {
 			permitted = Not(permitted)
 		}
-		Expect(s.as(g).Get("/v1/me").JSON()).To(permitted)
+		s.asksForSecondFactor()
+		Expect(s.as(read[granted](s.through(i))).Get("/v1/me").JSON()).To(permitted)
 	},
 		Entry("nothing", nil, false),
 		Entry("a password", []string{"pwd"}, false),

@@ -192,7 +192,7 @@ func (s *service) removeFactor(ctx context.Context, tx *db.Tx, id uuid.UUID) (ac
 	if err := s.store.save(ctx, tx, a); err != nil {
 		return account{}, err
 	}
-	return a, s.write(ctx, tx, a, "second-factor-removed", nil)
+	return a, s.notify(ctx, tx, a, "second-factor-removed")
 }
 
 // given are the roles that somebody is to have.

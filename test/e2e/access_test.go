@@ -53,7 +53,7 @@ var bodies = map[string]any{
 	"createMyAddress":    object{"line1": "Rua Augusta 1", "city": "Lisboa", "postalCode": "1100-048", "country": "PT"},
 	"updateMyAddress":    object{"city": "Porto"},
 
-	"exchangeSignIn": object{"code": "fc_ec_AAAA"},
+	"exchangeSignIn": object{"code": "code_AAAA"},
 	"createProvider": object{"slug": "acme", "name": "Acme", "kind": "customer", "issuer": "https://login.example.com", "clientId": "shop"},
 	"updateProvider": object{"name": "Acme & Sons"},
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -331,6 +332,14 @@ var _ = Describe("a body", func() {
 		Entry("a number of a thousand digits", strings.Repeat("9", 1000)), Entry("a truth", "true"), Entry("a list", "[]"), Entry("a list of a number", "[1]"),
 		Entry("an object", "{}"), Entry("text", `"many"`), Entry("no text", `""`), Entry("null", "null"),
 	)
+
+	It("that is wrong in very many places is refused without naming them all", func() {
+		s := open()
+		r := s.post("/v1/orders", object{"customerId": "ana", "items": slices.Repeat([]object{{}}, 5000)})
+		Expect(r).To(refuse(422, "validation_failed"))
+		Expect(len(r.body)).To(BeNumerically("<", 200<<10))
+		Expect(s.send(http.MethodPost, "/v1/orders", `{"customerId":"ana","items":[`+strings.Repeat("{},", 60_000)+`{}]}`)).To(refuse(400, "malformed_json"))
+	})
 
 	Describe("that is too large", func() {
 		huge := func(f form) string { return f.with("/colour", `"`+strings.Repeat("x", 300<<10)+`"`) }

@@ -177,6 +177,15 @@ var _ = Describe("API keys", func() {
 			Expect(all[apiKey](s, "/v1/keys", nil)).To(HaveLen(3), "the owner's, the maker and what it may make")
 		})
 
+		It("let in nobody who would outgrow them", func() {
+			role := as[struct{ Name string }](s.post("/v1/roles", object{"name": "counters", "permissions": []string{"inventory:read"}}))
+			inviter := s.with(as[apiKey](s.post("/v1/keys", bounded(object{"permissions": []string{"staff:write", "inventory:read"}}))).Key)
+			shareKeys(s.tenant)
+			invitation := object{"email": "bo." + uuid.NewString() + "@example.com", "roles": []string{role.Name}}
+			Expect(inviter.post("/v1/staff/invitations", invitation)).To(refuse(403, "beyond_own_terms"))
+			Expect(s.post("/v1/staff/invitations", invitation)).To(answer(201))
+		})
+
 		It("show no secret of one with wider terms", func() {
 			wider := as[apiKey](s.post("/v1/keys", warehouse))
 			Expect(maker.post("/v1/keys/"+wider.ID+"/rotate", object{})).To(refuse(403, "beyond_own_terms", "/allowedIps", "/expiresAt", "/requestsPerMinute"))

@@ -44,7 +44,13 @@ type Client struct {
 	key  string
 	http *http.Client
 
-	known *memory.Memory[[32]byte, identity.Identity]
+	known *memory.Memory[[32]byte, known]
+}
+
+// known is who has signed in, until the token ends.
+type known struct {
+	id   identity.Identity
+	ends time.Time
 }
 
 // New makes a client. key is the one that the deployments of a shop share; trust says which
@@ -52,7 +58,7 @@ type Client struct {
 func New(base, key string, trust *tls.Config, now clock.Clock) *Client {
 	// A clone: HTTP/2 writes its protocols into it, and others have the same.
 	transport := &http.Transport{TLSClientConfig: trust.Clone(), MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
-	return &Client{url: strings.TrimSuffix(base, "/"), key: key, http: &http.Client{Transport: transport}, known: memory.New[[32]byte](now, memory.Options[identity.Identity]{})}
+	return &Client{url: strings.TrimSuffix(base, "/"), key: key, http: &http.Client{Transport: transport}, known: memory.New[[32]byte](now, memory.Options[known]{Ends: func(k known) time.Time { return k.ends }})}
 }
 
 // Recognises tells an access token by its look.
@@ -63,13 +69,14 @@ func (c *Client) Recognises(credential string) bool {
 
 // Authenticate asks who has signed in. Tokens that are worth nothing are not remembered.
 func (c *Client) Authenticate(ctx context.Context, credential string) (identity.Identity, bool, error) {
-	return c.known.Get(ctx, sha256.Sum256([]byte(credential)), func(ctx context.Context) (identity.Identity, bool, error) {
-		id, ok, err := c.ask(ctx, credential)
+	k, ok, err := c.known.Get(ctx, sha256.Sum256([]byte(credential)), func(ctx context.Context) (known, bool, error) {
+		k, ok, err := c.ask(ctx, credential)
 		if err != nil {
-			return identity.Identity{}, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return known{}, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
-		return id, ok, nil
+		return k, ok, nil
 	})
+	return k.id, ok, err
 }
 
 // answer is what the other deployment says of a token.
@@ -82,11 +89,12 @@ type answer struct {
 	Account     uuid.UUID `json:"accountId"`
 	Session     uuid.UUID `json:"sessionId"`
 	MustEnrol   bool      `json:"secondFactorEnrolmentRequired"`
+	Ends        time.Time `json:"expiresAt"`
 }
 
 // ask asks once more for an answer that did not come, as happens when the other deployment
 // is replaced by a new version: asking changes nothing there.
-func (c *Client) ask(ctx context.Context, credential string) (id identity.Identity, ok bool, err error) {
+func (c *Client) ask(ctx context.Context, credential string) (k known, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var a answer
@@ -96,14 +104,14 @@ func (c *Client) ask(ctx context.Context, credential string) (id identity.Identi
 		}
 	}
 	if err != nil {
-		return identity.Identity{}, false, err
+		return known{}, false, err
 	}
 	if !*a.Active {
-		return identity.Identity{Tenant: a.Tenant, Session: a.Session}, false, nil
+		return known{id: identity.Identity{Tenant: a.Tenant, Session: a.Session}}, false, nil
 	}
-	return identity.Identity{
+	return known{identity.Identity{
 		Tenant: a.Tenant, Actor: a.Actor, Permissions: a.Permissions, Customer: a.Customer, Account: a.Account, Session: a.Session, MustEnrol: a.MustEnrol,
-	}, true, nil
+	}, a.Ends}, true, nil
 }
 
 func (c *Client) once(ctx context.Context, credential string) (answer, error) {

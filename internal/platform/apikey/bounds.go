@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -29,6 +30,15 @@ type bounds struct {
 // outlive its end through the other one. People and the bootstrap key have no such terms.
 func MayMake(ctx context.Context, tx *db.Tx, t Terms) error {
 	return within(ctx, tx, bounds{t.ExpiresAt, t.AllowedIPs, t.RequestsPerMinute})
+}
+
+// MayOutlive refuses to a key with bounds what has none: a person, or the owner of a tenant.
+func MayOutlive(ctx context.Context, tx *db.Tx) error {
+	err := MayMake(ctx, tx, Terms{})
+	if errors.Is(err, ErrWider) {
+		return ErrWider.Saying("A key with an end, addresses or a limit of its own lets in nobody who has none of them.")
+	}
+	return err
 }
 
 // MayShow refuses to show the secret of a key to one with narrower terms.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/fusioncommerce/fusion/internal/platform/apikey"
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
@@ -32,7 +33,7 @@ func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
 	httpx.Handle(group, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/tenants", ID: "createTenant", Summary: "Create a tenant", Permission: permissionTenantsWrite, Operator: true, Once: true, Status: http.StatusCreated,
 		Description: "Makes a shop of its own, and the key of its first owner, which is shown this once. The shop can be used at once.",
-		Refusals:    []*fault.Error{tenant.ErrSlugTaken, tenant.ErrHostTaken},
+		Refusals:    []*fault.Error{tenant.ErrSlugTaken, tenant.ErrHostTaken, apikey.ErrWider},
 	}, t.create)
 	httpx.Handle(group, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/tenants", ID: "listTenants", Summary: "List tenants", Permission: permissionTenantsRead, Operator: true,

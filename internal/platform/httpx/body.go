@@ -24,6 +24,7 @@ const (
 	maxBody  = 256<<10 + 1 // Huma refuses at the limit, we accept 256 KiB
 	maxDepth = 64
 	maxNames = 10_000 // of all objects of a body together
+	maxItems = 10_000 // of all arrays of a body together
 )
 
 // JSON is a request body. Embed it in the input struct of a route.
@@ -155,6 +156,7 @@ type null struct{}
 type treeReader struct {
 	dec   *json.Decoder
 	names int
+	items int
 }
 
 func (r *treeReader) value(depth int, name string) (any, error) {
@@ -220,6 +222,9 @@ func (r *treeReader) object(depth int) (any, error) {
 func (r *treeReader) array(depth int) (any, error) {
 	list := []any{}
 	for r.dec.More() {
+		if r.items++; r.items > maxItems {
+			return nil, cannotRead(errMalformed, "The lists of the body have more than %d items.", maxItems)
+		}
 		v, err := r.value(depth+1, "")
 		if err != nil {
 			return nil, err

@@ -101,6 +101,10 @@ var (
 	errText       = fault.New(fault.Invalid, "invalid_text", "Some text holds characters that are not accepted.")
 )
 
+// maxFields is how many fields a problem names. A small body can be wrong in more places than
+// anybody mends at a time.
+const maxFields = 500
+
 // fromHuma turns what Huma found wrong with a request into our problem.
 func fromHuma(ctx context.Context, status int, msg string, errs []error) *Problem {
 	switch status {
@@ -121,6 +125,9 @@ func fromHuma(ctx context.Context, status int, msg string, errs []error) *Proble
 	}
 	var fields []fault.Field
 	for _, err := range errs {
+		if len(fields) == maxFields {
+			break
+		}
 		if f, ok := errors.AsType[*fieldError](err); ok {
 			fields = append(fields, f.Field)
 			continue

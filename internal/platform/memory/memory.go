@@ -16,7 +16,7 @@ const (
 	// Most bounds how many answers are kept; beyond it all are asked for anew.
 	Most = 10_000
 	// early is when one caller asks again while the others go on with what is known.
-	early = time.Second
+	early = Freshness / 2
 )
 
 // Options of a memory. The zero value asks whenever nothing fresh is known.
@@ -52,6 +52,7 @@ type answer[V any] struct {
 
 // question is one that somebody asks and others wait for.
 type question[V any] struct {
+	at    time.Time
 	done  chan struct{}
 	value V
 	found bool
@@ -101,24 +102,31 @@ func (m *Memory[K, V]) look(key K) (a *answer[V], q *question[V], first bool) {
 	if a := m.known[key]; a != nil && m.counts(a, now, q != nil) {
 		return a, nil, false
 	}
-	if q != nil {
+	// An answer that is long on its way may be of before what a new caller has to know.
+	if q != nil && within(now, q.at, Freshness) {
 		return nil, q, false
 	}
-	q = &question[V]{done: make(chan struct{})}
+	q = &question[V]{at: now, done: make(chan struct{})}
 	m.asking[key] = q
 	return nil, q, true
 }
 
 func (m *Memory[K, V]) counts(a *answer[V], now time.Time, asked bool) bool {
-	if m.opt.Ends != nil {
-		if end := m.opt.Ends(a.value); !end.IsZero() && !now.Before(end) {
-			return false
-		}
+	if m.over(a, now) {
+		return false
 	}
 	if m.opt.Early && !asked {
 		return within(now, a.at, early) || within(now, a.failed, early)
 	}
 	return within(now, a.at, Freshness) || within(now, a.failed, early)
+}
+
+func (m *Memory[K, V]) over(a *answer[V], now time.Time) bool {
+	if m.opt.Ends == nil {
+		return false
+	}
+	end := m.opt.Ends(a.value)
+	return !end.IsZero() && !now.Before(end)
 }
 
 // within: a clock that was set back must not lengthen the life of anything.
@@ -128,14 +136,13 @@ func within(now, since time.Time, d time.Duration) bool {
 }
 
 func (m *Memory[K, V]) ask(ctx context.Context, key K, q *question[V], ask func(context.Context) (V, bool, error)) {
-	at := m.now()
 	q.left = true // unless ask returns
 	defer func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if m.asking[key] == q { // not forgotten since
 			delete(m.asking, key)
-			m.keep(key, q, at)
+			m.keep(key, q)
 		}
 		close(q.done)
 	}()
@@ -144,23 +151,34 @@ func (m *Memory[K, V]) ask(ctx context.Context, key K, q *question[V], ask func(
 }
 
 // keep remembers what the question has brought.
-func (m *Memory[K, V]) keep(key K, q *question[V], at time.Time) {
-	last := m.known[key]
+func (m *Memory[K, V]) keep(key K, q *question[V]) {
 	switch {
 	case q.left:
 	case q.err != nil:
-		if last != nil && m.opt.Outage != nil && m.opt.Outage(q.err) {
-			last.failed = at
-			q.value, q.found, q.err = last.value, true, nil
-		}
+		m.fallBack(m.known[key], q)
 	case q.found:
 		delete(m.absent, key)
-		put(m.known, key, &answer[V]{value: q.value, found: true, at: at})
+		put(m.known, key, &answer[V]{value: q.value, found: true, at: q.at})
 	default:
 		delete(m.known, key)
 		if m.opt.Absent {
-			put(m.absent, key, &answer[V]{value: q.value, at: at})
+			put(m.absent, key, &answer[V]{value: q.value, at: q.at})
 		}
+	}
+}
+
+// fallBack answers a question that failed with what was known last, where that counts still.
+func (m *Memory[K, V]) fallBack(last *answer[V], q *question[V]) {
+	now := m.now()
+	if last == nil || m.over(last, now) {
+		return
+	}
+	outage := m.opt.Outage != nil && m.opt.Outage(q.err)
+	if outage {
+		last.failed = now
+	}
+	if outage || m.opt.Early && within(now, last.at, Freshness) {
+		q.value, q.found, q.err = last.value, true, nil
 	}
 }
 

@@ -32,6 +32,9 @@ func New(d *db.DB, events *event.Log, grace time.Duration) *Service {
 
 // Create makes a tenant and the key of its first owner, which nobody can read back.
 func (s *Service) Create(ctx context.Context, tx *db.Tx, t Tenant) (Tenant, string, error) {
+	if err := apikey.MayOutlive(ctx, tx); err != nil {
+		return Tenant{}, "", err
+	}
 	t.ID, t.Status, t.Version, t.CreatedAt, t.UpdatedAt = clock.NewID(), Active, 1, tx.Now, tx.Now
 	var ownerKey string
 	if err := tx.For(ctx, t.ID, func() (err error) {
