@@ -18,8 +18,12 @@ func (a account) mayGiveWay() bool { return a.Kind == customer && a.VerifiedAt =
 
 // giveWay removes such an account, so that its address is free. Its customer stays, for the
 // sake of what they have ordered, as one without an account or an address: that was nobody's.
-func (s *service) giveWay(ctx context.Context, tx *db.Tx, id uuid.UUID) (gone bool, err error) {
-	a, err := s.store.lock(ctx, tx, id)
+func (s *service) giveWay(ctx context.Context, tx *db.Tx, old account) (gone bool, err error) {
+	// The customer before the account, as an erasure does: they would wait for one another.
+	if _, err := s.customers.store.lock(ctx, tx, old.Customer); err != nil && !errors.Is(err, httpx.ErrNotFound) {
+		return false, err
+	}
+	a, err := s.store.lock(ctx, tx, old.ID)
 	if errors.Is(err, httpx.ErrNotFound) {
 		return true, nil // somebody was faster
 	}

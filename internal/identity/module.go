@@ -61,7 +61,7 @@ func (m *Module) Mount(on app.Mount) {
 	on.Accept(m.svc.external) // who knows its tokens by their issuer
 	on.Accept(m.svc.auth)
 	m.svc.vault.Keep(vault.Sealed{Table: "identity.totp", Column: "secret", Purpose: totpPurpose})
-	on.Jobs.Add(sweeping())
+	on.Jobs.Add(sweeping(m.svc.db))
 }
 
 func (m *Module) mountSigningIn(api *httpx.API) {

@@ -45,13 +45,9 @@ func (r sessionRow) domain() session {
 	}
 }
 
-// insertSession opens a session that is good for so long, and forgets the account's old ones.
+// insertSession opens a session that is good for so long.
 func (store) insertSession(ctx context.Context, tx *db.Tx, s session, life time.Duration) error {
 	_, err := tx.Exec(ctx, `
-		with old as (
-			select id from identity.session where account_id = $2 and expires_at < statement_timestamp() - interval '30 days' limit 100
-		), tokens as (delete from identity.refresh_token where session_id in (select id from old)
-		), sessions as (delete from identity.session where id in (select id from old))
 		insert into identity.session (id, account_id, epoch, ip, user_agent, amr, created_at, last_seen_at, expires_at)
 		values ($1, $2, $3, $4, $5, $6, statement_timestamp(), statement_timestamp(), statement_timestamp() + $7 * interval '1 second')`,
 		s.ID, s.Account, s.Epoch, s.IP, s.UserAgent, db.Array(s.Methods), int64(life.Seconds()))

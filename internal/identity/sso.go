@@ -281,7 +281,7 @@ func (s *service) firstTime(ctx context.Context, tx *db.Tx, p provider, who oidc
 		a, err = s.newcomer(ctx, tx, p, who)
 	case p.Kind == staff && a.mayGiveWay():
 		// Of one that was proven meanwhile the newcomer hears that there is an account.
-		if _, err = s.giveWay(ctx, tx, a.ID); err == nil {
+		if _, err = s.giveWay(ctx, tx, a); err == nil {
 			a, err = s.newcomer(ctx, tx, p, who)
 		}
 	case p.Kind == staff && a.Kind == staff && a.Status == invited:

@@ -82,7 +82,7 @@ func (s *service) inviteAgain(ctx context.Context, tx *db.Tx, newer account) (ac
 // inviteInPlaceOf makes the account of who is invited at an address that a customer signed up
 // with.
 func (s *service) inviteInPlaceOf(ctx context.Context, tx *db.Tx, old, newer account) error {
-	gone, err := s.giveWay(ctx, tx, old.ID)
+	gone, err := s.giveWay(ctx, tx, old)
 	if err != nil {
 		return err
 	}

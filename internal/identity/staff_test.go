@@ -102,6 +102,28 @@ var _ = Describe("staff", func() {
 		Expect(accounts).To(Equal(1))
 	})
 
+	It("are invited while the customer is being erased, and neither waits for the other", func() {
+		email := s.customer()
+		squatter := s.signedIn(email).Account
+		erasing, err := s.super.Begin()
+		Expect(err).NotTo(HaveOccurred())
+		defer func() { _ = erasing.Rollback() }() // when an expectation fails
+		_, err = erasing.Exec(`select from identity.customer where tenant_id = $1 and id = $2 for update`, s.Tenant, squatter.CustomerID)
+		Expect(err).NotTo(HaveOccurred())
+		invited := make(chan int, 1)
+		go func() {
+			defer GinkgoRecover()
+			invited <- invite(s.Shop, email, "support").Status
+		}()
+		Eventually(func() (waiting int, err error) {
+			return waiting, s.super.QueryRow(`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waiting)
+		}).Should(Equal(1))
+		_, err = erasing.Exec(`select from identity.account where tenant_id = $1 and id = $2 for update nowait`, s.Tenant, squatter.ID)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(erasing.Commit()).To(Succeed())
+		Eventually(invited).Should(Receive(Equal(http.StatusCreated)))
+	})
+
 	DescribeTable("are not invited", func(field string, value any, pointer, code string) {
 		body := object{"email": newAddress(), "roles": []string{"support"}}
 		body[field] = value

@@ -54,29 +54,66 @@ var _ = Describe("what is over", func() {
 				insert into identity.refresh_token (tenant_id, hash, session_id, expires_at) select $1, sha256(random()::text::bytea), id, now() + interval '7 days' from ended`, age, g.Account.ID)
 		}
 	}
-	sweep := func(piece int) {
+	sweep := func(piece int) (more bool) {
 		GinkgoHelper()
 		ctx := testkit.As(s.Tenant)
-		Expect(s.App.DB().InTx(ctx, func(tx *db.Tx) error { return store{}.sweep(ctx, tx, piece) })).To(Succeed())
+		Expect(s.App.DB().InTx(ctx, func(tx *db.Tx) (err error) {
+			more, err = store{}.sweep(ctx, tx, piece)
+			return err
+		})).To(Succeed())
+		return more
 	}
 
 	It("is swept, so many rows at a time, and what is in use is not", func() {
 		s.exec(`update identity.one_time_token set expires_at = now() + interval '1 hour' where tenant_id = $1`)
 		before := rows()
 		Expect(before).To(HaveEach(BeNumerically(">", 0)))
-		sweep(100)
+		Expect(sweep(100)).To(BeFalse())
 		Expect(rows()).To(Equal(before))
 
 		old("200 days", 3)
-		sweep(2)
+		Expect(sweep(2)).To(BeTrue(), "there is more")
 		for table, n := range rows() {
 			Expect(n).To(Equal(before[table]+1), table)
 		}
-		sweep(2)
+		Expect(sweep(2)).To(BeFalse())
 		Expect(rows()).To(Equal(before))
 		Expect(s.as(g).Get("/v1/me").Status).To(Equal(http.StatusOK))
 		Expect(s.Post("/v1/auth/refresh", object{"refreshToken": g.RefreshToken}).Status).To(Equal(http.StatusOK))
 		Expect(s.With("").Post("/v1/auth/password/reset", object{"token": s.token(email, "reset-password"), "password": "another good secret"}).Status).To(Equal(http.StatusNoContent))
+	})
+
+	It("is swept with so many tokens at a time, the session after the last of them", func() {
+		before := rows()
+		old("200 days", 1)
+		s.exec(`insert into identity.refresh_token (tenant_id, hash, session_id, expires_at)
+			select $1, sha256(random()::text::bytea), id, now() from identity.session, generate_series(1, 4) where tenant_id = $1 and ended_at < now() - interval '100 days'`)
+		for _, left := range []int{3, 1} {
+			Expect(sweep(2)).To(BeTrue())
+			Expect(rows()).To(And(HaveKeyWithValue("session", before["session"]+1), HaveKeyWithValue("refresh_token", before["refresh_token"]+left)))
+		}
+		Expect(sweep(2)).To(BeFalse())
+		Expect(rows()).To(Equal(before))
+	})
+
+	It("is left for the next time where somebody holds it", func() {
+		before := rows()
+		old("200 days", 1)
+		holding, err := s.super.Begin()
+		Expect(err).NotTo(HaveOccurred())
+		defer func() { _ = holding.Rollback() }() // when an expectation fails
+		for _, table := range tables {
+			_, err := holding.Exec(`select from identity.`+table+` where tenant_id = $1 for update`, s.Tenant)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		old("200 days", 1)
+		sweep(100)
+		for table, n := range rows() {
+			Expect(n).To(Equal(before[table]+1), table)
+		}
+		Expect(holding.Commit()).To(Succeed())
+		sweep(100)
+		Expect(rows()).To(Equal(before))
 	})
 
 	It("is kept as long as it is of use", func() {

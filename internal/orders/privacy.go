@@ -123,8 +123,17 @@ func claimant(ctx context.Context) (customer string, err error) {
 	return id.Customer, err
 }
 
-// claim gives a customer what guests ordered with an address.
-func (s *service) claim(ctx context.Context, tx *db.Tx, customer, email string) (int, error) {
+// claim gives a customer what guests ordered with an address, piece by piece.
+func (s *service) claim(ctx context.Context, tx *db.Tx, customer, email string) (all int, err error) {
+	for {
+		n, err := s.claimSome(ctx, tx, customer, email)
+		if all += n; err != nil || n < mostAdopted {
+			return all, err
+		}
+	}
+}
+
+func (s *service) claimSome(ctx context.Context, tx *db.Tx, customer, email string) (int, error) {
 	list, err := s.store.adopt(ctx, tx, customer, email)
 	if err != nil {
 		return 0, err
@@ -136,12 +145,18 @@ func (s *service) claim(ctx context.Context, tx *db.Tx, customer, email string) 
 	return len(list), s.events.Publish(ctx, tx, facts...)
 }
 
-// Claim is the same for who erases a customer: what they did as a guest is forgotten too.
+// Claim is the same for who erases a customer: what they did as a guest is forgotten too. What
+// was claimed before something failed need not be claimed again, so each piece is by itself.
 func (m *Module) Claim(ctx context.Context, customer, email string) error {
-	return m.svc.db.InTx(ctx, func(tx *db.Tx) error {
-		_, err := m.svc.claim(ctx, tx, customer, email)
-		return err
-	})
+	for n := mostAdopted; n == mostAdopted; {
+		if err := m.svc.db.InTx(ctx, func(tx *db.Tx) (err error) {
+			n, err = m.svc.claimSome(ctx, tx, customer, email)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // held is an order as its buyer gets to see all of it.

@@ -19,12 +19,17 @@ func (store) adoptable(ctx context.Context, tx *db.Tx, email string) (n int, err
 	return n, nil
 }
 
-// adopt makes a customer's the orders of guests with an address.
+// mostAdopted is how many orders a statement may take its time with.
+const mostAdopted = 500
+
+// adopt makes a customer's the orders of guests with an address, up to mostAdopted of them.
+// Rows are locked in the order of their ids.
 func (s store) adopt(ctx context.Context, tx *db.Tx, customer, email string) ([]order, error) {
 	var rows []row
 	if err := tx.Select(ctx, &rows, `
 		update orders.orders set customer_id = $2, version = version + 1, updated_at = $3
-		where `+ofGuests+` returning `+orderColumns, email, customer, tx.Now); err != nil {
+		where id = any(array(select id from orders.orders where `+ofGuests+` order by id limit $4 for update)) returning `+orderColumns,
+		email, customer, tx.Now, mostAdopted); err != nil {
 		return nil, fmt.Errorf("claim orders: %w", err)
 	}
 	return s.withLines(ctx, tx, rows)
