@@ -203,7 +203,6 @@ func (p *program) changeParked(ctx context.Context, cmd *cli.Command, action, ve
 	})
 }
 
-// changed reports. Nothing to do is no error, unless something was named that is not there.
 // unlessNil is empty for all of them.
 func unlessNil(id uuid.UUID) string {
 	if id == uuid.Nil {
@@ -212,6 +211,7 @@ func unlessNil(id uuid.UUID) string {
 	return id.String()
 }
 
+// changed reports. Nothing to do is no error, unless something was named that is not there.
 func (p *program) changed(cmd *cli.Command, id uuid.UUID, n int64, verb, outcome string) error {
 	if n == 0 && (id != uuid.Nil || cmd.IsSet("consumer")) {
 		return errors.New("no parked delivery matches: fusion events parked shows those there are")

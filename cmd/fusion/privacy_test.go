@@ -226,12 +226,13 @@ var _ = Describe("the personal data of a customer", func() {
 			Expect(testkit.SQL(d.Super).QueryRow(`select count(*) from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`).Scan(&n)).To(Succeed())
 			return n
 		}
-		Expect(shop.App.DB().InTx(ctx, func(tx *db.Tx) error {
+		// The program's own role may neither idle in a transaction nor wait as long as a slow machine.
+		Expect(testkit.Open(d.Super).InTx(ctx, func(tx *db.Tx) error {
 			if err := erasure.Allow(ctx, tx, id); err != nil {
 				return err
 			}
 			done(shop.Call(http.MethodDelete, "/v1/customers/"+id, nil))
-			Eventually(waiting, testkit.Patience, "10ms").Should(Equal(1), "the orders wait before they forget")
+			Eventually(waiting, testkit.Patience, "10ms").Should(BeNumerically(">=", 1), "the orders wait before they forget")
 			if _, err := tx.Exec(ctx, `insert into orders.orders (id, number, customer_id, status, currency, total_minor, email, metadata, created_at, updated_at)
 				values ($1, 999999, $2, 'created', 'EUR', 0, $3, '{}', now(), now())`, uuid.New(), id, email); err != nil {
 				return err

@@ -144,7 +144,7 @@ var _ = Describe("signing in", func() {
 			Eventually(func() int {
 				s.later("1 hour")
 				return s.login(probe, secret).Status
-			}, "4s").Should(Equal(http.StatusUnauthorized))
+			}).Should(Equal(http.StatusUnauthorized))
 		})
 
 		It("tells nothing of an account to who registers an address and signs in", func() {

@@ -104,7 +104,7 @@ var _ = Describe("a second factor", func() {
 		Expect(confirm(g, code(enrol(g))).Status).To(Equal(http.StatusOK))
 		s.exec(`update identity.account set email_verified_at = null where tenant_id = $1`)
 		prove()
-		Eventually(func() int { return s.as(g).Get("/v1/me").Status }, "4s").Should(Equal(http.StatusUnauthorized))
+		Eventually(func() int { return s.as(g).Get("/v1/me").Status }).Should(Equal(http.StatusUnauthorized))
 		Expect(s.Post("/v1/auth/refresh", object{"refreshToken": g.RefreshToken}).Code()).To(Equal("invalid_refresh_token"))
 		for _, table := range []string{"totp", "recovery_code", "device"} {
 			var left int
@@ -190,7 +190,7 @@ var _ = Describe("a second factor", func() {
 		session := s.signedIn(boss)
 		Expect(s.as(session).Get("/v1/staff").Status).To(Equal(http.StatusOK))
 		Expect(s.Call(http.MethodPatch, "/v1/settings", object{"secondFactorForStaff": true}).Status).To(Equal(http.StatusOK))
-		Eventually(func() int { return s.as(session).Get("/v1/staff").Status }, "4s").Should(Equal(http.StatusForbidden))
+		Eventually(func() int { return s.as(session).Get("/v1/staff").Status }).Should(Equal(http.StatusForbidden))
 		Expect(s.as(g).Get("/v1/me").JSON()["permissions"]).NotTo(BeEmpty(), "customers choose")
 
 		key := enrol(session)
@@ -206,7 +206,7 @@ var _ = Describe("a second factor", func() {
 		session := s.signedIn(boss)
 		Expect(s.as(session).Get("/v1/me").JSON()).To(HaveKeyWithValue("secondFactorEnrolmentRequired", false))
 		Expect(s.Call(http.MethodPatch, "/v1/settings", object{"secondFactorForStaff": true}).Status).To(Equal(http.StatusOK))
-		Eventually(func() string { return s.as(session).Get("/v1/staff").Code() }, "4s").Should(Equal("second_factor_enrolment_required"))
+		Eventually(func() string { return s.as(session).Get("/v1/staff").Code() }).Should(Equal("second_factor_enrolment_required"))
 		refused := 0
 		for _, r := range s.App.API().Routes() {
 			if r.Enrolment {

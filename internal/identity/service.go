@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -55,13 +56,12 @@ type service struct {
 // true. It calls by name only who is known to read what is sent there: who has registered
 // an address has chosen a name for whoever gets the letter.
 func (s *service) write(ctx context.Context, tx *db.Tx, a account, template string, data map[string]string) error {
-	if data == nil {
-		data = map[string]string{}
-	}
+	all := map[string]string{}
+	maps.Copy(all, data)
 	if a.VerifiedAt != nil {
-		data["name"] = a.Name
+		all["name"] = a.Name
 	}
-	return s.mail.Send(ctx, tx, mail.Message{To: a.Email, Template: template, Data: data, Staff: a.Kind == staff})
+	return s.mail.Send(ctx, tx, mail.Message{To: a.Email, Template: template, Data: all, Staff: a.Kind == staff})
 }
 
 // notify writes to somebody what happened to their account, as often as letters of a kind go

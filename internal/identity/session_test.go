@@ -33,7 +33,7 @@ var _ = Describe("a session", func() {
 	// gone waits until a replica that has seen the session lately hears of its end.
 	gone := func(on *shop, g granted) {
 		GinkgoHelper()
-		Eventually(func() int { return works(on, g) }, "4s").Should(Equal(http.StatusUnauthorized))
+		Eventually(func() int { return works(on, g) }).Should(Equal(http.StatusUnauthorized))
 		Expect(on.as(g).Get("/v1/me").Code()).To(Equal("invalid_credentials"))
 	}
 
@@ -199,7 +199,7 @@ var _ = Describe("a shop that is closed", func() {
 		waiting := newAddress()
 		Expect(s.Post("/v1/staff/invitations", object{"email": waiting, "roles": []string{"support"}}).Status).To(Equal(http.StatusCreated))
 		s.exec(`update platform.tenant set status = 'suspended' where tenant_id = $1`)
-		Eventually(func() string { return s.Get("/v1/me").Code() }, "4s").Should(Equal("tenant_suspended"))
+		Eventually(func() string { return s.Get("/v1/me").Code() }).Should(Equal("tenant_suspended"))
 
 		outside := s.With("")
 		for path, body := range map[string]object{
@@ -217,7 +217,6 @@ var _ = Describe("a shop that is closed", func() {
 		s.exec(`update platform.tenant set status = 'active' where tenant_id = $1`)
 		Eventually(func() int {
 			return outside.Post("/v1/auth/password/reset", object{"token": s.token(email, "reset-password"), "password": "another good secret"}).Status
-		}, "4s").
-			Should(Equal(http.StatusNoContent))
+		}).Should(Equal(http.StatusNoContent))
 	})
 })

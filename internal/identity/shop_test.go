@@ -83,14 +83,19 @@ type shop struct {
 // open starts a program on a database of the suite, with a merchant of its own.
 func open() *shop {
 	GinkgoHelper()
-	return openAt("")
+	return openOn(testkit.Shared(), "")
 }
 
 // openAt is open for a program that knows where browsers find it.
 func openAt(public string) *shop {
 	GinkgoHelper()
-	s := &shop{super: testkit.SQL(testkit.Shared().Super)}
-	s.Shop = testkit.Start(testkit.Shared(), app.Options{CheckEvent: contract().Check, PublicURL: public, Outbound: outbound.Options{Inside: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}, func(k app.Kit) []app.Module {
+	return openOn(testkit.Shared(), public)
+}
+
+func openOn(d testkit.Database, public string) *shop {
+	GinkgoHelper()
+	s := &shop{super: testkit.SQL(d.Super)}
+	s.Shop = testkit.Start(d, app.Options{CheckEvent: contract().Check, PublicURL: public, Outbound: outbound.Options{Inside: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}, func(k app.Kit) []app.Module {
 		s.module = New(k)
 		s.work = &counting{passwords: s.module.svc.passwords}
 		s.module.svc.passwords = s.work

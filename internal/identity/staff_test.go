@@ -65,7 +65,7 @@ var _ = Describe("staff", func() {
 		Expect(invite(s.Shop, email, "support").Status).To(Equal(http.StatusCreated))
 		Expect(s.id(email)).NotTo(Equal(squatter.Account.ID), "what the one did is not the other's")
 		Expect(s.login(email, secret).Code()).To(Equal("invalid_credentials"), "the password of before")
-		Eventually(func() int { return s.as(squatter).Get("/v1/me").Status }, "4s").Should(Equal(http.StatusUnauthorized))
+		Eventually(func() int { return s.as(squatter).Get("/v1/me").Status }).Should(Equal(http.StatusUnauthorized))
 		Expect(s.Post("/v1/auth/refresh", object{"refreshToken": squatter.RefreshToken}).Code()).To(Equal("invalid_refresh_token"))
 		Expect(s.With("").Post("/v1/auth/email/verify", object{"token": verification}).Code()).To(Equal("invalid_token"))
 		Expect(s.Get("/v1/customers/" + squatter.Account.CustomerID).JSON()).To(And(HaveKeyWithValue("registered", false), HaveKeyWithValue("email", ""), HaveKeyWithValue("name", "Ana")))
@@ -162,6 +162,7 @@ var _ = Describe("staff", func() {
 	})
 
 	It("have an owner, also when two have seen the other one before either leaves", func() {
+		s = openOn(testkit.Shared().Patient(), "")
 		first, second := s.id(s.staff(identity.Owner)), s.id(s.staff(identity.Owner))
 		tx, err := s.super.Begin()
 		Expect(err).NotTo(HaveOccurred())
@@ -177,7 +178,7 @@ var _ = Describe("staff", func() {
 		}
 		Eventually(func() (waiting int, err error) {
 			return waiting, s.super.QueryRow(`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waiting)
-		}).Should(Equal(2))
+		}).Should(BeNumerically(">=", 2)) // others of the program wait for each other, too
 		Expect(tx.Commit()).To(Succeed())
 		var one, other int
 		Eventually(answers).Should(Receive(&one))
@@ -216,12 +217,12 @@ var _ = Describe("staff", func() {
 		}
 		Expect(change(s.Shop, s.id(email), object{"roles": []string{"support"}}).Status).To(Equal(http.StatusOK))
 		for _, replica := range []*shop{s, other} {
-			Eventually(func() int { return replica.as(g).Get("/v1/staff").Status }, "4s").Should(Equal(http.StatusForbidden))
+			Eventually(func() int { return replica.as(g).Get("/v1/staff").Status }).Should(Equal(http.StatusForbidden))
 			Expect(replica.as(g).Get("/v1/me").Status).To(Equal(http.StatusOK))
 		}
 		Expect(change(s.Shop, s.id(email), object{"status": "disabled"}).Status).To(Equal(http.StatusOK))
 		for _, replica := range []*shop{s, other} {
-			Eventually(func() int { return replica.as(g).Get("/v1/me").Status }, "4s").Should(Equal(http.StatusUnauthorized))
+			Eventually(func() int { return replica.as(g).Get("/v1/me").Status }).Should(Equal(http.StatusUnauthorized))
 		}
 		Expect(s.Post("/v1/auth/refresh", object{"refreshToken": g.RefreshToken}).Code()).To(Equal("invalid_refresh_token"))
 		Expect(change(s.Shop, s.id(email), object{"status": "active"}).Status).To(Equal(http.StatusOK))

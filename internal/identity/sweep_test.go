@@ -23,10 +23,12 @@ var _ = Describe("what is over", func() {
 		email = s.member()
 		g = s.signedIn(email)
 		s.login(newAddress(), wrong)
-		Eventually(func() (ran bool) { // and does not, for a while
+		Eventually(func() (ran bool) {
 			Expect(s.super.QueryRow(`select last_run_at is not null from platform.job where name = $1`, sweepName).Scan(&ran)).To(Succeed())
 			return ran
-		}, testkit.Patience).Should(BeTrue())
+		}).Should(BeTrue())
+		// And does not again, however long the suite takes.
+		Expect(s.super.Exec(`update platform.job set next_run_at = now() + interval '1 day' where name = $1`, sweepName)).Error().NotTo(HaveOccurred())
 		Expect(s.Post("/v1/auth/password/forgot", object{"email": email}).Status).To(Equal(http.StatusAccepted))
 	})
 

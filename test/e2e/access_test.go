@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
@@ -164,13 +165,14 @@ var _ = Describe("a caller", func() {
 
 	It("is cut off when its key is revoked", func() {
 		s := open()
-		id, secret, err := apikey.Create(testkit.As(s.tenant), keys[0], "leaver", []string{"orders:read"})
+		owner := testkit.As(s.tenant)
+		id, secret, err := apikey.Create(owner, keys[0], "leaver", []string{"orders:read"})
 		Expect(err).NotTo(HaveOccurred())
 		leaver := s.with(secret)
 		Expect(leaver.get("/v1/orders")).To(answer(200))
-		Expect(apikey.Revoke(testkit.As(s.tenant), keys[0], id.ID)).To(Succeed())
+		Expect(keys[0].InTx(owner, func(tx *db.Tx) error { return apikey.End(owner, tx, id.ID) })).To(Succeed())
 		shareKeys(s.tenant)
-		Eventually(func() response { return leaver.get("/v1/orders") }, "3s").Should(refuse(401, "invalid_credentials"))
+		Eventually(func() response { return leaver.get("/v1/orders") }).Should(refuse(401, "invalid_credentials"))
 		Expect(leaver.get("/v1/products")).To(refuse(401, "invalid_credentials"))
 		Expect(s.get("/v1/orders")).To(answer(200))
 	})

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -13,9 +14,10 @@ import (
 
 var _ = Describe("a provider that is slow", func() {
 	It("is waited for by a few, and not by who comes then", func() {
-		asked, held := make(chan struct{}), make(chan struct{})
+		var asked atomic.Int64
+		held := make(chan struct{})
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			close(asked)
+			asked.Add(1)
 			<-held
 			w.WriteHeader(http.StatusNotFound)
 		}))
@@ -38,12 +40,13 @@ var _ = Describe("a provider that is slow", func() {
 			defer p.mu.Unlock()
 			return p.waiting
 		}).Should(Equal(queue))
-		Eventually(asked).Should(BeClosed())
+		Eventually(asked.Load).Should(BeEquivalentTo(1))
 		_, err := p.discovered(ctx)
 		Expect(err).To(And(MatchError(ErrUnavailable), MatchError(ContainSubstring("others wait for it already"))))
 		Expect(p.inQueue(ctx, func(context.Context) error { return nil })).To(MatchError(ErrUnavailable), "nor for what it would say of one person")
 		release()
 		waiters.Wait()
+		Expect(asked.Load()).To(BeEquivalentTo(1))
 		Expect(p.inQueue(ctx, func(context.Context) error { return nil })).To(Succeed())
 	})
 })

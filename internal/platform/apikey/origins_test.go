@@ -39,7 +39,7 @@ var _ = Describe("the origins of publishable keys", func() {
 	It("are those of keys that are good", func() {
 		Expect(allowed()).To(BeTrue())
 		Expect(apikey.NewOrigins(d, time.Now, testkit.Log()).Allow(none, page+":8443")).To(BeFalse())
-		Expect(apikey.Revoke(ctx, d, key.ID)).To(Succeed())
+		Expect(revoke(ctx, d, key.ID)).To(Succeed())
 		Expect(allowed()).To(BeFalse())
 	})
 
@@ -53,7 +53,7 @@ var _ = Describe("the origins of publishable keys", func() {
 		wrist := newWatch()
 		known := apikey.NewOrigins(d, wrist.now, testkit.Log())
 		Expect(known.Allow(none, page)).To(BeTrue())
-		Expect(apikey.Revoke(ctx, d, key.ID)).To(Succeed())
+		Expect(revoke(ctx, d, key.ID)).To(Succeed())
 		wrist.turn(apikey.Freshness - 1)
 		Expect(known.Allow(none, page)).To(BeTrue(), "browsers cost a query every two seconds")
 		wrist.turn(-time.Hour)

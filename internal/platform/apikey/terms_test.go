@@ -143,7 +143,7 @@ var _ = Describe("the terms of an API key", func() {
 			key, first := add(apikey.Terms{Kind: apikey.Secret, Permissions: []string{"*"}})
 			_, second, err := rotate(key.ID, time.Hour)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(apikey.Revoke(ctx, d, key.ID)).To(Succeed())
+			Expect(revoke(ctx, d, key.ID)).To(Succeed())
 			Expect(good(first)).To(BeFalse())
 			Expect(good(second)).To(BeFalse())
 			_, _, err = rotate(key.ID, time.Hour)

@@ -11,6 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/fusioncommerce/fusion/internal/platform/memory"
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
 var (
@@ -197,8 +198,13 @@ var _ = Describe("what is remembered for a moment", func() {
 				})
 			}
 			Eventually(asking).Should(Receive())
-			answers <- 5
-			all.Wait()
+			Eventually(answers).Should(BeSent(int64(5)))
+			done := make(chan struct{})
+			go func() {
+				all.Wait()
+				close(done)
+			}()
+			Eventually(done).Should(BeClosed())
 			Expect(asked.Load()).To(BeEquivalentTo(1))
 		})
 
@@ -223,23 +229,46 @@ var _ = Describe("what is remembered for a moment", func() {
 			Eventually(waiting.at).Should(Receive())
 			Expect(asked.Load()).To(BeZero())
 			leave()
-			Expect(<-first).To(MatchError(context.Canceled))
+			Eventually(first).Should(Receive(MatchError(context.Canceled)))
 			Eventually(asking).Should(Receive())
-			answers <- 5
+			Eventually(answers).Should(BeSent(int64(5)))
 			Eventually(second).Should(Receive(BeEquivalentTo(5)))
 		})
 
-		It("keeps nobody waiting who goes away, nor anybody whose question panics", func() {
+		It("keeps nobody waiting who goes away", func(ctx SpecContext) {
 			go func() { _, _, _ = m.Get(ctx, "a", slow) }()
 			Eventually(asking).Should(Receive())
 			gone, leave := context.WithCancel(ctx)
 			leave()
 			_, _, err := m.Get(gone, "a", slow)
 			Expect(err).To(MatchError(context.Canceled))
-			answers <- 5
+			Eventually(answers).Should(BeSent(int64(5)))
 			Eventually(m.Len).Should(Equal(1))
-			Expect(func() { _, _, _ = m.Get(ctx, "b", func(context.Context) (int64, bool, error) { panic("b") }) }).To(Panic())
-			Expect(get(m, "b")).To(BeEquivalentTo(7))
+		}, SpecTimeout(testkit.Patience))
+
+		It("is asked for by the next one when the question panics", func() {
+			fail := make(chan struct{})
+			first := make(chan any, 1)
+			go func() {
+				defer func() { first <- recover() }()
+				_, _, _ = m.Get(ctx, "a", func(context.Context) (int64, bool, error) {
+					asking <- struct{}{}
+					<-fail
+					panic("a")
+				})
+			}()
+			Eventually(asking).Should(Receive())
+			second := make(chan int64, 1)
+			waiting := &noticed{Context: ctx, at: make(chan struct{}, 1)}
+			go func() {
+				v, _, _ := m.Get(waiting, "a", ask)
+				second <- v
+			}()
+			Eventually(waiting.at).Should(Receive())
+			close(fail)
+			Eventually(first).Should(Receive(Equal("a")))
+			Eventually(second).Should(Receive(BeEquivalentTo(7)))
+			Expect(get(m, "a")).To(BeEquivalentTo(7))
 		})
 
 		It("is asked for again early by one, while the others go on with what is known", func() {
@@ -253,7 +282,7 @@ var _ = Describe("what is remembered for a moment", func() {
 			}()
 			Eventually(asking).Should(Receive())
 			Expect(get(m, "a")).To(BeEquivalentTo(7))
-			answers <- 8
+			Eventually(answers).Should(BeSent(int64(8)))
 			Eventually(over).Should(Receive(BeEquivalentTo(8)))
 			Expect(get(m, "a")).To(BeEquivalentTo(8))
 			Expect(asked.Load()).To(BeEquivalentTo(2))

@@ -150,11 +150,11 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 		Expect(at(s, "/v1/events", host).Status).To(Equal(http.StatusUnauthorized))
 		Expect(s.Post("/v1/tenants/"+id+"/suspend", object{"reason": "to see whose name it is"}).Status).To(Equal(http.StatusOK))
 		for _, name := range []string{host, host + ":8080", strings.ToUpper(host), host + "."} {
-			Eventually(func() string { return at(s, "/v1/events", name).Code() }, "2s").Should(Equal("tenant_suspended"), name)
+			Eventually(func() string { return at(s, "/v1/events", name).Code() }).Should(Equal("tenant_suspended"), name)
 		}
 		Expect(at(s, "/v1/events", "x"+host).Code()).To(Equal("unauthenticated"))
 		Expect(s.Call(http.MethodPatch, "/v1/tenants/"+id, object{"hosts": []string{}}).Status).To(Equal(http.StatusOK))
-		Eventually(func() string { return at(s, "/v1/events", host).Code() }, "3s").Should(Equal("unauthenticated"))
+		Eventually(func() string { return at(s, "/v1/events", host).Code() }).Should(Equal("unauthenticated"))
 	})
 
 	It("has its names alone, also those that are written in another script", func() {
@@ -175,8 +175,8 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 		suspended := s.Post("/v1/tenants/"+id+"/suspend", object{"reason": "unpaid"})
 		Expect(suspended.JSON()).To(And(HaveKeyWithValue("status", "suspended"), HaveKeyWithValue("reason", "unpaid")))
 		for _, r := range replicas {
-			Eventually(func() string { return r.With(key).Get("/v1/settings").Code() }, "2s").Should(Equal("tenant_suspended"))
-			Eventually(func() string { return at(r, "/v1/settings", host).Code() }, "2s").Should(Equal("tenant_suspended"))
+			Eventually(func() string { return r.With(key).Get("/v1/settings").Code() }).Should(Equal("tenant_suspended"))
+			Eventually(func() string { return at(r, "/v1/settings", host).Code() }).Should(Equal("tenant_suspended"))
 			Expect(r.With(key).Get("/health").Status).To(Equal(http.StatusOK))
 			Expect(at(r, "/readyz", host).Status).To(Equal(http.StatusOK))
 			Expect(at(r, "/.well-known/jwks.json", host).Status).To(Equal(http.StatusOK), "tokens of all shops are checked with it")
@@ -185,7 +185,7 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 		Expect(s.Post("/v1/tenants/"+id+"/suspend", object{"reason": "again"}).Code()).To(Equal("tenant_status"))
 		Expect(s.Post("/v1/tenants/"+id+"/resume", nil).JSON()).To(And(HaveKeyWithValue("status", "active"), Not(HaveKey("reason"))))
 		for _, r := range replicas {
-			Eventually(func() int { return r.With(key).Get("/v1/settings").Status }, "2s").Should(Equal(http.StatusOK))
+			Eventually(func() int { return r.With(key).Get("/v1/settings").Status }).Should(Equal(http.StatusOK))
 		}
 		Expect(facts(s, id)).To(Equal([]string{"tenant.created", "tenant.suspended", "tenant.resumed"}))
 	})
@@ -314,7 +314,8 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 	})
 
 	It("loses nothing of two changes at the same moment", func() {
-		id, _, _ := created(s, nil)
+		patient := shop(d.Patient(), app.Options{})
+		id, _, _ := created(patient, nil)
 		super := testkit.SQL(d.Super)
 		tx, err := super.Begin()
 		Expect(err).NotTo(HaveOccurred())
@@ -325,12 +326,12 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 		for _, change := range []object{{"name": "Renamed"}, {"quotas": object{"products": 5}}} {
 			go func() {
 				defer GinkgoRecover()
-				answers <- s.Call(http.MethodPatch, "/v1/tenants/"+id, change).Status
+				answers <- patient.Call(http.MethodPatch, "/v1/tenants/"+id, change).Status
 			}()
 		}
 		Eventually(func() (waiting int, err error) {
 			return waiting, super.QueryRow(`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waiting)
-		}).Should(Equal(2))
+		}).Should(BeNumerically(">=", 2)) // others of the program wait for each other, too
 		Expect(tx.Commit()).To(Succeed())
 		for range 2 {
 			Eventually(answers).Should(Receive(Equal(http.StatusOK)))
@@ -345,9 +346,9 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 		after, err := time.Parse(time.RFC3339, text(deleted.JSON()["purgeAfter"]))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(after).To(BeTemporally("~", time.Now().Add(30*24*time.Hour), time.Hour))
-		Eventually(func() string { return s.With(key).Get("/v1/settings").Code() }, "2s").Should(Equal("tenant_suspended"))
+		Eventually(func() string { return s.With(key).Get("/v1/settings").Code() }).Should(Equal("tenant_suspended"))
 		Expect(s.Post("/v1/tenants/"+id+"/resume", nil).JSON()).To(And(HaveKeyWithValue("status", "active"), Not(HaveKey("purgeAfter"))))
-		Eventually(func() int { return s.With(key).Get("/v1/settings").Status }, "2s").Should(Equal(http.StatusOK))
+		Eventually(func() int { return s.With(key).Get("/v1/settings").Status }).Should(Equal(http.StatusOK))
 		Expect(facts(s, id)).To(Equal([]string{"tenant.created", "tenant.deleted", "tenant.resumed"}))
 	})
 

@@ -271,13 +271,15 @@ var _ = Describe("a database and its master key", func() {
 			defer func() { _ = tx.Rollback() }() // when an expectation fails
 			_, err = tx.Exec(`update catalog.secret set sealed = $2 where tenant_id = $1 and id = 0`, tenants[0], seal(vault.New(old), tenants[0], "spec", "newer"))
 			Expect(err).NotTo(HaveOccurred())
-			v, done := with(vault.New(now, old)), make(chan error, 1)
+			var holder int
+			Expect(tx.QueryRow(`select pg_backend_pid()`).Scan(&holder)).To(Succeed())
+			v, patient, done := with(vault.New(now, old)), testkit.Open(d.Patient().App), make(chan error, 1)
 			go func() {
-				_, err := v.Rotate(ctx, pool)
+				_, err := v.Rotate(ctx, patient)
 				done <- err
 			}()
 			Eventually(func() (waiting bool, err error) {
-				return waiting, super.QueryRow(`select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')`).Scan(&waiting)
+				return waiting, super.QueryRow(`select exists (select from pg_stat_activity where $1 = any(pg_blocking_pids(pid)))`, holder).Scan(&waiting)
 			}).Should(BeTrue())
 			Expect(tx.Commit()).To(Succeed())
 			Eventually(done).Should(Receive(BeNil()))
