@@ -44,20 +44,27 @@ bench: ## Measure the program beside what the machine can do (BENCH='-only list'
 	@$(MAKE) --no-print-directory postgres build >&2
 	@go run ./test/bench -binary bin/fusion -commit $(VERSION) $(BENCH)
 .PHONY: mutants
-mutants: postgres ## Show that the fault specs fail when the program is wrong (minutes)
+mutants: postgres ## Show that specs fail when the program is wrong (minutes)
 	scripts/mutants.sh
+
+# Ways to deploy the program that the end-to-end specs are run against. Split in two
+# implies Kafka; on Kafka alone is for when the bus is what changed.
+DEPLOYMENTS ?= kafka split pgbouncer
 
 .PHONY: deployments
 deployments: postgres kafka redis ## Run the end-to-end specs on Kafka, split in two, and behind PgBouncer
 	@scripts/ensure-pgbouncer.sh
-	@for kind in kafka split pgbouncer; do \
+	@for kind in $(DEPLOYMENTS); do \
 		echo "deployment: $$kind"; \
 		FUSION_E2E_DEPLOYMENT=$$kind $(GINKGO) ./test/e2e || exit 1; \
 	done
 
+# What runs on one goroutine: the race detector has nothing to find there.
+SEQUENTIAL := catalogapi,groupbuyapi,identityapi,inventoryapi,ordersapi,tenantapi,config,eventschema,money
+
 .PHONY: race
 race: postgres kafka redis oidc stripe ## Run the specs of internal/ under the race detector
-	CGO_ENABLED=1 $(GINKGO) --race ./internal
+	CGO_ENABLED=1 $(GINKGO) --race --skip-package=$(SEQUENTIAL) ./internal
 
 .PHONY: lint
 lint: $(GOLANGCI) ## Run golangci-lint

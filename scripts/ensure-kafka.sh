@@ -6,14 +6,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly pom=scripts/kafka/pom.xml oldest_java=17
-
-say() { printf 'kafka: %s\n' "$*"; }
-
-give_up() {
-  say "$1" >&2
-  say "install Java $oldest_java or newer and Maven, or put JAVA_HOME where Java is" >&2
-  exit 1
-}
+readonly name=kafka otherwise="install Java $oldest_java or newer and Maven, or put JAVA_HOME where Java is"
+source scripts/install.sh
 
 # Looks where the specs do (internal/platform/testkit/kafkakit).
 find_java() {
@@ -25,43 +19,14 @@ find_java() {
 
 find_maven() { command -v mvn >/dev/null; }
 
-log=
-# Runs a command as root, its output kept for the case that it fails.
-as_root() {
-  local prefix=()
-  if [[ $EUID -ne 0 ]]; then prefix=(sudo); fi
-  quietly ${prefix[@]+"${prefix[@]}"} "$@"
-}
-
-quietly() {
-  if ! "$@" </dev/null >>"$log" 2>&1; then
-    tail -n 5 "$log" | sed 's/^/kafka:   /'
-    give_up "this failed: $*"
-  fi
-}
-
-with_apt() {
-  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold)
-  as_root "${apt[@]}" update
-  as_root "${apt[@]}" install --no-install-recommends default-jre-headless maven
-}
-
 install_tools() {
-  local manager='' candidate
-  for candidate in apt-get dnf apk pacman brew; do
-    if command -v "$candidate" >/dev/null; then
-      manager=$candidate
-      break
-    fi
-  done
-  if [[ -z $manager ]]; then give_up "there is no Java $oldest_java with Maven, and no package manager that this script knows"; fi
-  if [[ $manager != brew && $EUID -ne 0 ]] && ! command -v sudo >/dev/null; then
-    give_up "there is no Java $oldest_java with Maven, and installing them takes root or sudo"
-  fi
-
+  choose_manager "there is no Java $oldest_java with Maven"
   say "installing Java and Maven with $manager"
   case $manager in
-    apt-get) with_apt ;;
+    apt-get)
+      apt_get update
+      apt_install default-jre-headless maven
+      ;;
     dnf) as_root dnf -y -q install java-latest-openjdk-headless maven ;;
     apk) as_root apk add --quiet openjdk17-jre-headless maven ;;
     pacman) as_root pacman -Sy --noconfirm --needed jre-openjdk-headless maven ;;
@@ -78,8 +43,6 @@ main() {
   # The copy of the pom comes last: it says that the jars beside it are complete.
   if cmp -s "$pom" "$home/pom.xml" && find_java; then return; fi
 
-  log=$(mktemp)
-  trap 'rm -rf "$log" "${fresh:-}"' EXIT
   if ! find_java || ! find_maven; then install_tools; fi
   if cmp -s "$pom" "$home/pom.xml"; then return; fi
 

@@ -4,7 +4,9 @@
 # creates no cluster and starts no service.
 set -euo pipefail
 
-say() { printf 'postgres: %s\n' "$*"; }
+readonly name=postgres otherwise='install the PostgreSQL server, or set FUSION_POSTGRES_BIN to the folder that holds initdb and postgres'
+# shellcheck source=scripts/install.sh
+source "$(dirname "${BASH_SOURCE[0]}")/install.sh"
 
 # Looks where the program itself does (internal/platform/pgcluster).
 find_postgres() {
@@ -23,53 +25,18 @@ find_postgres() {
 
 both_in() { [[ -x $1/initdb && -x $1/postgres ]]; }
 
-give_up() {
-  say "$1" >&2
-  say "install the PostgreSQL server, or set FUSION_POSTGRES_BIN to the folder that holds initdb and postgres" >&2
-  exit 1
-}
-
-log=
-# Runs a command as root, its output kept for the case that it fails.
-as_root() {
-  local prefix=()
-  if [[ $EUID -ne 0 ]]; then prefix=(sudo); fi
-  quietly ${prefix[@]+"${prefix[@]}"} "$@"
-}
-
-quietly() {
-  if ! "$@" </dev/null >>"$log" 2>&1; then
-    tail -n 5 "$log" | sed 's/^/postgres:   /'
-    give_up "this failed: $*"
-  fi
-}
-
 with_apt() {
-  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold)
-  as_root "${apt[@]}" update
+  apt_get update
   # Debian creates and starts a cluster with the server package unless this says no.
-  as_root "${apt[@]}" install --no-install-recommends postgresql-common
+  apt_install postgresql-common
   as_root sed -i 's/^[#[:space:]]*create_main_cluster[[:space:]]*=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
-  as_root "${apt[@]}" install --no-install-recommends postgresql
+  apt_install postgresql
 }
 
 main() {
   if find_postgres; then return; fi
 
-  local manager='' candidate
-  for candidate in apt-get dnf apk pacman brew; do
-    if command -v "$candidate" >/dev/null; then
-      manager=$candidate
-      break
-    fi
-  done
-  if [[ -z $manager ]]; then give_up "not found, and no package manager that this script knows"; fi
-  if [[ $manager != brew && $EUID -ne 0 ]] && ! command -v sudo >/dev/null; then
-    give_up "not found, and installing it takes root or sudo"
-  fi
-
-  log=$(mktemp)
-  trap 'rm -f "$log"' EXIT
+  choose_manager 'not found'
   say "not found, installing it with $manager"
   case $manager in
     apt-get) with_apt ;;

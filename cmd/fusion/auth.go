@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/password"
@@ -33,7 +34,11 @@ func (p *program) rotateSigningKey(ctx context.Context, cmd *cli.Command) error 
 	return p.withVault(ctx, cmd, func(ctx context.Context, pool *db.DB, v *vault.Vault) error {
 		o := tokenOptions(loaded.Config.Auth)
 		o.DB, o.Vault = pool, v
-		kid, from, err := follow(ctx, token.New(o), cmd.Bool("drop"))
+		drop := cmd.Bool("drop")
+		if err := noted(ctx, pool, audit.Entry{Action: "rotateSigningKey", Entity: "signing-key", After: map[string]bool{"drop": drop}}); err != nil {
+			return err
+		}
+		kid, from, err := follow(ctx, token.New(o), drop)
 		if err != nil {
 			return err
 		}

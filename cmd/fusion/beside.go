@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/user"
+	"strconv"
 
 	"github.com/google/uuid"
 	"github.com/urfave/cli/v3"
 
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
@@ -67,6 +71,25 @@ func asShop(ctx context.Context) context.Context { return asTenant(ctx, identity
 
 func asTenant(ctx context.Context, tenant uuid.UUID) context.Context {
 	return identity.With(ctx, identity.Identity{
-		Tenant: tenant, Actor: "system:command-line", Permissions: []string{identity.Everything},
+		Tenant: tenant, Actor: "system:cli:" + operator(), Permissions: []string{identity.Everything},
 	})
+}
+
+// operator is who runs the program, as the machine knows them: of who has become root, the
+// name from before.
+func operator() string {
+	who := strconv.Itoa(os.Getuid())
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		who = u.Username
+	}
+	if before := os.Getenv("SUDO_USER"); before != "" && os.Getuid() == 0 {
+		who = before
+	}
+	return who
+}
+
+// noted leaves an entry in the audit log of what a command is about to do in transactions of
+// its own. It comes first, so that nobody can do it and be gone before it is written down.
+func noted(ctx context.Context, pool *db.DB, e audit.Entry) error {
+	return pool.InTx(ctx, func(tx *db.Tx) error { return audit.Record(ctx, tx, e) })
 }

@@ -569,7 +569,7 @@ var _ = Describe("fusion doctor", func() {
 		Expect(c.code).To(BeZero(), c.out)
 		states, _ := examined(c)
 		Expect(states).To(Equal(map[string]string{
-			"config": fine, "address": fine, "database": fine, "schema": fine, "role": fine, "clock": fine, "events": fine, "secrets": fine, "broker": fine,
+			"config": fine, "address": fine, "database": fine, "schema": fine, "role": fine, "clock": fine, "events": fine, "secrets": fine, "broker": fine, "mail": fine,
 			"certificates": fine, "limits": fine,
 		}))
 	})

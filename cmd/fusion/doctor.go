@@ -77,7 +77,7 @@ func (p *program) doctor(ctx context.Context, cmd *cli.Command) error {
 		for _, w := range wrong.Problems {
 			c.note("config", problem, w.Detail, "")
 		}
-		c.skip("the settings must be right first", "address", "database", "role", "schema", "clock", "events", "secrets", "broker", "certificates", "limits")
+		c.skip("the settings must be right first", "address", "database", "role", "schema", "clock", "events", "secrets", "broker", "mail", "certificates", "limits")
 	} else if err != nil {
 		return err
 	} else {
@@ -130,6 +130,7 @@ func (p *program) examine(ctx context.Context, c *checkup, loaded config.Loaded)
 	c.address(ctx, cfg)
 	p.examineDatabase(ctx, c, cfg, names)
 	c.broker(ctx, cfg)
+	c.mail(ctx, cfg)
 	c.certificates(cfg)
 	c.limits(ctx, cfg)
 }

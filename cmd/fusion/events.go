@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/urfave/cli/v3"
 
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 )
@@ -155,12 +156,12 @@ func (p *program) parked(ctx context.Context, cmd *cli.Command) error {
 }
 
 func (p *program) retryParked(ctx context.Context, cmd *cli.Command) error {
-	return p.changeParked(ctx, cmd, "retried", "will be tried again by the running shop", event.RetryParked)
+	return p.changeParked(ctx, cmd, "retryEvents", "retried", "will be tried again by the running shop", event.RetryParked)
 }
 
 func (p *program) dropParked(ctx context.Context, cmd *cli.Command) error {
 	if cmd.Bool("yes") {
-		return p.changeParked(ctx, cmd, "dropped", givenUp, event.DropParked)
+		return p.changeParked(ctx, cmd, "dropEvents", "dropped", givenUp, event.DropParked)
 	}
 	id, err := eventID(cmd.Args().First())
 	if err != nil {
@@ -184,18 +185,30 @@ const givenUp = "given up"
 
 type changeParked func(ctx context.Context, pool *db.DB, consumer string, event uuid.UUID) (int64, error)
 
-func (p *program) changeParked(ctx context.Context, cmd *cli.Command, verb, outcome string, change changeParked) error {
+func (p *program) changeParked(ctx context.Context, cmd *cli.Command, action, verb, outcome string, change changeParked) error {
 	id, err := eventID(cmd.Args().First())
 	if err != nil {
 		return err
 	}
 	return p.asOwner(ctx, cmd, func(ctx context.Context, pool *db.DB) error {
-		n, err := change(ctx, pool, cmd.String("consumer"), id)
+		consumer := cmd.String("consumer")
+		if err := noted(ctx, pool, audit.Entry{Action: action, Entity: "event", EntityID: unlessNil(id), After: map[string]string{"consumer": consumer}}); err != nil {
+			return err
+		}
+		n, err := change(ctx, pool, consumer, id)
 		if err != nil {
 			return err
 		}
 		return p.changed(cmd, id, n, verb, outcome)
 	})
+}
+
+// unlessNil is empty for all of them.
+func unlessNil(id uuid.UUID) string {
+	if id == uuid.Nil {
+		return ""
+	}
+	return id.String()
 }
 
 // changed reports. Nothing to do is no error, unless something was named that is not there.
@@ -226,6 +239,9 @@ func (p *program) replay(ctx context.Context, cmd *cli.Command) error {
 				return err
 			}
 		}
+		if err := noted(ctx, pool, audit.Entry{Action: "replayEvents", Entity: "consumer", EntityID: cmd.Args().First(), After: map[string]string{"after": unlessNil(after)}}); err != nil {
+			return err
+		}
 		n, err := event.Replay(ctx, pool, cmd.Args().First(), start)
 		if err != nil {
 			return err
@@ -249,6 +265,9 @@ func (p *program) unsubscribe(ctx context.Context, cmd *cli.Command) error {
 		return usageError("nothing was changed: what waits for the consumer would be given up; add --yes to do it")
 	}
 	return p.asOwner(ctx, cmd, func(ctx context.Context, pool *db.DB) error {
+		if err := noted(ctx, pool, audit.Entry{Action: "unsubscribe", Entity: "consumer", EntityID: cmd.Args().First()}); err != nil {
+			return err
+		}
 		n, err := event.Unsubscribe(ctx, pool, cmd.Args().First())
 		if err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
@@ -46,17 +47,37 @@ func (p *program) createKey(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	return p.asOwner(ctx, cmd, func(ctx context.Context, pool *db.DB) error {
-		var key apikey.Key
-		var secret string
-		err := pool.InTx(ctx, func(tx *db.Tx) (err error) {
-			key, secret, err = apikey.Add(ctx, tx, t)
-			return err
-		})
+		key, secret, err := makeKey(ctx, pool, t)
 		if err != nil {
 			return err
 		}
 		p.say("Made the key %q (%s). It is not shown again.", key.Name, key.ID)
 		return p.showSecret(cmd, key, secret)
+	})
+}
+
+// makeKey makes a key, with its entry in the audit log.
+func makeKey(ctx context.Context, pool *db.DB, t apikey.Terms) (key apikey.Key, secret string, err error) {
+	err = pool.InTx(ctx, func(tx *db.Tx) error {
+		if key, secret, err = apikey.Add(ctx, tx, t); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Entry{Action: "createKey", Entity: "key", EntityID: key.ID.String(), After: key})
+	})
+	return key, secret, err
+}
+
+// endKey revokes a key, with its entry in the audit log.
+func endKey(ctx context.Context, pool *db.DB, id uuid.UUID) error {
+	return pool.InTx(ctx, func(tx *db.Tx) error {
+		key, err := apikey.Find(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if err := apikey.End(ctx, tx, id); err != nil {
+			return err
+		}
+		return audit.Record(ctx, tx, audit.Entry{Action: "revokeKey", Entity: "key", EntityID: id.String(), Before: key})
 	})
 }
 
@@ -149,9 +170,15 @@ func (p *program) rotateKey(ctx context.Context, cmd *cli.Command) error {
 	return p.asOwner(ctx, cmd, func(ctx context.Context, pool *db.DB) error {
 		var key apikey.Key
 		var secret string
-		err := pool.InTx(ctx, func(tx *db.Tx) (err error) {
-			key, secret, err = apikey.Rotate(ctx, tx, id, overlap)
-			return err
+		err := pool.InTx(ctx, func(tx *db.Tx) error {
+			before, err := apikey.Find(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+			if key, secret, err = apikey.Rotate(ctx, tx, id, overlap); err != nil {
+				return err
+			}
+			return audit.Record(ctx, tx, audit.Entry{Action: "rotateKey", Entity: "key", EntityID: id.String(), Before: before, After: key})
 		})
 		if err != nil {
 			return err
@@ -232,7 +259,7 @@ func (p *program) revokeKey(ctx context.Context, cmd *cli.Command) error {
 		return usageError(fmt.Sprintf("%q is not the id of a key: fusion keys list shows them", cmd.Args().First()))
 	}
 	return p.asOwner(ctx, cmd, func(ctx context.Context, pool *db.DB) error {
-		if err := apikey.Revoke(ctx, pool, id); err != nil {
+		if err := endKey(ctx, pool, id); err != nil {
 			return err
 		}
 		return p.show(cmd, map[string]any{"id": id, "revoked": true}, func(w io.Writer) {

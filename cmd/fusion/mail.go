@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/urfave/cli/v3"
 
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/mail"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
@@ -25,18 +26,18 @@ func (p *program) mailCommand() *cli.Command {
 	)
 }
 
-func (p *program) withMail(ctx context.Context, cmd *cli.Command, do func(ctx context.Context, o *mail.Outbox) error) error {
+func (p *program) withMail(ctx context.Context, cmd *cli.Command, do func(ctx context.Context, pool *db.DB, o *mail.Outbox) error) error {
 	return p.withVault(ctx, cmd, func(ctx context.Context, pool *db.DB, v *vault.Vault) error {
 		o, err := mail.New(pool, v, slog.New(slog.DiscardHandler), mail.Options{})
 		if err != nil {
 			return err
 		}
-		return do(ctx, o)
+		return do(ctx, pool, o)
 	})
 }
 
 func (p *program) listMail(ctx context.Context, cmd *cli.Command) error {
-	return p.withMail(ctx, cmd, func(ctx context.Context, o *mail.Outbox) error {
+	return p.withMail(ctx, cmd, func(ctx context.Context, _ *db.DB, o *mail.Outbox) error {
 		list, err := o.List(ctx)
 		if err != nil {
 			return err
@@ -63,7 +64,10 @@ func (p *program) retryMail(ctx context.Context, cmd *cli.Command) error {
 			return err
 		}
 	}
-	return p.withMail(ctx, cmd, func(ctx context.Context, o *mail.Outbox) error {
+	return p.withMail(ctx, cmd, func(ctx context.Context, pool *db.DB, o *mail.Outbox) error {
+		if err := noted(ctx, pool, audit.Entry{Action: "retryMail", Entity: "mail", EntityID: unlessNil(id)}); err != nil {
+			return err
+		}
 		n, err := o.Retry(ctx, id)
 		if err != nil {
 			return err
@@ -77,7 +81,10 @@ func (p *program) dropMail(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	return p.withMail(ctx, cmd, func(ctx context.Context, o *mail.Outbox) error {
+	return p.withMail(ctx, cmd, func(ctx context.Context, pool *db.DB, o *mail.Outbox) error {
+		if err := noted(ctx, pool, audit.Entry{Action: "dropMail", Entity: "mail", EntityID: id.String()}); err != nil {
+			return err
+		}
 		n, err := o.Drop(ctx, id)
 		if err != nil {
 			return err

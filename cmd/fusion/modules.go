@@ -129,12 +129,13 @@ func asksElsewhere(cfg config.Config, names []string) bool {
 	return cfg.Catalog.URL != "" && !slices.Contains(names, "catalog")
 }
 
-// peopleElsewhere lets in who has signed in at another deployment.
-func peopleElsewhere(cfg config.Config, names []string) []httpx.Authenticator {
+// peopleElsewhere lets in who has signed in at another deployment. trust is how this process
+// knows it.
+func peopleElsewhere(cfg config.Config, names []string, trust *tls.Config) []httpx.Authenticator {
 	if cfg.Identity.URL == "" || slices.Contains(names, "identity") {
 		return nil
 	}
-	return []httpx.Authenticator{identityclient.New(cfg.Identity.URL, cfg.Service.Key.Reveal(), clock.System)}
+	return []httpx.Authenticator{identityclient.New(cfg.Identity.URL, cfg.Service.Key.Reveal(), trust, clock.System)}
 }
 
 // reads are the modules whose data others read through their interfaces.

@@ -58,7 +58,7 @@ func (s *shop) newOwnerKey(ctx context.Context, k *ownerKey) (err error) {
 			err = errors.Join(fmt.Errorf("keep the owner's key: %w", err), os.Remove(file.Name()))
 		}
 	}()
-	_, secret, err := apikey.Create(asShop(ctx), s.app.DB(), "Owner (made by fusion dev)", []string{identity.Everything})
+	_, secret, err := makeKey(asShop(ctx), s.app.DB(), apikey.Terms{Name: "Owner (made by fusion dev)", Kind: apikey.Secret, Permissions: []string{identity.Everything}})
 	if err != nil {
 		return errors.Join(err, file.Close())
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/fusioncommerce/fusion/internal/platform/app"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
@@ -52,6 +53,9 @@ func (p *program) withVault(ctx context.Context, cmd *cli.Command, do func(ctx c
 
 func (p *program) rotateSecrets(ctx context.Context, cmd *cli.Command) error {
 	return p.withVault(ctx, cmd, func(ctx context.Context, pool *db.DB, v *vault.Vault) error {
+		if err := noted(ctx, pool, audit.Entry{Action: "rotateSecrets", Entity: "master-key"}); err != nil {
+			return err
+		}
 		renewed, err := v.Rotate(ctx, pool)
 		if err != nil {
 			return fmt.Errorf("%w\n%s sealed anew; the rest is as it was. Add the key that is missing to FUSION_SECRETS_PREVIOUS_KEYS, and run this again", err, count(renewed, "secret"))

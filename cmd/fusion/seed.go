@@ -155,11 +155,11 @@ func (s *shop) seedKey(ctx context.Context, slug, own string) (secret string, fo
 	}
 	acting.Tenant = t.ID
 	ctx = identity.With(ctx, acting)
-	key, secret, err := apikey.Create(ctx, s.app.DB(), "Demo (fusion seed)", []string{identity.Everything})
+	key, secret, err := makeKey(ctx, s.app.DB(), apikey.Terms{Name: "Demo (fusion seed)", Kind: apikey.Secret, Permissions: []string{identity.Everything}})
 	if err != nil {
 		return "", forget, err
 	}
-	return secret, func() error { return apikey.Revoke(context.WithoutCancel(ctx), s.app.DB(), key.ID) }, nil
+	return secret, func() error { return endKey(context.WithoutCancel(ctx), s.app.DB(), key.ID) }, nil
 }
 
 // counting shows on a terminal how far it is.

@@ -141,7 +141,11 @@ func (s *shop) mount(ctx context.Context, version string, tell progress) error {
 		s.log.WarnContext(ctx, "the catalog is elsewhere and events stay in this database: new products will have no stock here; set FUSION_BUS=kafka in both deployments")
 	}
 	options := appOptions(s.cfg, s.db.app, s.log, version)
-	options.Credentials = peopleElsewhere(s.cfg, s.modules)
+	trust, err := peerTLS(s.cfg, s.log)
+	if err != nil {
+		return err
+	}
+	options.Credentials = peopleElsewhere(s.cfg, s.modules, trust)
 	if options.Vault, err = s.db.unlock(ctx, s.cfg, s.log); err != nil {
 		return err
 	}
@@ -149,10 +153,6 @@ func (s *shop) mount(ctx context.Context, version string, tell progress) error {
 		return err
 	}
 	if options.TLS, err = shopTLS(s.cfg, s.log); err != nil {
-		return err
-	}
-	trust, err := peerTLS(s.cfg, s.log)
-	if err != nil {
 		return err
 	}
 	var people *identity.Module
@@ -223,6 +223,7 @@ func appOptions(cfg config.Config, dsn string, log *slog.Logger, version string)
 		Passwords:   passwordSettings(cfg.Auth),
 		Audit:       auditOf(cfg),
 		Outbound:    outbound.Options{Inside: networks(cfg.Outbound.Inside)},
+		PublicURL:   cfg.HTTP.PublicURL,
 		StrictHosts: cfg.Tenants.StrictHosts, DeleteGrace: cfg.Tenants.DeleteGrace,
 		Delay: cfg.Shutdown.Delay, Drain: cfg.Shutdown.Timeout, Log: log,
 		Gateway: gatewayOf(cfg), LimitStore: cfg.Limits.StoreURL.Reveal(),
@@ -234,8 +235,9 @@ func erasureFile(cfg config.Config) string { return filepath.Join(cfg.Data.Dir, 
 func mailOptions(cfg config.Config) mail.Options {
 	return mail.Options{
 		SMTPURL: cfg.Mail.SMTPURL.Reveal(), CAFile: cfg.Mail.CAFile, From: cfg.Mail.From,
-		Dir:      cmp.Or(cfg.Mail.Dir, filepath.Join(cfg.Data.Dir, "mail")),
-		LinkBase: cmp.Or(cfg.Mail.LinkBase, urlOf(schemeOf(cfg), cfg.HTTP.Addr)),
+		Dir:       cmp.Or(cfg.Mail.Dir, filepath.Join(cfg.Data.Dir, "mail")),
+		LinkBase:  cmp.Or(cfg.Mail.LinkBase, cfg.HTTP.PublicURL, urlOf(schemeOf(cfg), cfg.HTTP.Addr)),
+		AdminBase: cfg.Mail.AdminBase, PublicURL: cfg.HTTP.PublicURL,
 	}
 }
 

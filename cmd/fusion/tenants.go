@@ -386,31 +386,35 @@ func (p *program) exportTenant(ctx context.Context, cmd *cli.Command) error {
 			return err
 		}
 		id.Tenant = t.ID
-		size, err := exportTo(identity.With(ctx, id), pool, out)
+		size, modules, err := exportTo(identity.With(ctx, id), pool, out)
 		if err != nil {
 			return err
 		}
-		return p.show(cmd, map[string]any{"slug": slug, "file": out, "bytes": size}, func(w io.Writer) {
-			_, _ = fmt.Fprintf(w, "Wrote %s, %s.\n", out, count(size, "byte"))
+		elsewhere := slices.DeleteFunc(moduleNames(), func(m string) bool { return slices.Contains(modules, m) })
+		return p.show(cmd, map[string]any{"slug": slug, "file": out, "bytes": size, "modules": modules, "elsewhere": elsewhere}, func(w io.Writer) {
+			_, _ = fmt.Fprintf(w, "Wrote %s, %s, with what is kept by %s.\n", out, count(size, "byte"), strings.Join(modules, ", "))
+			if len(elsewhere) > 0 {
+				_, _ = fmt.Fprintf(w, "It is not all of the shop: %s keep theirs in other databases. Run this with the settings of their deployments as well.\n", strings.Join(elsewhere, ", "))
+			}
 		})
 	})
 }
 
 // exportTo writes beside the file first: what has the name is whole.
-func exportTo(ctx context.Context, pool *db.DB, out string) (size int64, err error) {
+func exportTo(ctx context.Context, pool *db.DB, out string) (size int64, modules []string, err error) {
 	if _, err := os.Stat(out); err == nil {
-		return 0, fmt.Errorf("%s exists already: move it away, or name another file with --out", out)
+		return 0, nil, fmt.Errorf("%s exists already: move it away, or name another file with --out", out)
 	}
 	part, err := os.OpenFile(out+".part", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
-		return 0, fmt.Errorf("write the export: %w", err)
+		return 0, nil, fmt.Errorf("write the export: %w", err)
 	}
-	err = tenant.Export(ctx, pool, part)
+	modules, err = tenant.Export(ctx, pool, part)
 	if info, failed := part.Stat(); failed == nil {
 		size = info.Size()
 	}
 	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
-		return 0, errors.Join(fmt.Errorf("write the export: %w", err), os.Remove(part.Name()))
+		return 0, nil, errors.Join(fmt.Errorf("write the export: %w", err), os.Remove(part.Name()))
 	}
-	return size, os.Rename(part.Name(), out)
+	return size, modules, os.Rename(part.Name(), out)
 }

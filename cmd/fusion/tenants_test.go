@@ -1,7 +1,10 @@
 package main
 
 import (
+	"archive/tar"
+	"compress/gzip"
 	"database/sql"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,6 +96,38 @@ var _ = Describe("fusion tenants", Ordered, ContinueOnFailure, func() {
 		Expect(out).To(BeARegularFile())
 		Expect(os.ReadDir(filepath.Dir(out))).To(HaveLen(1))
 		Expect(fusion(env, "tenants", "export", once, "--out", out).err).To(ContainSubstring("exists already"))
+	})
+
+	It("says which modules an export covers, and which keep theirs elsewhere", func() {
+		dir := cleanFolder()
+		type exported struct{ Modules, Elsewhere []string }
+		whole := parsed[exported](fusion(env, "tenants", "export", once, "--json", "--out", filepath.Join(dir, "whole")))
+		Expect(whole).To(Equal(exported{[]string{"catalog", "groupbuy", "identity", "inventory", "orders", "platform"}, []string{}}))
+
+		apart := testkit.NewDatabase()
+		_, err := testkit.SQL(apart.Super).Exec(`drop schema groupbuy, inventory cascade`)
+		Expect(err).NotTo(HaveOccurred())
+		env := onDatabase(apart, "FUSION_MODULES=identity,catalog,orders", "FUSION_BUS=kafka", "FUSION_KAFKA_BROKERS=127.0.0.1:1")
+		Expect(fusion(env, "tenants", "create", once).code).To(BeZero())
+		out := filepath.Join(dir, "part")
+		c := fusion(env, "tenants", "export", once, "--out", out)
+		Expect(c.code).To(BeZero(), c.err)
+		Expect(c.out).To(And(ContainSubstring("by catalog, identity, orders, platform."), ContainSubstring("not all of the shop: inventory, groupbuy keep theirs")))
+		file, err := os.Open(out)
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(file.Close)
+		compressed, err := gzip.NewReader(file)
+		Expect(err).NotTo(HaveOccurred())
+		var manifest exported
+		for archive := tar.NewReader(compressed); ; {
+			h, err := archive.Next()
+			Expect(err).NotTo(HaveOccurred())
+			if h.Name == "manifest.json" {
+				Expect(json.NewDecoder(archive).Decode(&manifest)).To(Succeed())
+				break
+			}
+		}
+		Expect(manifest.Modules).To(Equal([]string{"catalog", "identity", "orders", "platform"}))
 	})
 
 	It("ends it only when that is meant, and then leaves nothing", func() {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"net/http"
 	"net/http/httptrace"
 	"os"
@@ -153,6 +154,49 @@ var _ = Describe("deployments that know each other by certificates", func() {
 		Expect(resp).To(HaveHTTPStatus(503))
 		resp, _ = orders("FUSION_SERVICE_TLS_CERT_FILE="+strangerCert, "FUSION_SERVICE_TLS_KEY_FILE="+strangerKey).post("/v1/orders", order)
 		Expect(resp).To(HaveHTTPStatus(503))
+	})
+
+	It("let in who has signed in at the one with the accounts, by certificates alike", func() {
+		authority := certkit.New()
+		shopCert, shopKey := authority.Issue("shop", "127.0.0.1", time.Hour)
+		restCert, restKey := authority.Issue("rest", "rest", time.Hour)
+		const shared, owner = "FUSION_SERVICE_KEY=the-deployments-of-the-specs", "FUSION_BOOTSTRAP_KEY=" + ownerOfTheSpecs
+		there := testkit.NewDatabase()
+		dir := GinkgoT().TempDir()
+		people := deploy(unusedAddress(), append(onDatabase(there)[:3], owner, shared, "FUSION_MAIL_DIR="+dir,
+			"FUSION_HTTP_TLS_CERT_FILE="+shopCert, "FUSION_HTTP_TLS_KEY_FILE="+shopKey, "FUSION_HTTP_TLS_CLIENT_CA_FILE="+authority.File), "--modules", "identity")
+		ask := func(method, url, bearer, body string) (*http.Response, map[string]any) {
+			GinkgoHelper()
+			r, err := http.NewRequest(method, url, strings.NewReader(body))
+			Expect(err).NotTo(HaveOccurred())
+			r.Header.Set("Content-Type", "application/json")
+			if bearer != "" {
+				r.Header.Set("Authorization", "Bearer "+bearer)
+			}
+			t := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authority.Pool()}}
+			defer t.CloseIdleConnections()
+			resp, err := (&http.Client{Transport: t}).Do(r)
+			Expect(err).NotTo(HaveOccurred())
+			defer resp.Body.Close()
+			var answer map[string]any
+			Expect(json.NewDecoder(resp.Body).Decode(&answer)).To(Succeed())
+			return resp, answer
+		}
+		const who = `{"email":"ana@example.com","password":"correct horse battery"}`
+		resp, _ := ask(http.MethodPost, "https://"+people.addr+"/v1/auth/register", "", who)
+		Expect(resp).To(HaveHTTPStatus(202))
+		_, grant := ask(http.MethodPost, "https://"+people.addr+"/v1/auth/login", "", who)
+		Expect(grant).To(HaveKeyWithValue("accessToken", Not(BeEmpty())))
+		mine := func(settings ...string) (*http.Response, map[string]any) {
+			GinkgoHelper()
+			rest := deploy(unusedAddress(), append(append(onDatabase(testkit.NewDatabase())[:3], owner, shared, "FUSION_IDENTITY_URL=https://"+people.addr,
+				"FUSION_SERVICE_TLS_CA_FILE="+authority.File), settings...), "--modules", "catalog,inventory,orders")
+			return ask(http.MethodGet, "http://"+rest.addr+"/v1/orders", grant["accessToken"].(string), "")
+		}
+		resp, answer := mine("FUSION_SERVICE_TLS_CERT_FILE="+restCert, "FUSION_SERVICE_TLS_KEY_FILE="+restKey)
+		Expect(resp).To(HaveHTTPStatus(200), "%v", answer)
+		resp, answer = mine()
+		Expect(resp).To(HaveHTTPStatus(503), "%v", answer)
 	})
 })
 

@@ -175,16 +175,7 @@ func (s *service) handleList(ctx context.Context, in *listInput) (httpx.List[cam
 	if err != nil {
 		return out, err
 	}
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		if out.NextCursor, err = httpx.Cursor(f.position(list[in.Limit-1])); err != nil {
-			return out, err
-		}
-	}
-	for _, c := range list {
-		out.Data = append(out.Data, present(c))
-	}
-	return out, nil
+	return httpx.ListOf(in.Page, list, f.position, present)
 }
 
 type updateBody struct {
@@ -321,23 +312,13 @@ func (s *service) handleParticipants(ctx context.Context, in *participantsInput)
 		return out, err
 	}
 	var after participantPosition
-	if in.Cursor != "" {
-		if err := httpx.ReadCursor(in.Cursor, &after); err != nil {
-			return out, err
-		}
+	if err := in.After(&after); err != nil {
+		return out, err
 	}
 	list, err := s.participants(ctx, id, identity.OnlyOf(ctx, permissionRead), after.Position, in.Limit+1)
 	if err != nil {
 		return out, err
 	}
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		if out.NextCursor, err = httpx.Cursor(participantPosition{list[in.Limit-1].Position}); err != nil {
-			return out, err
-		}
-	}
-	for _, p := range list {
-		out.Data = append(out.Data, participantResponse{p.UserID, p.Quantity, p.JoinedAt})
-	}
-	return out, nil
+	return httpx.ListOf(in.Page, list, func(p participant) participantPosition { return participantPosition{p.Position} },
+		func(p participant) participantResponse { return participantResponse{p.UserID, p.Quantity, p.JoinedAt} })
 }

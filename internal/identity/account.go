@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"golang.org/x/text/unicode/norm"
@@ -35,8 +36,9 @@ var (
 	errBeyondOneself  = fault.New(fault.Forbidden, "role_not_held", "Nobody gives or takes a role whose permissions they do not hold.")
 	errInvalidToken   = fault.New(fault.Malformed, "invalid_token", "The token is not valid, or not any more. Ask for a new one.")
 	errTooMany        = fault.New(fault.TooMany, "too_many_attempts", "Too many attempts. Try again later.")
-	errCredentials    = fault.New(fault.Unauthenticated, "invalid_credentials", "The e-mail address or the password is not right.")
+	errCredentials    = fault.New(fault.Unauthenticated, "invalid_credentials", "The e-mail address or the password is not right, or the address is not confirmed yet.")
 	errSecondFactor   = fault.New(fault.Unauthenticated, "second_factor_required", "Send the code of your authenticator app as code, or a recoveryCode.")
+	errWrongFactor    = fault.New(fault.Unauthenticated, "invalid_second_factor", "The code of the authenticator app, or the recovery code, is not right or was used before.")
 	errWrongCode      = fault.New(fault.Invalid, "invalid_code", "The code is not right, or was used before.")
 	errRefreshToken   = fault.New(fault.Unauthenticated, "invalid_refresh_token", "The refresh token is not valid, or not any more. Sign in again.")
 	errRefreshing     = fault.New(fault.Conflict, "refresh_in_flight", "The refresh token was used a moment ago. Use the one that came with that answer.").After(1)
@@ -74,7 +76,7 @@ const maxEmail = 254
 func flawsOfEmail(email string) []fault.Field {
 	trimmed := strings.TrimSpace(email)
 	a, err := mail.ParseAddress(trimmed)
-	if err != nil || a.Address != trimmed || a.Name != "" || len(trimmed) > maxEmail || strings.ContainsAny(trimmed, " <>") {
+	if err != nil || a.Address != trimmed || a.Name != "" || len(trimmed) > maxEmail || strings.ContainsAny(trimmed, " <>") || looksASCII(trimmed) {
 		return []fault.Field{{Pointer: "/email", Code: "email", Detail: "must be an e-mail address"}}
 	}
 	return nil
@@ -82,7 +84,20 @@ func flawsOfEmail(email string) []fault.Field {
 
 // keyOf is an address as it is compared.
 func keyOf(email string) string {
-	return norm.NFC.String(strings.ToLower(norm.NFC.String(strings.TrimSpace(email))))
+	trimmed := strings.TrimSpace(email)
+	if looksASCII(trimmed) {
+		return trimmed // it is nobody else's
+	}
+	return norm.NFC.String(strings.ToLower(norm.NFC.String(trimmed)))
+}
+
+// looksASCII tells of text that has letters which, compared as addresses are, would be ASCII
+// ones: the Kelvin sign a k, the dotted capital I an i. Its mailbox is another.
+func looksASCII(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool {
+		folded, _ := utf8.DecodeRuneInString(norm.NFC.String(strings.ToLower(norm.NFC.String(string(r)))))
+		return r >= utf8.RuneSelf && folded < utf8.RuneSelf
+	})
 }
 
 // endEpoch makes all sessions of the account so far worth nothing.

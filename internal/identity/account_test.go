@@ -68,6 +68,7 @@ var _ = Describe("registering", func() {
 	},
 		Entry("without @", "ana"), Entry("with two", "ana@example@example.com"), Entry("with a name", "Ana <ana@example.com>"), Entry("of two people", "a@example.com,b@example.com"),
 		Entry("with a header behind it", "ana@example.com\r\nBcc: all@example.com"), Entry("that is too long", strings.Repeat("a", 250)+"@example.com"), Entry("that is blank", "  "),
+		Entry("that would be compared as another one", "vİctim@example.com"), Entry("with the sign of Kelvin", "vi\u212atim@example.com"),
 	)
 
 	DescribeTable("refuses a password", func(password, code string) {
@@ -240,7 +241,7 @@ var _ = Describe("an account", func() {
 			Expect(s.login(email, "another good secret").Status).To(Equal(http.StatusOK), "and its owner is let in although strangers guessed")
 			Expect(s.login(email, secret).Status).To(Equal(http.StatusUnauthorized))
 			Expect(s.Post("/v1/auth/refresh", object{"refreshToken": g.RefreshToken}).Code()).To(Equal("invalid_refresh_token"))
-			Eventually(func() int { return s.as(g).Get("/v1/me").Status }, "4s").Should(Equal(http.StatusUnauthorized))
+			Eventually(func() int { return s.as(g).Get("/v1/me").Status }).Should(Equal(http.StatusUnauthorized))
 			Expect(reset(first, secret).Code()).To(Equal("invalid_token"))
 			Expect(reset(second, secret).Code()).To(Equal("invalid_token"), "it was for the password of before")
 			Expect(s.mail(email, "password-changed")).To(HaveLen(1))
@@ -263,7 +264,35 @@ var _ = Describe("an account", func() {
 				actions = append(actions, action)
 			}
 			Expect(rows.Err()).NotTo(HaveOccurred())
-			Expect(actions).To(ContainElements("login", "verifyEmail", "logout", "forgotPassword", "resetPassword"))
+			Expect(actions).To(ContainElements("register", "login", "verifyEmail", "logout", "forgotPassword", "resetPassword"))
+		})
+
+		It("is named by the audit log where its owner has signed in", func() {
+			g := s.signedIn(s.member())
+			Expect(s.as(g).Post("/v1/auth/password/change", object{"currentPassword": secret, "password": "another good secret"}).Status).To(Equal(http.StatusNoContent))
+			Expect(s.as(g).Post("/v1/auth/email/resend", nil).Status).To(Equal(http.StatusAccepted))
+			Expect(s.as(g).Call(http.MethodPatch, "/v1/me", object{"name": "Anna"}).Status).To(Equal(http.StatusOK))
+			Expect(s.as(g).Post("/v1/auth/logout-all", nil).Status).To(Equal(http.StatusNoContent))
+			for _, action := range []string{"register", "verifyEmail", "changePassword", "resendVerification", "updateMe", "logoutEverywhere"} {
+				Expect(s.audited(action, g.Account.ID)).To(Equal(1), action)
+			}
+			email := s.customer()
+			Expect(s.Post("/v1/auth/register", object{"email": email, "password": secret}).Status).To(Equal(http.StatusAccepted))
+			Expect(s.audited("register", s.id(email))).To(Equal(1), "who signs up again makes nothing")
+		})
+
+		It("is changed once by a request that is repeated, whichever shop's host it comes to", func() {
+			email := s.customer()
+			forgot(email)
+			body, again := object{"token": s.token(email, "reset-password"), "password": "another good secret"}, testkit.Header{Name: "Idempotency-Key", Value: "p-1"}
+			for _, replayed := range []string{"", "true"} {
+				r := s.With("").Post("/v1/auth/password/reset", body, again)
+				Expect(r.Status).To(Equal(http.StatusNoContent), "%s", r.Raw)
+				Expect(r.Header.Get("Idempotency-Replayed")).To(Equal(replayed))
+			}
+			Expect(s.mail(email, "password-changed")).To(HaveLen(1))
+			other := object{"token": body["token"], "password": "a third good secret"}
+			Expect(s.With("").Post("/v1/auth/password/reset", other, again).Code()).To(Equal("idempotency_key_reused"))
 		})
 
 		It("is changed once, however many use the token at the same moment", func() {
@@ -310,7 +339,7 @@ var _ = Describe("an account", func() {
 			email := s.customer()
 			g, phone := s.signedIn(email), s.signedIn(email)
 			Expect(change(g, secret, "another good secret").Status).To(Equal(http.StatusNoContent))
-			Eventually(func() int { return s.as(phone).Get("/v1/me").Status }, "4s").Should(Equal(http.StatusUnauthorized))
+			Eventually(func() int { return s.as(phone).Get("/v1/me").Status }).Should(Equal(http.StatusUnauthorized))
 			Expect(s.as(g).Get("/v1/me").Status).To(Equal(http.StatusOK))
 			Expect(s.Post("/v1/auth/refresh", object{"refreshToken": g.RefreshToken}).Status).To(Equal(http.StatusOK))
 			Expect(s.login(email, "another good secret").Status).To(Equal(http.StatusOK))

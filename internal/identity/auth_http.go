@@ -92,12 +92,15 @@ type grantResponse struct {
 	RefreshToken     string          `json:"refreshToken" doc:"For one exchange against the next accessToken"`
 	RefreshExpiresIn int64           `json:"refreshExpiresIn" doc:"Seconds that refreshToken is good for" example:"604800"`
 	Account          accountResponse `json:"account"`
+
+	SecondFactorEnrolmentRequired bool `json:"secondFactorEnrolmentRequired" doc:"The shop asks its staff for a second factor: all that these tokens are good for is to set one"`
 }
 
 func (s *service) granted(g grant) grantResponse {
 	return grantResponse{
 		AccessToken: g.Access, TokenType: "Bearer", ExpiresIn: int64(g.Expires.Sub(s.now()).Seconds()),
 		RefreshToken: g.Refresh, RefreshExpiresIn: int64(refreshLife.Seconds()), Account: present(g.Account),
+		SecondFactorEnrolmentRequired: g.MustEnrol,
 	}
 }
 
@@ -174,6 +177,7 @@ func (s *service) handleLogoutAll(ctx context.Context, _ *struct{}) (httpx.None,
 		return httpx.None{}, err
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
+		aboutAccount(ctx, who.Account)
 		tx.AfterCommit(func() { s.auth.forget(who.Session) })
 		// A change of the address that is begun meanwhile has the account locked.
 		if _, err := s.store.lock(ctx, tx, who.Account); err != nil {
@@ -186,30 +190,39 @@ func (s *service) handleLogoutAll(ctx context.Context, _ *struct{}) (httpx.None,
 	})
 }
 
-type forgotBody struct {
+// recipientBody is whose account something is asked for. The answer does not tell whether there
+// is one.
+type recipientBody struct {
 	Email string `json:"email" minLength:"1" maxLength:"254"`
 }
 
 // Check finds what the schema cannot say.
-func (b *forgotBody) Check() []fault.Field {
+func (b *recipientBody) Check() []fault.Field {
 	if b.Email == "" {
 		return nil
 	}
 	return flawsOfEmail(b.Email)
 }
 
-type forgotInput struct{ httpx.JSON[forgotBody] }
+type writeToInput struct{ httpx.JSON[recipientBody] }
 
-func (s *service) handleForgot(ctx context.Context, in *forgotInput) (acceptedResponse, error) {
+func (s *service) handleForgot(ctx context.Context, in *writeToInput) (acceptedResponse, error) {
+	return s.writeTo(ctx, in.Body.Email, s.forgot)
+}
+
+func (s *service) handleRequestVerification(ctx context.Context, in *writeToInput) (acceptedResponse, error) {
+	return s.writeTo(ctx, in.Body.Email, s.remind)
+}
+
+// writeTo has a letter written to who has an account with an address. Nobody else hears of it.
+func (s *service) writeTo(ctx context.Context, email string, write func(context.Context, *db.Tx, account) error) (acceptedResponse, error) {
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (acceptedResponse, error) {
-		a, known, err := s.store.byEmail(ctx, tx, keyOf(in.Body.Email))
-		if err != nil {
+		a, known, err := s.store.byEmail(ctx, tx, keyOf(email))
+		if err != nil || !known {
 			return accepted, err
 		}
-		if known {
-			aboutAccount(ctx, a.ID)
-		}
-		return accepted, s.forgot(ctx, tx, in.Body.Email)
+		aboutAccount(ctx, a.ID)
+		return accepted, write(ctx, tx, a)
 	})
 }
 
@@ -315,6 +328,7 @@ func (s *service) handleChangePassword(ctx context.Context, in *changePasswordIn
 		return httpx.None{}, err
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
+		aboutAccount(ctx, who.Account)
 		a, err := s.stillProven(ctx, tx, shown)
 		if err != nil {
 			return httpx.None{}, err
@@ -352,6 +366,7 @@ func (s *service) handleResend(ctx context.Context, _ *struct{}) (acceptedRespon
 		return acceptedResponse{}, err
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (acceptedResponse, error) {
+		aboutAccount(ctx, who.Account)
 		return accepted, s.resend(ctx, tx, who)
 	})
 }
@@ -370,14 +385,28 @@ type introspectResponse struct {
 	CustomerID  string   `json:"customerId,omitempty" format:"uuid"`
 	AccountID   string   `json:"accountId,omitempty" format:"uuid"`
 	SessionID   string   `json:"sessionId,omitempty" format:"uuid" doc:"Also of a session that is over"`
+
+	ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"When the token ends, whatever becomes of its session"`
+
+	SecondFactorEnrolmentRequired bool `json:"secondFactorEnrolmentRequired,omitempty" doc:"It is good for setting a second factor only"`
 }
 
 func (s *service) handleIntrospect(ctx context.Context, in *introspectInput) (introspectResponse, error) {
-	id, ok, err := s.auth.Authenticate(ctx, in.Body.Token)
+	asks, err := identity.From(ctx)
 	if err != nil {
 		return introspectResponse{}, err
 	}
-	r := introspectResponse{Active: ok, Actor: id.Actor, Permissions: slices.Clone(id.Permissions), CustomerID: id.Customer}
+	id, expires, ok, err := s.auth.Introspect(ctx, in.Body.Token)
+	if err != nil {
+		return introspectResponse{}, err
+	}
+	if id.Tenant != asks.Tenant && !asks.IsService() {
+		return introspectResponse{}, nil // of other shops' people nobody is told
+	}
+	r := introspectResponse{Active: ok, Actor: id.Actor, Permissions: slices.Clone(id.Permissions), CustomerID: id.Customer, SecondFactorEnrolmentRequired: id.MustEnrol}
+	if ok {
+		r.ExpiresAt = &expires
+	}
 	for field, of := range map[*string]uuid.UUID{&r.TenantID: id.Tenant, &r.AccountID: id.Account, &r.SessionID: id.Session} {
 		if of != uuid.Nil {
 			*field = of.String()

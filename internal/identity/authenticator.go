@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,43 +13,36 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/memory"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 )
 
-const (
-	// freshness is how long a session is taken for what it was without asking again.
-	freshness = 2 * time.Second
-	// remembered bounds each memory; beyond it all are asked for anew.
-	remembered = 10_000
-)
-
 // authenticator lets in who shows an access token. Its signature and the session behind it
-// are checked every freshness: keys that are dropped and sessions that end act within it.
+// are checked every memory.Freshness: keys that are dropped and sessions that end act within it.
 type authenticator struct {
 	db      *db.DB
 	tokens  Tokens
-	now     clock.Clock
-	tenants *tenant.Service
+	tenants *tenant.Directory
 	store   store
 
-	mu       sync.Mutex
-	verified map[[32]byte]signed
-	sessions map[uuid.UUID]seen
+	verified *memory.Memory[[32]byte, token.Claims]
+	sessions *memory.Memory[uuid.UUID, worth]
 }
 
-type signed struct {
-	claims token.Claims
-	at     time.Time
-}
-
-type seen struct {
+// worth is what a session or a linked account is good for, whatever its shop asks of staff.
+type worth struct {
 	id identity.Identity
-	at time.Time
+	// unproved says of staff that they have shown no second factor.
+	unproved bool
 }
 
-func newAuthenticator(d *db.DB, tokens Tokens, now clock.Clock, tenants *tenant.Service) *authenticator {
-	return &authenticator{db: d, tokens: tokens, now: now, tenants: tenants, verified: map[[32]byte]signed{}, sessions: map[uuid.UUID]seen{}}
+func newAuthenticator(d *db.DB, tokens Tokens, now clock.Clock, tenants *tenant.Directory) *authenticator {
+	return &authenticator{
+		db: d, tokens: tokens, tenants: tenants,
+		verified: memory.New[[32]byte](now, memory.Options[token.Claims]{Ends: func(c token.Claims) time.Time { return c.Expires }}),
+		sessions: memory.New[uuid.UUID](now, memory.Options[worth]{}),
+	}
 }
 
 // Recognises tells an access token by its look.
@@ -62,71 +54,52 @@ func (a *authenticator) Recognises(credential string) bool {
 // Authenticate finds out who has signed in. Of a session that is over it tells the tenant
 // and the session only.
 func (a *authenticator) Authenticate(ctx context.Context, credential string) (identity.Identity, bool, error) {
-	c, err := a.claims(ctx, credential)
+	c, _, err := a.verified.Get(ctx, sha256.Sum256([]byte(credential)), func(ctx context.Context) (token.Claims, bool, error) {
+		c, err := a.tokens.Verify(ctx, credential)
+		return c, err == nil, err
+	})
 	if errors.Is(err, token.ErrInvalid) {
 		return identity.Identity{}, false, nil
 	}
 	if err != nil {
 		return identity.Identity{}, false, fmt.Errorf("check access token: %w", err)
 	}
-	now := a.now()
-	a.mu.Lock()
-	s, ok := a.sessions[c.Session]
-	a.mu.Unlock()
-	// A clock that was set back must not lengthen the life of a session.
-	if age := now.Sub(s.at); ok && age >= 0 && age < freshness && s.id.Tenant == c.Tenant {
-		return s.id, true, nil
+	w, ok, err := a.sessions.Get(ctx, c.Session, func(ctx context.Context) (worth, bool, error) { return a.read(ctx, c) })
+	return a.letIn(ctx, c, w, ok, err)
+}
+
+// Introspect finds out who has signed in for a deployment that remembers the answer as long
+// as this one would: what is remembered here does not count.
+func (a *authenticator) Introspect(ctx context.Context, credential string) (identity.Identity, time.Time, bool, error) {
+	c, err := a.tokens.Verify(ctx, credential)
+	if errors.Is(err, token.ErrInvalid) {
+		return identity.Identity{}, time.Time{}, false, nil
 	}
-	id, ok, err := a.read(ctx, c)
+	if err != nil {
+		return identity.Identity{}, time.Time{}, false, fmt.Errorf("check access token: %w", err)
+	}
+	w, ok, err := a.read(ctx, c)
+	id, ok, err := a.letIn(ctx, c, w, ok, err)
+	return id, c.Expires, ok, err
+}
+
+func (a *authenticator) letIn(ctx context.Context, c token.Claims, w worth, ok bool, err error) (identity.Identity, bool, error) {
 	if err != nil {
 		return identity.Identity{}, false, err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !ok {
-		delete(a.sessions, c.Session)
+	// Tokens that name one session are of one tenant: nobody else signs them.
+	if !ok || w.id.Tenant != c.Tenant {
 		return identity.Identity{Tenant: c.Tenant, Session: c.Session}, false, nil
 	}
-	if len(a.sessions) >= remembered {
-		clear(a.sessions)
-	}
-	a.sessions[c.Session] = seen{id, now}
-	return id, true, nil
+	id, err := a.admit(ctx, w)
+	return id, err == nil, err
 }
 
 // forget has a session read again at its next use in this process.
-func (a *authenticator) forget(session uuid.UUID) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.sessions, session)
-}
-
-// claims of a token, unless they were read a moment ago.
-func (a *authenticator) claims(ctx context.Context, raw string) (token.Claims, error) {
-	hash := sha256.Sum256([]byte(raw))
-	a.mu.Lock()
-	v, ok := a.verified[hash]
-	a.mu.Unlock()
-	now := a.now()
-	if age := now.Sub(v.at); ok && age >= 0 && age < freshness && now.Before(v.claims.Expires) {
-		return v.claims, nil
-	}
-	c, err := a.tokens.Verify(ctx, raw)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if err != nil {
-		delete(a.verified, hash)
-		return token.Claims{}, err
-	}
-	if len(a.verified) >= remembered {
-		clear(a.verified)
-	}
-	a.verified[hash] = signed{c, now}
-	return c, nil
-}
+func (a *authenticator) forget(session uuid.UUID) { a.sessions.Forget(session) }
 
 // read asks what a session is worth now.
-func (a *authenticator) read(ctx context.Context, c token.Claims) (id identity.Identity, ok bool, err error) {
+func (a *authenticator) read(ctx context.Context, c token.Claims) (w worth, ok bool, err error) {
 	ctx = as(ctx, c.Tenant)
 	var st standing
 	err = a.db.Read(ctx, func(tx *db.Tx) error {
@@ -134,31 +107,46 @@ func (a *authenticator) read(ctx context.Context, c token.Claims) (id identity.I
 		return err
 	})
 	if err != nil || !ok || st.Account != c.Account {
-		return identity.Identity{}, false, err
+		return worth{}, false, err
 	}
-	id = identity.Identity{Tenant: c.Tenant, Actor: actorOf(c.Account), Account: c.Account, Session: c.Session}
-	return id, true, a.permit(ctx, st, &id)
+	w = worthOf(c.Tenant, st)
+	w.id.Session = c.Session
+	return w, true, nil
 }
 
-// permit gives who acts what their account may do now.
-func (a *authenticator) permit(ctx context.Context, st standing, id *identity.Identity) error {
+// worthOf an account that acts: what it may do now.
+func worthOf(shop uuid.UUID, st standing) worth {
+	w := worth{id: identity.Identity{Tenant: shop, Actor: actorOf(st.Account), Account: st.Account}}
 	if kind(st.Kind) == customer {
-		id.Customer, id.Permissions = st.Customer.String(), identity.Storefront()
-		return nil
+		w.id.Customer, w.id.Permissions = st.Customer.String(), identity.Storefront()
+		return w
 	}
-	lacking, err := a.lacksSecondFactor(ctx, st)
-	if id.Permissions = []string{}; err == nil && !lacking {
-		id.Permissions = inOrder(append(permissionsOf(listed(st.Roles), nil), listed(st.Granted)...))
-	}
-	return err
+	w.id.Permissions = inOrder(append(permissionsOf(listed(st.Roles), nil), listed(st.Granted)...))
+	w.unproved = unproved(kind(st.Kind), listed(st.Methods))
+	return w
 }
 
-// lacksSecondFactor tells of staff whose session was opened without one although the shop
-// asks for it: they can do nothing but set one.
-func (a *authenticator) lacksSecondFactor(ctx context.Context, st standing) (bool, error) {
-	if slices.Contains(listed(st.Methods), byCode) {
-		return false, nil
+// admit lets somebody act. Staff who have shown no second factor although the shop asks for
+// it can do nothing but set one.
+func (a *authenticator) admit(ctx context.Context, w worth) (identity.Identity, error) {
+	if !w.unproved {
+		return w.id, nil
 	}
-	shop, err := a.tenants.Own(ctx)
-	return shop.Settings.SecondFactorForStaff, err
+	shop, err := a.tenants.Terms(ctx, w.id.Tenant)
+	if w.id.MustEnrol = shop.Settings.SecondFactorForStaff; w.id.MustEnrol {
+		w.id.Permissions = []string{}
+	}
+	return w.id, err
 }
+
+// lacksSecondFactor tells of a session that is being opened whether it can do nothing but set one.
+func (a *authenticator) lacksSecondFactor(ctx context.Context, k kind, methods []string) (bool, error) {
+	shop, err := identity.From(ctx)
+	if err != nil {
+		return false, err
+	}
+	id, err := a.admit(ctx, worth{id: shop, unproved: unproved(k, methods)})
+	return id.MustEnrol, err
+}
+
+func unproved(k kind, methods []string) bool { return k == staff && !slices.Contains(methods, byCode) }

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
 var (
@@ -16,6 +18,7 @@ var (
 	errAccountEmail  = fault.New(fault.Conflict, "email_of_account", "The customer has an account: its e-mail address is theirs to change.")
 	errExport        = fault.New(fault.Forbidden, "customer_hidden", "What is held about a customer needs the permission customers:read as well.")
 	errHidden        = fault.New(fault.Forbidden, "personal_data_hidden", "Looking for people by name or e-mail address needs the permission customers:pii.")
+	errUnseen        = fault.New(fault.Forbidden, "personal_data_hidden", "Writing a name, an e-mail address or a phone number needs the permission customers:pii.")
 )
 
 // profile is what the shop knows of a customer, who may have an account or not.
@@ -41,6 +44,15 @@ type profileChanges struct {
 	Email, Name, Phone, Locale *string
 	Groups                     *[]string
 	Marketing                  *bool
+}
+
+// allowed refuses what would tell by its outcome whether a guess at personal data is right to
+// somebody who may not see it.
+func (c profileChanges) allowed(ctx context.Context) error {
+	if (c.Email != nil || c.Name != nil || c.Phone != nil) && !identity.Can(ctx, permissionPersonal) {
+		return errUnseen
+	}
+	return nil
 }
 
 // change applies changes and reports whether there were any.

@@ -34,14 +34,14 @@ func (c *customers) mountCustomers(api *httpx.API) {
 	}, c.handleList)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/customers", ID: "createCustomer", Summary: "Note a customer who has no account", Permission: write, Status: http.StatusCreated,
-		Refusals: []*fault.Error{errCustomerEmail},
+		Description: "Needs `customers:pii` as well: what is refused tells who is a customer already.", Refusals: []*fault.Error{errUnseen, errCustomerEmail},
 	}, c.handleCreate)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/customers/{id}", ID: "getCustomer", Summary: "Read a customer", Permission: read, Personal: true,
 	}, c.handleGet)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPatch, Path: "/v1/customers/{id}", ID: "updateCustomer", Summary: "Change a customer", Permission: write,
-		Refusals: []*fault.Error{errCustomerEmail, errAccountEmail},
+		Description: "An e-mail address, a name and a phone number are for who holds `customers:pii` as well.", Refusals: []*fault.Error{errUnseen, errCustomerEmail, errAccountEmail},
 	}, c.handleUpdate)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/customers/{id}/addresses", ID: "listCustomerAddresses", Summary: "List a customer's addresses", Permission: read, Personal: true,
@@ -92,10 +92,16 @@ type customerResponse struct {
 	UpdatedAt   time.Time  `json:"updatedAt"`
 
 	version int64
+	masked  bool
 }
 
-// ETag is the customer's version.
-func (r customerResponse) ETag() string { return httpx.VersionTag(r.version) }
+// ETag is the customer's version, as it is shown.
+func (r customerResponse) ETag() string {
+	if r.masked {
+		return httpx.MaskedTag(r.version)
+	}
+	return httpx.VersionTag(r.version)
+}
 
 // createdCustomer also says where the customer is.
 type createdCustomer struct{ customerResponse }
@@ -111,12 +117,15 @@ func presentProfile(ctx context.Context, p profile) customerResponse {
 		Marketing: p.Marketing, MarketingAt: p.MarketingAt, Notes: p.Notes, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt, version: p.Version,
 	}
 	if !identity.Can(ctx, permissionPersonal) {
-		r.Email, r.Name, r.Phone = mask.Email(p.Email), mask.Name(p.Name), mask.Text(p.Phone)
+		r.masked, r.Email, r.Name, r.Phone = true, mask.Email(p.Email), mask.Name(p.Name), mask.Text(p.Phone)
 	}
 	return r
 }
 
 func (c *customers) handleCreate(ctx context.Context, in *createCustomerInput) (createdCustomer, error) {
+	if err := in.Body.changes().allowed(ctx); err != nil {
+		return createdCustomer{}, err
+	}
 	return httpx.Command(ctx, c.db, func(tx *db.Tx) (createdCustomer, error) {
 		p, err := c.create(ctx, tx, in.Body.changes())
 		return createdCustomer{presentProfile(ctx, p)}, err
@@ -148,33 +157,23 @@ type listCustomersInput struct {
 }
 
 func (c *customers) handleList(ctx context.Context, in *listCustomersInput) (httpx.List[customerResponse], error) {
-	out := httpx.List[customerResponse]{Data: []customerResponse{}}
 	if (in.Q != "" || in.Email != "") && !identity.Can(ctx, permissionPersonal) {
-		return out, errHidden
+		return httpx.List[customerResponse]{}, errHidden
 	}
 	f := profileFilter{Query: in.Q, Email: in.Email, Group: in.Group, Limit: in.Limit + 1}
 	var err error
 	if f.After, err = readPosition(in.Cursor); err != nil {
-		return out, err
+		return httpx.List[customerResponse]{}, err
 	}
 	var list []profile
 	if err := c.db.Read(ctx, func(tx *db.Tx) (err error) {
 		list, err = c.store.list(ctx, tx, f)
 		return err
 	}); err != nil {
-		return out, err
+		return httpx.List[customerResponse]{}, err
 	}
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		last := list[in.Limit-1]
-		if out.NextCursor, err = httpx.Cursor(profilePosition{last.CreatedAt, last.ID}); err != nil {
-			return out, err
-		}
-	}
-	for _, p := range list {
-		out.Data = append(out.Data, presentProfile(ctx, p))
-	}
-	return out, nil
+	return httpx.ListOf(in.Page, list, func(p profile) profilePosition { return profilePosition{p.CreatedAt, p.ID} },
+		func(p profile) customerResponse { return presentProfile(ctx, p) })
 }
 
 func readPosition(cursor string) (*profilePosition, error) {
@@ -210,6 +209,9 @@ type updateCustomerInput struct {
 func (c *customers) handleUpdate(ctx context.Context, in *updateCustomerInput) (customerResponse, error) {
 	id, err := httpx.ID(in.ID)
 	if err != nil {
+		return customerResponse{}, err
+	}
+	if err := in.Body.changes().allowed(ctx); err != nil {
 		return customerResponse{}, err
 	}
 	return httpx.Command(ctx, c.db, func(tx *db.Tx) (customerResponse, error) {
@@ -282,14 +284,13 @@ type listNotesInput struct {
 }
 
 func (c *customers) handleNotes(ctx context.Context, in *listNotesInput) (httpx.List[noteResponse], error) {
-	out := httpx.List[noteResponse]{Data: []noteResponse{}}
 	id, err := httpx.ID(in.ID)
 	if err != nil {
-		return out, err
+		return httpx.List[noteResponse]{}, err
 	}
 	after, err := readPosition(in.Cursor)
 	if err != nil {
-		return out, err
+		return httpx.List[noteResponse]{}, err
 	}
 	var list []note
 	if err := c.db.Read(ctx, func(tx *db.Tx) error {
@@ -299,19 +300,10 @@ func (c *customers) handleNotes(ctx context.Context, in *listNotesInput) (httpx.
 		list, err = c.store.notes(ctx, tx, id, after, in.Limit+1)
 		return err
 	}); err != nil {
-		return out, err
+		return httpx.List[noteResponse]{}, err
 	}
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		last := list[in.Limit-1]
-		if out.NextCursor, err = httpx.Cursor(profilePosition{last.CreatedAt, last.ID}); err != nil {
-			return out, err
-		}
-	}
-	for _, n := range list {
-		out.Data = append(out.Data, presentNote(ctx, n))
-	}
-	return out, nil
+	return httpx.ListOf(in.Page, list, func(n note) profilePosition { return profilePosition{n.CreatedAt, n.ID} },
+		func(n note) noteResponse { return presentNote(ctx, n) })
 }
 
 type groupResponse struct {

@@ -94,14 +94,21 @@ var _ = Describe("customers", func() {
 		found := shop.Get("/v1/customers?email=" + email).JSON()["data"].([]any)
 		Expect(found).To(ConsistOf(And(HaveKeyWithValue("registered", true), HaveKeyWithValue("name", "Mia Member"))))
 		id := found[0].(object)["id"].(string)
-		_, ok, err := m.ProvenEmail(testkit.As(shop.Tenant), id)
-		Expect(err).NotTo(HaveOccurred())
+		own := func() (email string, ok bool) {
+			GinkgoHelper()
+			ctx := testkit.As(shop.Tenant)
+			Expect(shop.App.DB().Read(ctx, func(tx *db.Tx) (err error) {
+				email, ok, err = m.ProvenEmail(ctx, tx, id)
+				return err
+			})).To(Succeed())
+			return email, ok
+		}
+		_, ok := own()
 		Expect(ok).To(BeFalse())
 		var letters []testkit.Letter
 		Eventually(func() []testkit.Letter { letters = testkit.Letters(email); return letters }).Should(HaveLen(1))
 		Expect(shop.Post("/v1/auth/email/verify", object{"token": letters[0].Token()}).Status).To(Equal(204))
-		proven, ok, err := m.ProvenEmail(testkit.As(shop.Tenant), id)
-		Expect(err).NotTo(HaveOccurred())
+		proven, ok := own()
 		Expect(ok).To(BeTrue())
 		Expect(proven).To(Equal(email))
 	})
@@ -153,6 +160,39 @@ var _ = Describe("customers", func() {
 			Expect(r.Code()).To(Equal("personal_data_hidden"))
 		}
 		Expect(with("customers:read", "customers:pii").Get("/v1/customers/" + id).JSON()).To(HaveKeyWithValue("email", "Anna@Example.com"))
+	})
+	It("are not to be guessed at by who may not see them: not by what is taken, not by what is the same", func() {
+		id := noted(anna)["id"].(string)
+		clerk := with("customers:read", "customers:write")
+		refused := func(r testkit.Response) {
+			GinkgoHelper()
+			Expect(r.Status).To(Equal(403), "%s", r.Raw)
+			Expect(r.Code()).To(Equal("personal_data_hidden"))
+		}
+		for _, email := range []string{"anna@example.com", "nobody@example.com"} {
+			refused(clerk.Post("/v1/customers", object{"email": email}))
+			refused(clerk.Call(http.MethodPatch, "/v1/customers/"+id, object{"email": email}))
+		}
+		for _, field := range []string{"email", "name", "phone"} {
+			refused(clerk.Call(http.MethodPatch, "/v1/customers/"+id, object{field: anna[field]}))
+		}
+		Expect(clerk.Call(http.MethodPatch, "/v1/customers/"+id, object{"groups": []string{"retail"}, "locale": "", "marketing": false}).Status).To(Equal(200))
+		Expect(with("customers:write", "customers:pii").Call(http.MethodPatch, "/v1/customers/"+id, object{"email": "anna@example.org"}).Status).To(Equal(200))
+	})
+	It("are another thing to who may see them than to who may not, and the same version", func() {
+		path := "/v1/customers/" + noted(anna)["id"].(string)
+		clerk := with("customers:read", "customers:write")
+		whole, masked := shop.Get(path).Header.Get("ETag"), clerk.Get(path).Header.Get("ETag")
+		Expect(whole).NotTo(Equal(masked))
+		kept := func(s *testkit.Shop, tag string) int {
+			return s.Get(path, testkit.Header{Name: "If-None-Match", Value: tag}).Status
+		}
+		Expect([]int{kept(shop, whole), kept(clerk, masked), kept(shop, masked), kept(clerk, whole)}).To(Equal([]int{304, 304, 200, 200}))
+		change := func(tag string) int {
+			return clerk.Call(http.MethodPatch, path, object{"groups": []string{uuid.NewString()}}, testkit.Header{Name: "If-Match", Value: tag}).Status
+		}
+		Expect(change(masked)).To(Equal(200))
+		Expect([]int{change(masked), change(whole)}).To(Equal([]int{412, 412}))
 	})
 	It("get notes, newest first, which they do not see by themselves", func() {
 		id, me := member("mia@example.com")

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/fusioncommerce/fusion/internal/identity/oidc"
@@ -14,6 +13,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/memory"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 )
 
@@ -30,22 +30,22 @@ type external struct {
 	providers providers
 	tokens    Tokens
 	accounts  *authenticator
-	now       clock.Clock
 	store     store
-
-	mu   sync.Mutex
-	seen map[[32]byte]vouched
+	seen      *memory.Memory[[32]byte, vouched]
 }
 
-// vouched is a token that was good a moment ago.
+// vouched is a token that is good.
 type vouched struct {
-	id      identity.Identity
-	at      time.Time
+	worth
 	expires time.Time
 }
 
 func newExternal(d *db.DB, p providers, tokens Tokens, accounts *authenticator, now clock.Clock) *external {
-	return &external{db: d, providers: p, tokens: tokens, accounts: accounts, now: now, seen: map[[32]byte]vouched{}}
+	return &external{db: d, providers: p, tokens: tokens, accounts: accounts, seen: vouchedBy(now)}
+}
+
+func vouchedBy(now clock.Clock) *memory.Memory[[32]byte, vouched] {
+	return memory.New[[32]byte](now, memory.Options[vouched]{Ends: func(v vouched) time.Time { return v.expires }})
 }
 
 // Recognises tells a token of somebody else's by its issuer.
@@ -61,30 +61,14 @@ func (e *external) Authenticate(ctx context.Context, credential string) (identit
 	if err != nil {
 		return identity.Identity{}, false, err
 	}
-	now, hash := e.now(), sha256.Sum256([]byte(shop.String()+credential))
-	e.mu.Lock()
-	v, ok := e.seen[hash]
-	e.mu.Unlock()
-	// A clock that was set back must not lengthen the life of anything.
-	if age := now.Sub(v.at); ok && age >= 0 && age < freshness && now.Before(v.expires) {
-		return v.id, true, nil
-	}
-	v, ok, err = e.ask(as(ctx, shop), credential)
-	if err != nil {
+	v, ok, err := e.seen.Get(ctx, sha256.Sum256([]byte(shop.String()+credential)), func(ctx context.Context) (vouched, bool, error) {
+		return e.ask(as(ctx, shop), credential)
+	})
+	if err != nil || !ok {
 		return identity.Identity{}, false, err
 	}
-	v.at = now
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !ok {
-		delete(e.seen, hash)
-		return identity.Identity{}, false, nil
-	}
-	if len(e.seen) >= remembered {
-		clear(e.seen)
-	}
-	e.seen[hash] = v
-	return v.id, true, nil
+	id, err := e.accounts.admit(ctx, v.worth)
+	return id, err == nil, err
 }
 
 // ask looks for a provider that made the token, for us.
@@ -108,7 +92,10 @@ func (e *external) ask(ctx context.Context, credential string) (v vouched, ok bo
 		if err != nil {
 			return vouched{}, false, fmt.Errorf("check token of a provider: %w", err)
 		}
-		return e.stand(ctx, p, who)
+		// The same issuer may vouch for staff by one provider and for customers by another.
+		if v, ok, err := e.stand(ctx, p, who); ok || err != nil {
+			return v, ok, err
+		}
 	}
 	return vouched{}, false, nil
 }
@@ -138,6 +125,5 @@ func (e *external) stand(ctx context.Context, p provider, who oidc.Person) (v vo
 	if who.Strong {
 		st.Methods = byCode
 	}
-	v = vouched{id: identity.Identity{Tenant: shop.Tenant, Actor: actorOf(st.Account), Account: st.Account}, expires: who.Expires}
-	return v, true, e.accounts.permit(ctx, st, &v.id)
+	return vouched{worthOf(shop.Tenant, st), who.Expires}, true, nil
 }

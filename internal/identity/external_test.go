@@ -14,6 +14,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/fusioncommerce/fusion/internal/identity/oidc"
+	"github.com/fusioncommerce/fusion/internal/platform/memory"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
@@ -47,7 +48,7 @@ var _ = Describe("a token of an identity provider", func() {
 		s, i = open(), newIssuer()
 		turned.Store(0)
 		clock := s.module.svc.now
-		s.module.svc.external.now = func() time.Time { return clock().Add(time.Duration(turned.Load())) }
+		s.module.svc.external.seen = vouchedBy(func() time.Time { return clock().Add(time.Duration(turned.Load())) })
 		host = s.hosted()
 		id = s.trusts(i, object{"acceptTokens": true, "audience": audience})
 		s.invited(i.person["email"].(string), "support")
@@ -105,13 +106,50 @@ var _ = Describe("a token of an identity provider", func() {
 		raw := i.token(audience, nil)
 		Expect(s.at(host, raw).Status).To(Equal(http.StatusOK))
 		Expect(s.Call(http.MethodPatch, "/v1/auth/providers/"+id, object{"acceptTokens": false}).Status).To(Equal(http.StatusOK))
-		turned.Store(int64(freshness))
+		turned.Store(int64(memory.Freshness))
 		refused(raw)
 		Expect(s.Call(http.MethodPatch, "/v1/auth/providers/"+id, object{"acceptTokens": true}).Status).To(Equal(http.StatusOK))
 		Expect(s.at(host, raw).Status).To(Equal(http.StatusOK))
 		s.exec(`update identity.account set status = 'disabled' where tenant_id = $1`)
-		turned.Store(int64(2 * freshness))
+		turned.Store(int64(2 * memory.Freshness))
 		refused(raw)
+	})
+
+	It("is not kept alive by a clock that is set back, nor beyond its end by having been checked", func() {
+		out, ok := s.module.svc.outbound.(oidc.Outbound)
+		Expect(ok).To(BeTrue())
+		s.module.svc.external.providers = oidc.New(out, func() time.Time { return time.Now().Add(time.Duration(turned.Load())) })
+		ending := i.token(audience, object{"exp": time.Now().Add(time.Hour + time.Second).Unix()})
+		turned.Store(int64(time.Hour))
+		Expect(s.at(host, ending).Status).To(BeElementOf(http.StatusOK, http.StatusUnauthorized))
+		turned.Add(int64(time.Second))
+		refused(ending)
+
+		turned.Store(0)
+		raw := i.token(audience, nil)
+		Expect(s.at(host, raw).Status).To(Equal(http.StatusOK))
+		s.exec(`update identity.account set status = 'disabled' where tenant_id = $1`)
+		turned.Store(-int64(time.Minute))
+		refused(raw)
+	})
+
+	It("is refused where its provider is trusted with others than its owner", func() {
+		raw := i.token(audience, nil)
+		Expect(s.Call(http.MethodDelete, "/v1/auth/providers/"+id, nil).Status).To(Equal(http.StatusNoContent))
+		s.trusts(i, object{"slug": "customers", "kind": "customer", "acceptTokens": true, "audience": audience})
+		refused(raw)
+		s.trusts(i, object{"slug": "elsewhere", "acceptTokens": true, "audience": audience, "domains": []string{"elsewhere.example"}})
+		refused(raw)
+		s.trusts(i, object{"slug": "off", "acceptTokens": true, "audience": audience, "enabled": false})
+		refused(raw)
+		s.trusts(i, object{"slug": "on", "acceptTokens": true, "audience": audience})
+		Expect(s.at(host, raw).Status).To(Equal(http.StatusOK))
+	})
+
+	It("is no second factor unless it says so", func() {
+		s.asksForSecondFactor()
+		Expect(s.at(host, i.token(audience, nil)).JSON()).To(HaveKeyWithValue("permissions", BeEmpty()))
+		Expect(s.at(host, i.token(audience, object{"amr": []string{"mfa"}})).JSON()).To(HaveKeyWithValue("permissions", ContainElement("orders:read")))
 	})
 
 	It("costs the provider nothing most of the time, however many are made up", func() {

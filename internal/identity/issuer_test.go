@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -32,7 +33,10 @@ type issuer struct {
 	mu     sync.Mutex
 	key    *rsa.PrivateKey
 	kid    string
+	use    string                       // of its key
 	person object                       // whom it signs in
+	more   object                       // what it tells of them when it is asked, beside the token
+	place  string                       // where it says that it signs people in; empty: at itself
 	twist  func(header, claims object)  // of the next tokens
 	forge  func(text []byte) []byte     // in place of its signature
 	codes  map[string]map[string]string // what was asked for, by code
@@ -44,23 +48,28 @@ type issuer struct {
 
 func newIssuer() *issuer {
 	GinkgoHelper()
-	i := &issuer{kid: "first", codes: map[string]map[string]string{}}
+	i := &issuer{kid: "first", use: "sig", codes: map[string]map[string]string{}}
 	var err error
 	i.key, err = rsa.GenerateKey(rand.Reader, 2048)
 	Expect(err).NotTo(HaveOccurred())
 	i.person = object{"sub": uuid.NewString(), "email": newAddress(), "email_verified": true, "name": "Ana Lindqvist"}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		i.answer(w, object{
-			"issuer": i.URL, "authorization_endpoint": i.URL + "/authorize", "token_endpoint": i.URL + "/token", "jwks_uri": i.URL + "/keys",
+		said := object{
+			"issuer": i.URL, "authorization_endpoint": cmp.Or(i.place, i.URL+"/authorize"), "token_endpoint": i.URL + "/token", "jwks_uri": i.URL + "/keys",
 			"id_token_signing_alg_values_supported": []string{"RS256", "HS256", "none"},
-		})
+		}
+		if i.more != nil {
+			said["userinfo_endpoint"] = i.URL + "/userinfo"
+		}
+		i.answer(w, said)
 	})
+	mux.HandleFunc("GET /userinfo", func(w http.ResponseWriter, _ *http.Request) { i.answer(w, i.more) })
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
 		i.mu.Lock()
 		i.asked++
 		public := object{
-			"kty": "RSA", "use": "sig", "alg": "RS256", "kid": i.kid,
+			"kty": "RSA", "use": i.use, "alg": "RS256", "kid": i.kid,
 			"n": base64.RawURLEncoding.EncodeToString(i.key.N.Bytes()), "e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(i.key.E)).Bytes()),
 		}
 		i.mu.Unlock()

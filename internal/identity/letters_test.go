@@ -108,3 +108,42 @@ var _ = Describe("letters that anybody can have sent to somebody", func() {
 		Expect(kept).To(Equal(1))
 	})
 })
+
+var _ = Describe("a letter to an account", func() {
+	var s *shop
+	BeforeEach(func() { s = open() })
+
+	It("calls its owner by a name once they have shown to read it: before, a stranger may have chosen that", func() {
+		email := newAddress()
+		Expect(s.Post("/v1/auth/register", object{"email": email, "password": secret, "name": "Call 555 now"}).Status).To(Equal(http.StatusAccepted))
+		Expect(s.Post("/v1/auth/password/forgot", object{"email": email}).Status).To(Equal(http.StatusAccepted))
+		for _, kind := range []string{"verify-email", "reset-password"} {
+			Expect(s.mail(email, kind)).To(ConsistOf(HaveField("Data", Not(HaveKey("name")))))
+		}
+		Expect(s.With("").Post("/v1/auth/email/verify", object{"token": s.token(email, "verify-email")}).Status).To(Equal(http.StatusNoContent))
+		Expect(s.Post("/v1/auth/password/forgot", object{"email": email}).Status).To(Equal(http.StatusAccepted))
+		Expect(s.mail(email, "reset-password")[1].Data).To(HaveKeyWithValue("name", "Call 555 now"))
+
+		stranger := s.customer()
+		g := s.signedIn(stranger)
+		for range 5 {
+			Expect(s.as(g).Call(http.MethodPatch, "/v1/me", object{"email": newAddress(), "currentPassword": secret}).Status).To(Equal(http.StatusOK))
+		}
+		Expect(s.mail(stranger, "email-change")).To(BeEmpty(), "nobody has shown that it is theirs")
+
+		next := newAddress()
+		Expect(s.as(s.signedIn(email)).Call(http.MethodPatch, "/v1/me", object{"email": next, "currentPassword": secret}).Status).To(Equal(http.StatusOK))
+		Expect(s.mail(next, "confirm-new-email")).To(ConsistOf(HaveField("Data", Not(HaveKey("name")))))
+		Expect(s.mail(email, "email-change")).To(ConsistOf(HaveField("Data", HaveKey("name"))))
+	})
+
+	It("leads the staff to the administration, and customers to the storefront", func() {
+		customer, staff := s.customer(), s.staff("support")
+		for _, email := range []string{customer, staff} {
+			Expect(s.Post("/v1/auth/password/forgot", object{"email": email}).Status).To(Equal(http.StatusAccepted))
+		}
+		Expect(s.mail(staff, "invitation")).To(ConsistOf(HaveField("Staff", true)))
+		Expect(s.mail(staff, "reset-password")).To(ConsistOf(HaveField("Staff", true)))
+		Expect(s.mail(customer, "reset-password")).To(ConsistOf(HaveField("Staff", false)))
+	})
+})

@@ -17,8 +17,10 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 )
 
@@ -48,6 +50,8 @@ type grant struct {
 	Device  string // the cookie's value, of a new device
 	Access  string
 	Expires time.Time
+	// MustEnrol says that the session is good for setting a second factor only.
+	MustEnrol bool
 }
 
 // tried is what an attempt is made on.
@@ -55,10 +59,19 @@ type tried struct {
 	attempt
 	account account // zero when the address is nobody's
 	subject subject
+	failure string // what the audit log calls it when it is wrong
 }
 
-// login signs somebody in. The attempt is counted before the password is verified, and what
-// is not so is refused alike, whether there is such an account or not.
+// What the audit log calls attempts that were wrong.
+const (
+	loginFailed = "login.failed"
+	proofFailed = "proof.failed" // by who has signed in already
+)
+
+// login signs somebody in. The attempt is counted before the password is verified, and a wrong
+// one is refused alike, whether there is such an account or not; so is a right one of an
+// address that is still to be proven, where the shop asks for that. Of the second factor hears
+// only who has shown the password.
 func (s *service) login(ctx context.Context, a attempt) (grant, error) {
 	t, err := s.try(ctx, a)
 	if err != nil {
@@ -68,8 +81,8 @@ func (s *service) login(ctx context.Context, a attempt) (grant, error) {
 	if err != nil {
 		return grant{}, errors.Join(err, s.unverified(ctx, t.subject))
 	}
-	if !right {
-		return grant{}, s.refuse(ctx, t)
+	if !right || t.account.unproven(ctx) {
+		return grant{}, s.refuse(ctx, t, errCredentials)
 	}
 	if t.account.HasTOTP && a.Code == "" && a.RecoveryCode == "" {
 		return grant{}, errors.Join(errSecondFactor, s.unverified(ctx, t.subject))
@@ -81,12 +94,17 @@ func (s *service) login(ctx context.Context, a attempt) (grant, error) {
 	}
 	g, err := s.admit(ctx, t, outdated)
 	if errors.Is(err, errWrongCode) {
-		return grant{}, s.refuse(ctx, t)
+		return grant{}, s.refuse(ctx, t, errWrongFactor)
 	}
 	if err != nil {
 		return grant{}, err
 	}
 	return s.issue(ctx, g)
+}
+
+// unproven tells of a customer who has to prove the address first, in a shop that asks for it.
+func (a account) unproven(ctx context.Context) bool {
+	return a.Kind == customer && a.VerifiedAt == nil && tenant.Of(ctx).Settings.RequireVerifiedEmail
 }
 
 // hash is what the password is compared with: nobody's where nobody can sign in.
@@ -102,7 +120,7 @@ func (s *service) try(ctx context.Context, a attempt) (t tried, err error) {
 	var r reservation
 	err = s.db.InTx(ctx, func(tx *db.Tx) error {
 		key := keyOf(a.Email)
-		t = tried{attempt: a, subject: anywhere(key)}
+		t = tried{attempt: a, subject: anywhere(key), failure: loginFailed}
 		var known bool
 		if t.account, known, err = s.store.byEmail(ctx, tx, key); err != nil {
 			return err
@@ -130,9 +148,12 @@ func (s *service) try(ctx context.Context, a attempt) (t tried, err error) {
 	return t, err
 }
 
-// refuse notes that an attempt was wrong. All that are get the same answer.
-func (s *service) refuse(ctx context.Context, t tried) error {
+// refuse notes that an attempt was wrong, and answers with the refusal.
+func (s *service) refuse(ctx context.Context, t tried, refusal *fault.Error) error {
 	err := s.db.InTx(ctx, func(tx *db.Tx) error {
+		if err := recordFailure(ctx, tx, t, refusal); err != nil {
+			return err
+		}
 		locked, err := s.store.fail(ctx, tx, t.subject)
 		if err != nil || !locked {
 			return err
@@ -142,7 +163,19 @@ func (s *service) refuse(ctx context.Context, t tried) error {
 	if err != nil {
 		return err
 	}
-	return errCredentials
+	return refusal
+}
+
+// recordFailure leaves an entry for an attempt that was verified and wrong, which the guard
+// bounds: those that it turns away leave none. Of an address that is nobody's nothing is kept,
+// not even a hash: what people type there may be their password, which can be guessed from its
+// hash, and what is in the log cannot be erased.
+func recordFailure(ctx context.Context, tx *db.Tx, t tried, refusal *fault.Error) error {
+	e := audit.Entry{Action: t.failure, Entity: "account", Status: http.StatusUnauthorized, Reason: refusal.Code}
+	if t.account.ID != uuid.Nil {
+		e.EntityID = t.account.ID.String()
+	}
+	return audit.Record(ctx, tx, e)
 }
 
 // locked tells the staff and the owner of an account that somebody guesses.
@@ -150,7 +183,7 @@ func (s *service) locked(ctx context.Context, tx *db.Tx, a account) error {
 	if a.Status != active {
 		return nil
 	}
-	if err := s.send(ctx, tx, a.Email, "account-locked", map[string]string{}); err != nil {
+	if err := s.notify(ctx, tx, a, "account-locked"); err != nil {
 		return err
 	}
 	if err := audit.Record(ctx, tx, audit.Entry{Action: "login.locked", Entity: "account", EntityID: a.ID.String()}); err != nil {
@@ -200,10 +233,10 @@ func (s *service) admit(ctx context.Context, t tried, rehashed bool) (grant, err
 		}
 		var hash []byte
 		g.Refresh, hash = newOpaque(refreshPrefix, id.Tenant)
-		if err := s.store.insertSession(ctx, tx, g.Session); err != nil {
+		if err := s.store.insertSession(ctx, tx, g.Session, refreshLife); err != nil {
 			return err
 		}
-		if err := s.store.insertRefresh(ctx, tx, hash, g.Session.ID); err != nil {
+		if err := s.store.insertRefresh(ctx, tx, hash, g.Session.ID, refreshLife); err != nil {
 			return err
 		}
 		return audit.Record(ctx, tx, audit.Entry{
@@ -233,11 +266,14 @@ func shown(userAgent string) string {
 	}, string(text))
 }
 
-// issue signs the access token, which takes no transaction.
+// issue signs the access token, which takes no transaction, and tells what it is good for.
 func (s *service) issue(ctx context.Context, g grant) (grant, error) {
 	id, err := identity.From(ctx)
 	if err != nil {
 		return grant{}, err
+	}
+	if g.MustEnrol, err = s.auth.lacksSecondFactor(ctx, g.Account.Kind, g.Session.Methods); err != nil {
+		return grant{}, fmt.Errorf("ask for the second factor: %w", err)
 	}
 	g.Access, g.Expires, err = s.tokens.Issue(ctx, token.Claims{
 		Tenant: id.Tenant, Account: g.Account.ID, Session: g.Session.ID, Kind: string(g.Account.Kind), Methods: g.Session.Methods,

@@ -136,8 +136,80 @@ var _ = Describe("signing in", func() {
 		Expect(s.login(email, secret).Status).To(Equal(http.StatusOK))
 	})
 
+	Describe("in a shop that has addresses proven first", func() {
+		BeforeEach(func() {
+			Expect(s.Call(http.MethodPatch, "/v1/settings", object{"requireVerifiedEmail": true}).Status).To(Equal(http.StatusOK))
+			Expect(s.Get("/v1/settings").JSON()).To(HaveKeyWithValue("requireVerifiedEmail", true))
+			probe := s.customer()
+			Eventually(func() int {
+				s.later("1 hour")
+				return s.login(probe, secret).Status
+			}).Should(Equal(http.StatusUnauthorized))
+		})
+
+		It("tells nothing of an account to who registers an address and signs in", func() {
+			free, taken := s.customer(), s.member()
+			Expect(s.Post("/v1/auth/register", object{"email": taken, "password": wrong}).Status).To(Equal(http.StatusAccepted))
+			before := s.work.verified.Load() + s.work.hashed.Load()
+			unproven := s.login(free, secret)
+			each := s.work.verified.Load() + s.work.hashed.Load() - before
+			refused := s.login(taken, wrong)
+			Expect(s.work.verified.Load() + s.work.hashed.Load() - before).To(Equal(2 * each))
+			Expect(unproven.Code()).To(Equal("invalid_credentials"))
+			Expect(alike(unproven)).To(Equal(alike(refused)))
+			Expect(alike(s.login(newAddress(), secret))).To(Equal(alike(refused)))
+			for range 4 {
+				Expect(s.login(free, secret).Code()).To(Equal("invalid_credentials"))
+			}
+			Expect(s.login(free, secret).Code()).To(Equal("too_many_attempts"), "as often as a wrong password")
+		})
+
+		It("lets in who has proven the address, and staff", func() {
+			Expect(s.login(s.member(), secret).Status).To(Equal(http.StatusOK))
+			Expect(s.login(s.staff("support"), secret).Status).To(Equal(http.StatusOK))
+		})
+
+		It("sends the letter again to who needs it, and answers everybody alike", func() {
+			ask := func(email string) object {
+				GinkgoHelper()
+				return alike(s.With(s.Key).Post("/v1/auth/email/request", object{"email": email}))
+			}
+			waiting, proven, nobody := s.customer(), s.member(), newAddress()
+			first := ask(waiting)
+			Expect(first).To(HaveKeyWithValue("status", http.StatusAccepted))
+			Expect(ask(proven)).To(Equal(first))
+			Expect(ask(nobody)).To(Equal(first))
+			Expect(s.mail(waiting, "verify-email")).To(HaveLen(2))
+			Expect(s.mail(proven, "verify-email")).To(HaveLen(1))
+			Expect(s.mail(nobody, "verify-email")).To(BeEmpty())
+			Expect(s.With("").Post("/v1/auth/email/verify", object{"token": s.token(waiting, "verify-email")}).Status).To(Equal(http.StatusNoContent))
+			Expect(s.login(waiting, secret).Status).To(Equal(http.StatusOK))
+		})
+	})
+
+	It("leaves an entry in the audit log for each attempt that was verified and wrong, without what was typed", func() {
+		email, other := s.customer(), newAddress()
+		for range 8 {
+			s.login(email, wrong)
+			s.login(other, wrong)
+		}
+		Expect(s.audited("login.failed", s.id(email))).To(Equal(5))
+		Expect(s.audited("login.failed", "")).To(Equal(5), "of an address that is nobody's: it may be a password")
+		var told int
+		Expect(s.super.QueryRow(`select count(*) from platform.audit a where tenant_id = $1 and (a::text like '%' || $2 || '%' or a::text like '%' || $3 || '%')`, s.Tenant, other, wrong).Scan(&told)).To(Succeed())
+		Expect(told).To(BeZero())
+	})
+
+	It("leaves one as well where who has signed in shows a wrong password", func() {
+		g := s.signedIn(s.customer())
+		for range 8 {
+			s.as(g).Post("/v1/auth/password/change", object{"currentPassword": wrong, "password": "another good secret"})
+		}
+		Expect(s.audited("proof.failed", g.Account.ID)).To(Equal(5))
+	})
+
 	It("tells the owner and the log once that somebody guesses", func() {
-		email := s.customer()
+		email := s.member()
 		id := s.id(email)
 		for range 8 {
 			s.login(email, wrong)

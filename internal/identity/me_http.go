@@ -3,6 +3,8 @@ package identity
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +23,8 @@ type meResponse struct {
 	Permissions []string         `json:"permissions"`
 	Account     *accountResponse `json:"account,omitempty" doc:"Of who has signed in"`
 	SessionID   string           `json:"sessionId,omitempty" format:"uuid"`
+
+	SecondFactorEnrolmentRequired bool `json:"secondFactorEnrolmentRequired" doc:"The shop asks its staff for a second factor, and you may do nothing before you have set one"`
 }
 
 // ETag is the account's version and what it may do, which changes with its roles.
@@ -29,11 +33,11 @@ func (r meResponse) ETag() string {
 	if r.Account != nil {
 		version = r.Account.version
 	}
-	return fmt.Sprintf(`"%d-%x"`, version, hashOf(r.Permissions...)[:4])
+	return fmt.Sprintf(`"%d-%x"`, version, hashOf(append(slices.Clone(r.Permissions), strconv.FormatBool(r.SecondFactorEnrolmentRequired))...)[:4])
 }
 
 func presentMe(id identity.Identity, a account) meResponse {
-	r := meResponse{Actor: id.Actor, TenantID: id.Tenant.String(), Permissions: append([]string{}, id.Permissions...)}
+	r := meResponse{Actor: id.Actor, TenantID: id.Tenant.String(), Permissions: append([]string{}, id.Permissions...), SecondFactorEnrolmentRequired: id.MustEnrol}
 	if id.Account != uuid.Nil {
 		shown := present(a)
 		r.Account, r.SessionID = &shown, id.Session.String()
@@ -87,6 +91,7 @@ func (s *service) handleUpdateMe(ctx context.Context, in *updateMeInput) (meResp
 		return meResponse{}, err
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (meResponse, error) {
+		aboutAccount(ctx, who.Account)
 		a, err := s.updateMe(ctx, tx, who, in.IfMatch, in.Body, shown)
 		return presentMe(who, a), err
 	})
@@ -154,7 +159,7 @@ func (s *service) askToChange(ctx context.Context, tx *db.Tx, a account, email s
 	if err != nil {
 		return err
 	}
-	if err := s.send(ctx, tx, a.Email, "email-change", map[string]string{"name": a.Name}); err != nil {
+	if err := s.notify(ctx, tx, a, "email-change"); err != nil {
 		return err
 	}
 	if taken {
@@ -167,7 +172,8 @@ func (s *service) askToChange(ctx context.Context, tx *db.Tx, a account, email s
 	if err != nil {
 		return err
 	}
-	return s.send(ctx, tx, email, "confirm-new-email", map[string]string{"name": a.Name, "token": raw})
+	a.Email, a.VerifiedAt = email, nil // nobody has shown to read what is sent there
+	return s.write(ctx, tx, a, "confirm-new-email", map[string]string{"token": raw})
 }
 
 type sessionResponse struct {
@@ -184,28 +190,18 @@ type listInput struct{ httpx.Page }
 
 // page reads one more than it shows, to know whether there is a next one.
 func page[T, R any](in listInput, read func(after *accountPosition, limit int) ([]T, error), position func(T) accountPosition, show func(T) R) (httpx.List[R], error) {
-	out := httpx.List[R]{Data: []R{}}
 	var after *accountPosition
 	if in.Cursor != "" {
 		after = &accountPosition{}
 		if err := httpx.ReadCursor(in.Cursor, after); err != nil {
-			return out, err
+			return httpx.List[R]{}, err
 		}
 	}
 	list, err := read(after, in.Limit+1)
 	if err != nil {
-		return out, err
+		return httpx.List[R]{}, err
 	}
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		if out.NextCursor, err = httpx.Cursor(position(list[in.Limit-1])); err != nil {
-			return out, err
-		}
-	}
-	for _, item := range list {
-		out.Data = append(out.Data, show(item))
-	}
-	return out, nil
+	return httpx.ListOf(in.Page, list, position, show)
 }
 
 func (s *service) handleSessions(ctx context.Context, in *listInput) (httpx.List[sessionResponse], error) {
@@ -271,6 +267,7 @@ func (s *service) handleEnrol(ctx context.Context, in *enrolInput) (enrolmentRes
 		return enrolmentResponse{}, err
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (enrolmentResponse, error) {
+		aboutAccount(ctx, who.Account)
 		e, err := s.enrol(ctx, tx, who, shown)
 		return enrolmentResponse{base32Of(e.Secret), e.URL}, err
 	})
@@ -293,6 +290,7 @@ func (s *service) handleConfirm(ctx context.Context, in *codeInput) (r recoveryR
 	}
 	err = s.withCode(ctx, who, func() error {
 		r, err = httpx.Command(ctx, s.db, func(tx *db.Tx) (recoveryResponse, error) {
+			aboutAccount(ctx, who.Account)
 			codes, err := s.confirm(ctx, tx, who, in.Body.Code)
 			tx.AfterCommit(func() { s.auth.forget(who.Session) })
 			return recoveryResponse{codes}, err
@@ -308,7 +306,10 @@ func (s *service) handleDisarm(ctx context.Context, in *codeInput) (httpx.None, 
 		return httpx.None{}, err
 	}
 	return httpx.None{}, s.withCode(ctx, who, func() error {
-		_, err := httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) { return httpx.None{}, s.disarm(ctx, tx, who, in.Body.Code) })
+		_, err := httpx.Command(ctx, s.db, func(tx *db.Tx) (httpx.None, error) {
+			aboutAccount(ctx, who.Account)
+			return httpx.None{}, s.disarm(ctx, tx, who, in.Body.Code)
+		})
 		return err
 	})
 }

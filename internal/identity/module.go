@@ -11,12 +11,12 @@ import (
 	"time"
 
 	"github.com/fusioncommerce/fusion/internal/identity/oidc"
+	"github.com/fusioncommerce/fusion/internal/platform/apikey"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/password"
-	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
@@ -36,7 +36,7 @@ type Module struct {
 
 // New makes the accounts.
 func New(k app.Kit) *Module {
-	auth, providers := newAuthenticator(k.DB, k.Tokens, k.Clock, tenant.New(k.DB, k.Events, 0)), oidc.New(k.Outbound, k.Clock)
+	auth, providers := newAuthenticator(k.DB, k.Tokens, k.Clock, k.Tenants), oidc.New(k.Outbound, k.Clock)
 	people := &customers{db: k.DB, events: k.Events, mail: k.Mail, erasures: k.Erasures}
 	return &Module{customers: people, svc: &service{
 		db: k.DB, events: k.Events, mail: k.Mail, tokens: k.Tokens, vault: k.Vault, passwords: k.Passwords, now: k.Clock, customers: people,
@@ -61,19 +61,20 @@ func (m *Module) Mount(on app.Mount) {
 	on.Accept(m.svc.external) // who knows its tokens by their issuer
 	on.Accept(m.svc.auth)
 	m.svc.vault.Keep(vault.Sealed{Table: "identity.totp", Column: "secret", Purpose: totpPurpose})
+	on.Jobs.Add(sweeping(m.svc.db))
 }
 
 func (m *Module) mountSigningIn(api *httpx.API) {
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/register", ID: "register", Limit: httpx.LimitLogin, Summary: "Make a customer's account", Permission: httpx.Public, Status: http.StatusAccepted,
-		Description: "The answer is the same whether the address has an account already or not: what became of it, a mail to the address tells. A new account can sign in at once.",
+		Description: "The answer is the same whether the address has an account already or not: what became of it, a mail to the address tells. A new account can sign in at once, unless the shop's setting `requireVerifiedEmail` has its address proven first.",
 		Refusals:    []*fault.Error{password.ErrOverloaded},
 	}, m.svc.handleRegister)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/login", ID: "login", Limit: httpx.LimitLogin, Summary: "Sign in", Permission: httpx.Public, Unrecorded: true,
 		Description: "For customers and staff. After five failures there are no more attempts for 15 minutes, except from a browser in which the account has signed in before, " +
-			"which a cookie recognises.",
-		Refusals: []*fault.Error{errCredentials, errSecondFactor, errTooMany, password.ErrOverloaded},
+			"which a cookie recognises. With the shop's setting `requireVerifiedEmail`, a customer whose address is not proven is answered as a wrong password is.",
+		Refusals: []*fault.Error{errCredentials, errSecondFactor, errWrongFactor, errTooMany, password.ErrOverloaded},
 	}, m.svc.handleLogin)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/refresh", ID: "refresh", Limit: httpx.LimitLogin, Summary: "Get the next access token", Permission: httpx.Public, Unrecorded: true,
@@ -81,11 +82,11 @@ func (m *Module) mountSigningIn(api *httpx.API) {
 		Refusals:    []*fault.Error{errRefreshToken, errRefreshing},
 	}, m.svc.handleRefresh)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/auth/logout", ID: "logout", Summary: "Sign out", Permission: httpx.Public, Ended: true, Status: http.StatusNoContent,
+		Method: http.MethodPost, Path: "/v1/auth/logout", ID: "logout", Enrolment: true, Summary: "Sign out", Permission: httpx.Public, Ended: true, Status: http.StatusNoContent,
 		Description: "Ends the session of the access token or of the refreshToken. Signing out twice changes nothing.",
 	}, m.svc.handleLogout)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/auth/logout-all", ID: "logoutEverywhere", Summary: "Sign out everywhere", Permission: httpx.Known, Status: http.StatusNoContent,
+		Method: http.MethodPost, Path: "/v1/auth/logout-all", ID: "logoutEverywhere", Enrolment: true, Summary: "Sign out everywhere", Permission: httpx.Known, Status: http.StatusNoContent,
 		Refusals: []*fault.Error{errNoAccount},
 	}, m.svc.handleLogoutAll)
 	httpx.Handle(api, httpx.Route{
@@ -110,6 +111,10 @@ func (m *Module) mountSigningIn(api *httpx.API) {
 		Refusals: []*fault.Error{errNoAccount},
 	}, m.svc.handleResend)
 	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/auth/email/request", ID: "requestVerification", Limit: httpx.LimitLogin, Summary: "Ask for that mail without signing in", Permission: httpx.Public, Status: http.StatusAccepted,
+		Description: "The answer is the same whatever is true. A mail goes to an address whose account has not proven it.",
+	}, m.svc.handleRequestVerification)
+	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/introspect", ID: "introspectToken", Summary: "Ask what an access token is worth", Permission: identity.IntrospectTokens, Unrecorded: true,
 		Description: "For the shop's other deployments.",
 	}, m.svc.handleIntrospect)
@@ -117,7 +122,7 @@ func (m *Module) mountSigningIn(api *httpx.API) {
 
 func (m *Module) mountMe(api *httpx.API) {
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/me", ID: "getMe", Summary: "Read who you are and what you may do", Permission: httpx.Known, Description: "For people and for API keys.",
+		Method: http.MethodGet, Path: "/v1/me", ID: "getMe", Enrolment: true, Summary: "Read who you are and what you may do", Permission: httpx.Known, Description: "For people and for API keys.",
 	}, m.svc.handleMe)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPatch, Path: "/v1/me", ID: "updateMe", Limit: httpx.LimitLogin, Summary: "Change your name or your e-mail address", Permission: httpx.Known,
@@ -131,12 +136,12 @@ func (m *Module) mountMe(api *httpx.API) {
 		Method: http.MethodDelete, Path: "/v1/me/sessions/{id}", ID: "endMySession", Summary: "Sign out somewhere", Permission: httpx.Known, Status: http.StatusNoContent,
 	}, m.svc.handleEndSession)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/me/totp", ID: "enrolSecondFactor", Limit: httpx.LimitLogin, Summary: "Begin to set a second factor", Permission: httpx.Known, Once: true,
+		Method: http.MethodPost, Path: "/v1/me/totp", ID: "enrolSecondFactor", Enrolment: true, Limit: httpx.LimitLogin, Summary: "Begin to set a second factor", Permission: httpx.Known, Once: true,
 		Description: "For authenticator apps (RFC 6238). It takes a proven e-mail address, and counts once it is confirmed.",
 		Refusals:    []*fault.Error{errNoAccount, errNoPassword, errNotProven, errAlreadyHasTOTP, errCredentials, errTooMany, password.ErrOverloaded},
 	}, m.svc.handleEnrol)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/me/totp/confirm", ID: "confirmSecondFactor", Summary: "Confirm the second factor with a code of it", Permission: httpx.Known, Once: true,
+		Method: http.MethodPost, Path: "/v1/me/totp/confirm", ID: "confirmSecondFactor", Enrolment: true, Summary: "Confirm the second factor with a code of it", Permission: httpx.Known, Once: true,
 		Refusals: []*fault.Error{errNoAccount, errAlreadyHasTOTP, errNoTOTP, errWrongCode, errTooMany},
 	}, m.svc.handleConfirm)
 	httpx.Handle(api, httpx.Route{
@@ -153,7 +158,7 @@ func (m *Module) mountStaff(api *httpx.API) {
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/staff/invitations", ID: "inviteStaff", Summary: "Invite somebody to work for the shop", Permission: write, Status: http.StatusCreated,
 		Description: "A mail brings the token with which they choose a password. Who has not answered yet can be invited again.",
-		Refusals:    []*fault.Error{errEmailTaken, errBeyondOneself},
+		Refusals:    []*fault.Error{errEmailTaken, errBeyondOneself, apikey.ErrWider},
 	}, m.svc.handleInvite)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/staff/invitations/accept", ID: "acceptInvitation", Limit: httpx.LimitLogin, Summary: "Accept an invitation", Permission: httpx.Public, Status: http.StatusNoContent,
@@ -165,7 +170,7 @@ func (m *Module) mountStaff(api *httpx.API) {
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPatch, Path: "/v1/staff/{id}", ID: "updateStaff", Summary: "Change what somebody may do", Permission: write,
 		Description: "It acts within two seconds, everywhere. Nobody gives or takes a role whose permissions they do not hold, and one owner stays.",
-		Refusals:    []*fault.Error{errBeyondOneself, errLastOwner},
+		Refusals:    []*fault.Error{errBeyondOneself, apikey.ErrWider, errLastOwner},
 	}, m.svc.handleUpdateStaff)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodDelete, Path: "/v1/staff/{id}/second-factor", ID: "removeStaffSecondFactor", Summary: "Remove somebody's second factor", Permission: write, Status: http.StatusNoContent,

@@ -8,11 +8,10 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
-// forgot mails a token to who has an account. Nobody else hears of it.
-func (s *service) forgot(ctx context.Context, tx *db.Tx, email string) error {
-	a, known, err := s.store.byEmail(ctx, tx, keyOf(email))
-	if err != nil || !known || a.Status != active {
-		return err
+// forgot mails a token to choose another password with.
+func (s *service) forgot(ctx context.Context, tx *db.Tx, a account) error {
+	if a.Status != active {
+		return nil
 	}
 	if may, err := s.mayWrite(ctx, tx, toReset, a.Email); err != nil || !may {
 		return err
@@ -21,7 +20,7 @@ func (s *service) forgot(ctx context.Context, tx *db.Tx, email string) error {
 	if err != nil {
 		return err
 	}
-	return s.send(ctx, tx, a.Email, "reset-password", map[string]string{"name": a.Name, "token": raw})
+	return s.write(ctx, tx, a, "reset-password", map[string]string{"token": raw})
 }
 
 // reset gives an account another password, hashed already. Who reads its mail is its owner:
@@ -65,7 +64,7 @@ func (s *service) replacePassword(ctx context.Context, tx *db.Tx, a account, has
 	} else if err := s.store.reset(ctx, tx, anywhere(a.EmailKey)); err != nil {
 		return err
 	}
-	return s.send(ctx, tx, a.Email, "password-changed", map[string]string{"name": a.Name})
+	return s.notify(ctx, tx, a, "password-changed")
 }
 
 // stillProven locks the account of who has shown its password, unless that was changed since.
@@ -79,7 +78,7 @@ func (s *service) stillProven(ctx context.Context, tx *db.Tx, shown account) (ac
 
 // prove has who has signed in show the password again, as often as a login may fail.
 func (s *service) prove(ctx context.Context, who identity.Identity, password string) (account, error) {
-	t := tried{subject: byAccount(who.Account)}
+	t := tried{subject: byAccount(who.Account), failure: proofFailed}
 	err := s.attempt(ctx, t.subject, func(tx *db.Tx) (err error) {
 		t.account, err = s.store.account(ctx, tx, who.Account)
 		return err
@@ -95,7 +94,7 @@ func (s *service) prove(ctx context.Context, who identity.Identity, password str
 		return account{}, errors.Join(err, s.unverified(ctx, t.subject))
 	}
 	if !right {
-		return account{}, s.refuse(ctx, t)
+		return account{}, s.refuse(ctx, t, errCredentials)
 	}
 	return t.account, s.db.InTx(ctx, func(tx *db.Tx) error { return s.store.reset(ctx, tx, t.subject) })
 }

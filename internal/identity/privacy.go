@@ -268,20 +268,3 @@ func (m *Module) Erase(ctx context.Context, customer string) error {
 		return err
 	})
 }
-
-// ProvenEmail is the address that a customer has shown to be theirs; ok is false when there
-// is none.
-func (m *Module) ProvenEmail(ctx context.Context, customer string) (email string, ok bool, err error) {
-	id, err := httpx.ID(customer)
-	if err != nil {
-		return "", false, err
-	}
-	err = m.customers.db.Read(ctx, func(tx *db.Tx) error {
-		a, err := m.customers.store.accountOf(ctx, tx, id)
-		if a != nil && a.VerifiedAt != nil {
-			email, ok = keyOf(a.Email), true
-		}
-		return err
-	})
-	return email, ok, err
-}

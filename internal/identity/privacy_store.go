@@ -67,7 +67,22 @@ func (profileStore) linksOf(ctx context.Context, tx *db.Tx, account uuid.UUID) (
 }
 
 // erase removes a customer with all that belongs to them, the account included.
-func (profileStore) erase(ctx context.Context, tx *db.Tx, customer, account uuid.UUID) error {
+func (s profileStore) erase(ctx context.Context, tx *db.Tx, customer, account uuid.UUID) error {
+	if err := s.eraseAccount(ctx, tx, account); err != nil {
+		return err
+	}
+	n, err := tx.Exec(ctx, `delete from identity.customer where id = $1`, customer)
+	if err != nil {
+		return fmt.Errorf("erase customer: %w", err)
+	}
+	if n == 0 {
+		return httpx.ErrNotFound
+	}
+	return nil
+}
+
+// eraseAccount removes an account with all that belongs to it, if there is one.
+func (profileStore) eraseAccount(ctx context.Context, tx *db.Tx, account uuid.UUID) error {
 	if _, err := tx.Exec(ctx, `delete from identity.refresh_token t using identity.session s where s.id = t.session_id and s.account_id = $1`, account); err != nil {
 		return fmt.Errorf("erase refresh tokens: %w", err)
 	}
@@ -78,13 +93,6 @@ func (profileStore) erase(ctx context.Context, tx *db.Tx, customer, account uuid
 	}
 	if _, err := tx.Exec(ctx, `delete from identity.account where id = $1`, account); err != nil {
 		return fmt.Errorf("erase account: %w", err)
-	}
-	n, err := tx.Exec(ctx, `delete from identity.customer where id = $1`, customer)
-	if err != nil {
-		return fmt.Errorf("erase customer: %w", err)
-	}
-	if n == 0 {
-		return httpx.ErrNotFound
 	}
 	return nil
 }

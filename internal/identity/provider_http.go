@@ -92,31 +92,18 @@ type slugPosition struct {
 }
 
 func (s *service) handleProviders(ctx context.Context, in *listProvidersInput) (httpx.List[providerResponse], error) {
-	page := httpx.List[providerResponse]{Data: []providerResponse{}}
 	var after slugPosition
-	if in.Cursor != "" {
-		if err := httpx.ReadCursor(in.Cursor, &after); err != nil {
-			return page, err
-		}
+	if err := in.After(&after); err != nil {
+		return httpx.List[providerResponse]{}, err
 	}
 	var list []provider
 	if err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
 		list, err = s.store.providers(ctx, tx, `where slug > $1 order by slug limit $2`, after.Slug, in.Limit+1)
 		return err
 	}); err != nil {
-		return page, err
+		return httpx.List[providerResponse]{}, err
 	}
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		var err error
-		if page.NextCursor, err = httpx.Cursor(slugPosition{list[in.Limit-1].Slug}); err != nil {
-			return page, err
-		}
-	}
-	for _, p := range list {
-		page.Data = append(page.Data, presentProvider(p))
-	}
-	return page, nil
+	return httpx.ListOf(in.Page, list, func(p provider) slugPosition { return slugPosition{p.Slug} }, presentProvider)
 }
 
 type providerByID struct {

@@ -49,7 +49,7 @@ func (s *service) refresh(ctx context.Context, raw string) (grant, error) {
 		if err := s.store.prolong(ctx, tx, g.Session.ID); err != nil {
 			return err
 		}
-		return s.store.insertRefresh(ctx, tx, next, g.Session.ID)
+		return s.store.insertRefresh(ctx, tx, next, g.Session.ID, refreshLife)
 	})
 	if err == nil {
 		err = refusal

@@ -21,10 +21,12 @@ const (
 	toChange = "change"
 	toReset  = "reset"
 	toInvite = "invite"
+	toClaim  = "claim" // what was ordered with the address
 )
 
 var lifeOf = map[string]time.Duration{
 	toVerify: 24 * time.Hour, toChange: 30 * time.Minute, toReset: 30 * time.Minute, toInvite: 72 * time.Hour,
+	toClaim: 30 * time.Minute,
 }
 
 // boundOf is what must not change until a token is used: it is good for the address and
@@ -33,7 +35,7 @@ func boundOf(purpose string, a account) []byte {
 	switch purpose {
 	case toReset, toInvite:
 		return hashOf(purpose, a.ID.String(), a.EmailKey, a.PasswordHash, string(a.Status))
-	case toChange:
+	case toChange, toClaim:
 		return hashOf(purpose, a.ID.String(), a.EmailKey, a.PasswordHash, strconv.FormatInt(a.Epoch, 10))
 	default:
 		return hashOf(purpose, a.ID.String(), a.EmailKey)
@@ -89,6 +91,7 @@ func (s *service) register(ctx context.Context, email, password, name string) er
 		if !made {
 			return accepted, s.tellOfAccount(ctx, tx, a.Email)
 		}
+		aboutAccount(ctx, a.ID)
 		if err := s.customers.registered(ctx, tx, a.Customer, a.Email, a.Name); err != nil {
 			return accepted, err
 		}
@@ -105,7 +108,7 @@ func (s *service) tellOfAccount(ctx context.Context, tx *db.Tx, email string) er
 	if may, err := s.mayWrite(ctx, tx, toTell, email); err != nil || !may {
 		return err
 	}
-	return s.send(ctx, tx, email, "account-exists", map[string]string{})
+	return s.write(ctx, tx, account{Email: email}, "account-exists", nil)
 }
 
 func (s *service) askToVerify(ctx context.Context, tx *db.Tx, a account) error {
@@ -116,7 +119,7 @@ func (s *service) askToVerify(ctx context.Context, tx *db.Tx, a account) error {
 	if err != nil {
 		return err
 	}
-	return s.send(ctx, tx, a.Email, "verify-email", map[string]string{"name": a.Name, "token": raw})
+	return s.write(ctx, tx, a, "verify-email", map[string]string{"token": raw})
 }
 
 // verifyEmail notes that somebody reads what is sent to an address: the one of the account,
@@ -130,7 +133,7 @@ func (s *service) verifyEmail(ctx context.Context, tx *db.Tx, hash []byte) error
 	if err != nil {
 		return err
 	}
-	former := a.Email
+	former := a
 	if t.Purpose == toChange {
 		a.Email, a.EmailKey = t.Email, keyOf(t.Email)
 	}
@@ -145,7 +148,7 @@ func (s *service) verifyEmail(ctx context.Context, tx *db.Tx, hash []byte) error
 	if err := s.store.dropOneTime(ctx, tx, a.ID); err != nil {
 		return err
 	}
-	return s.send(ctx, tx, former, "email-changed", map[string]string{"name": a.Name})
+	return s.notify(ctx, tx, former, "email-changed")
 }
 
 // firstProof ends what was set up in an account before somebody showed to read its mail:
@@ -171,8 +174,16 @@ func (s *service) firstProof(ctx context.Context, tx *db.Tx, a *account) error {
 // resend asks once more to verify the address of who has signed in.
 func (s *service) resend(ctx context.Context, tx *db.Tx, who identity.Identity) error {
 	a, err := s.store.account(ctx, tx, who.Account)
-	if err != nil || a.VerifiedAt != nil {
+	if err != nil {
 		return err
+	}
+	return s.remind(ctx, tx, a)
+}
+
+// remind asks once more to verify an address that is to be verified.
+func (s *service) remind(ctx context.Context, tx *db.Tx, a account) error {
+	if a.VerifiedAt != nil || a.Status != active {
+		return nil
 	}
 	return s.askToVerify(ctx, tx, a)
 }

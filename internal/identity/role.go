@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fusioncommerce/fusion/internal/platform/apikey"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -113,5 +114,8 @@ func (s *service) mayHandle(ctx context.Context, tx *db.Tx, given, taken []strin
 	if lacking := who.Lacks(permissionsOf(handled, own)); len(lacking) > 0 {
 		return errBeyondOneself.With("lacking", lacking)
 	}
-	return nil
+	if len(given) == 0 {
+		return nil
+	}
+	return apikey.MayOutlive(ctx, tx)
 }

@@ -105,6 +105,14 @@ var _ = Describe("a role of the shop's own", func() {
 		}
 	})
 
+	It("is one of a hundred, none of which has the name of a role that every shop has", func() {
+		s.exec(`insert into identity.role (tenant_id, name, description, permissions, version, created_at, updated_at)
+			select $1, 'shift-' || n, '', '{orders:read}', 1, now(), now() from generate_series(2, 99) n`)
+		Expect(s.Post("/v1/roles", object{"name": "manager", "permissions": []string{"orders:read"}}).Code()).To(Equal("role_taken"))
+		Expect(s.Post("/v1/roles", object{"name": "shift-100", "permissions": []string{"orders:read"}}).Status).To(Equal(http.StatusCreated))
+		Expect(s.Post("/v1/roles", object{"name": "shift-101", "permissions": []string{"orders:read"}}).Code()).To(Equal("too_many_roles"))
+	})
+
 	It("is another shop's neither to see nor to have", func() {
 		other := open()
 		Expect(other.Get("/v1/roles/night-shift").Status).To(Equal(http.StatusNotFound))

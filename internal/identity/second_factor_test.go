@@ -4,6 +4,7 @@ import (
 	"encoding/base32"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -88,7 +89,7 @@ var _ = Describe("a second factor", func() {
 		Expect(alike(s.login(email, wrong))).To(Equal(alike(s.login(newAddress(), wrong))), "who does not know the password does not hear of it")
 		shown := code(key)
 		Expect(with("code", shown).Status).To(Equal(http.StatusOK))
-		Expect(with("code", shown).Code()).To(Equal("invalid_credentials"))
+		Expect(with("code", shown).Code()).To(Equal("invalid_second_factor"))
 		Expect(s.as(g).Post("/v1/me/totp", object{"currentPassword": secret}).Code()).To(Equal("second_factor_set"))
 	})
 
@@ -103,7 +104,7 @@ var _ = Describe("a second factor", func() {
 		Expect(confirm(g, code(enrol(g))).Status).To(Equal(http.StatusOK))
 		s.exec(`update identity.account set email_verified_at = null where tenant_id = $1`)
 		prove()
-		Eventually(func() int { return s.as(g).Get("/v1/me").Status }, "4s").Should(Equal(http.StatusUnauthorized))
+		Eventually(func() int { return s.as(g).Get("/v1/me").Status }).Should(Equal(http.StatusUnauthorized))
 		Expect(s.Post("/v1/auth/refresh", object{"refreshToken": g.RefreshToken}).Code()).To(Equal("invalid_refresh_token"))
 		for _, table := range []string{"totp", "recovery_code", "device"} {
 			var left int
@@ -127,10 +128,10 @@ var _ = Describe("a second factor", func() {
 		key := enrol(g)
 		Expect(confirm(g, code(key)).Status).To(Equal(http.StatusOK))
 		for range 4 {
-			Expect(with("code", "000000").Code()).To(Equal("invalid_credentials"))
+			Expect(with("code", "000000").Code()).To(Equal("invalid_second_factor"))
 			Expect(s.login(email, secret).Code()).To(Equal("second_factor_required"), "which does not begin the count anew")
 		}
-		Expect(with("code", "000000").Code()).To(Equal("invalid_credentials"))
+		Expect(with("code", "000000").Code()).To(Equal("invalid_second_factor"))
 		Expect(with("code", code(key)).Code()).To(Equal("too_many_attempts"))
 	})
 
@@ -139,10 +140,10 @@ var _ = Describe("a second factor", func() {
 		codes := read[struct{ RecoveryCodes []string }](confirm(g, code(key))).RecoveryCodes
 		Expect(codes).To(HaveLen(10))
 		Expect(with("recoveryCode", codes[0]).Status).To(Equal(http.StatusOK))
-		Expect(with("recoveryCode", codes[0]).Code()).To(Equal("invalid_credentials"))
+		Expect(with("recoveryCode", codes[0]).Code()).To(Equal("invalid_second_factor"))
 		answers := newTally()
 		parallel(4, func(int) { answers.add(with("recoveryCode", " "+codes[1])) })
-		Expect(answers.of).To(Equal(map[string]int{"OK": 1, "invalid_credentials": 3}))
+		Expect(answers.of).To(Equal(map[string]int{"OK": 1, "invalid_second_factor": 3}))
 	})
 
 	It("is accepted once by however many show the same code at the same moment", func() {
@@ -168,6 +169,8 @@ var _ = Describe("a second factor", func() {
 	It("is removed by who shows it, and guessed five times at most there", func() {
 		key := enrol(g)
 		Expect(confirm(g, code(key)).Status).To(Equal(http.StatusOK))
+		Expect(s.audited("enrolSecondFactor", g.Account.ID)).To(Equal(1))
+		Expect(s.audited("confirmSecondFactor", g.Account.ID)).To(Equal(1))
 		remove := func(code string) testkit.Response {
 			return s.as(g).Call(http.MethodDelete, "/v1/me/totp", object{"code": code})
 		}
@@ -187,7 +190,7 @@ var _ = Describe("a second factor", func() {
 		session := s.signedIn(boss)
 		Expect(s.as(session).Get("/v1/staff").Status).To(Equal(http.StatusOK))
 		Expect(s.Call(http.MethodPatch, "/v1/settings", object{"secondFactorForStaff": true}).Status).To(Equal(http.StatusOK))
-		Eventually(func() int { return s.as(session).Get("/v1/staff").Status }, "4s").Should(Equal(http.StatusForbidden))
+		Eventually(func() int { return s.as(session).Get("/v1/staff").Status }).Should(Equal(http.StatusForbidden))
 		Expect(s.as(g).Get("/v1/me").JSON()["permissions"]).NotTo(BeEmpty(), "customers choose")
 
 		key := enrol(session)
@@ -196,6 +199,58 @@ var _ = Describe("a second factor", func() {
 		email = boss
 		again := read[granted](with("code", code(key)))
 		Expect(s.as(again).Get("/v1/staff").Status).To(Equal(http.StatusOK))
+	})
+
+	It("is asked for before anything else, on every route but those that serve to set one", func() {
+		boss := s.staff(identity.Manager)
+		session := s.signedIn(boss)
+		Expect(s.as(session).Get("/v1/me").JSON()).To(HaveKeyWithValue("secondFactorEnrolmentRequired", false))
+		Expect(s.Call(http.MethodPatch, "/v1/settings", object{"secondFactorForStaff": true}).Status).To(Equal(http.StatusOK))
+		Eventually(func() string { return s.as(session).Get("/v1/staff").Code() }).Should(Equal("second_factor_enrolment_required"))
+		refused := 0
+		for _, r := range s.App.API().Routes() {
+			if r.Enrolment {
+				continue
+			}
+			answer := s.as(session).Call(r.Method, strings.NewReplacer("{id}", s.id(boss), "{slug}", "x", "{role}", "x").Replace(r.Path), nil)
+			Expect(answer.Status).To(Equal(http.StatusForbidden), "%s %s: %s", r.Method, r.Path, answer.Raw)
+			Expect(answer.Code()).To(Equal("second_factor_enrolment_required"), r.Path)
+			refused++
+		}
+		Expect(refused).To(BeNumerically(">", 40))
+		me := s.as(session).Get("/v1/me")
+		Expect(me.JSON()).To(And(HaveKeyWithValue("secondFactorEnrolmentRequired", true), HaveKeyWithValue("permissions", BeEmpty())))
+		Expect(s.login(boss, secret).JSON()).To(HaveKeyWithValue("secondFactorEnrolmentRequired", true))
+		Expect(s.Post("/v1/auth/refresh", object{"refreshToken": session.RefreshToken}).JSON()).To(HaveKeyWithValue("secondFactorEnrolmentRequired", true))
+		Expect(s.login(email, secret).JSON()).To(HaveKeyWithValue("secondFactorEnrolmentRequired", false), "customers choose")
+
+		again := s.signedIn(boss)
+		Expect(confirm(again, code(enrol(again))).Status).To(Equal(http.StatusOK))
+		Expect(s.as(again).Get("/v1/me").JSON()).To(HaveKeyWithValue("secondFactorEnrolmentRequired", false))
+		Expect(s.as(session).Post("/v1/auth/logout", nil).Status).To(Equal(http.StatusNoContent))
+	})
+
+	It("is turned off for all staff by an owner only", func() {
+		off, on := object{"secondFactorForStaff": false}, object{"secondFactorForStaff": true}
+		manager := s.With(testkit.Key(s.App.DB(), s.Tenant, "settings:read", "settings:write"))
+		Expect(manager.Call(http.MethodPatch, "/v1/settings", on).Status).To(Equal(http.StatusOK))
+		r := manager.Call(http.MethodPatch, "/v1/settings", off)
+		Expect(r.Status).To(Equal(http.StatusForbidden))
+		Expect(r.Code()).To(Equal("owner_required"))
+		Expect(manager.Call(http.MethodPatch, "/v1/settings", object{"senderName": "Harbour", "secondFactorForStaff": true}).Status).To(Equal(http.StatusOK))
+		Expect(s.Get("/v1/settings").JSON()).To(HaveKeyWithValue("secondFactorForStaff", true))
+		Expect(s.Call(http.MethodPatch, "/v1/settings", off).Status).To(Equal(http.StatusOK))
+	})
+
+	It("is not told of to who does not know the password", func() {
+		Expect(confirm(g, code(enrol(g))).Status).To(Equal(http.StatusOK))
+		guess := func(email string) object {
+			GinkgoHelper()
+			return alike(s.Post("/v1/auth/login", object{"email": email, "password": wrong, "code": "000000"}))
+		}
+		Expect(guess(email)).To(Equal(guess(newAddress())))
+		Expect(with("code", "000000").Status).To(Equal(http.StatusUnauthorized))
+		Expect(s.audited("login.failed", s.id(email))).To(Equal(2))
 	})
 
 	Describe("that its owner has lost", func() {

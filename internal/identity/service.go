@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -51,9 +52,28 @@ type service struct {
 	store     store
 }
 
-// send has a mail delivered to an account once the transaction has come true.
-func (s *service) send(ctx context.Context, tx *db.Tx, to, template string, data map[string]string) error {
-	return s.mail.Send(ctx, tx, mail.Message{To: to, Template: template, Data: data})
+// write has a letter delivered to the address of an account, once the transaction has come
+// true. It calls by name only who is known to read what is sent there: who has registered
+// an address has chosen a name for whoever gets the letter.
+func (s *service) write(ctx context.Context, tx *db.Tx, a account, template string, data map[string]string) error {
+	all := map[string]string{}
+	maps.Copy(all, data)
+	if a.VerifiedAt != nil {
+		all["name"] = a.Name
+	}
+	return s.mail.Send(ctx, tx, mail.Message{To: a.Email, Template: template, Data: all, Staff: a.Kind == staff})
+}
+
+// notify writes to somebody what happened to their account, as often as letters of a kind go
+// to an address, and if it is theirs: others may have registered it.
+func (s *service) notify(ctx context.Context, tx *db.Tx, a account, template string) error {
+	if a.VerifiedAt == nil {
+		return nil
+	}
+	if may, err := s.mayWrite(ctx, tx, template, a.Email); err != nil || !may {
+		return err
+	}
+	return s.write(ctx, tx, a, template, nil)
 }
 
 // as is the context in which somebody acts for a tenant before it is known who that is.

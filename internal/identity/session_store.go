@@ -45,26 +45,22 @@ func (r sessionRow) domain() session {
 	}
 }
 
-// insertSession opens a session and forgets the account's old ones.
-func (store) insertSession(ctx context.Context, tx *db.Tx, s session) error {
+// insertSession opens a session that is good for so long.
+func (store) insertSession(ctx context.Context, tx *db.Tx, s session, life time.Duration) error {
 	_, err := tx.Exec(ctx, `
-		with old as (
-			select id from identity.session where account_id = $2 and expires_at < statement_timestamp() - interval '30 days' limit 100
-		), tokens as (delete from identity.refresh_token where session_id in (select id from old)
-		), sessions as (delete from identity.session where id in (select id from old))
 		insert into identity.session (id, account_id, epoch, ip, user_agent, amr, created_at, last_seen_at, expires_at)
 		values ($1, $2, $3, $4, $5, $6, statement_timestamp(), statement_timestamp(), statement_timestamp() + $7 * interval '1 second')`,
-		s.ID, s.Account, s.Epoch, s.IP, s.UserAgent, db.Array(s.Methods), int64(refreshLife.Seconds()))
+		s.ID, s.Account, s.Epoch, s.IP, s.UserAgent, db.Array(s.Methods), int64(life.Seconds()))
 	if err != nil {
 		return fmt.Errorf("insert session: %w", err)
 	}
 	return nil
 }
 
-func (store) insertRefresh(ctx context.Context, tx *db.Tx, hash []byte, session uuid.UUID) error {
+func (store) insertRefresh(ctx context.Context, tx *db.Tx, hash []byte, session uuid.UUID, life time.Duration) error {
 	_, err := tx.Exec(ctx, `
 		insert into identity.refresh_token (hash, session_id, expires_at) values ($1, $2, statement_timestamp() + $3 * interval '1 second')`,
-		hash, session, int64(refreshLife.Seconds()))
+		hash, session, int64(life.Seconds()))
 	if err != nil {
 		return fmt.Errorf("insert refresh token: %w", err)
 	}

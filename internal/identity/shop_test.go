@@ -83,8 +83,19 @@ type shop struct {
 // open starts a program on a database of the suite, with a merchant of its own.
 func open() *shop {
 	GinkgoHelper()
-	s := &shop{super: testkit.SQL(testkit.Shared().Super)}
-	s.Shop = testkit.Start(testkit.Shared(), app.Options{CheckEvent: contract().Check, Outbound: outbound.Options{Inside: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}, func(k app.Kit) []app.Module {
+	return openOn(testkit.Shared(), "")
+}
+
+// openAt is open for a program that knows where browsers find it.
+func openAt(public string) *shop {
+	GinkgoHelper()
+	return openOn(testkit.Shared(), public)
+}
+
+func openOn(d testkit.Database, public string) *shop {
+	GinkgoHelper()
+	s := &shop{super: testkit.SQL(d.Super)}
+	s.Shop = testkit.Start(d, app.Options{CheckEvent: contract().Check, PublicURL: public, Outbound: outbound.Options{Inside: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}, func(k app.Kit) []app.Module {
 		s.module = New(k)
 		s.work = &counting{passwords: s.module.svc.passwords}
 		s.module.svc.passwords = s.work
@@ -124,6 +135,16 @@ func (s *shop) twin() *shop {
 
 func newAddress() string {
 	return "ana." + uuid.NewString() + "@example.com" // with its hyphens: 16 digits of it in a row could be a card number
+}
+
+// asksForSecondFactor has the shop ask its staff for one, and waits until all requests know.
+func (s *shop) asksForSecondFactor() {
+	GinkgoHelper()
+	Expect(s.Call(http.MethodPatch, "/v1/settings", object{"secondFactorForStaff": true}).Status).To(Equal(http.StatusOK))
+	Eventually(func() (bool, error) {
+		terms, err := s.module.svc.auth.tenants.Terms(testkit.As(s.Tenant), s.Tenant)
+		return terms.Settings.SecondFactorForStaff, err
+	}).Should(BeTrue())
 }
 
 // customer registers one.
@@ -205,6 +226,13 @@ func (s *shop) facts(subject string) (topics []string) {
 	}
 	Expect(rows.Err()).NotTo(HaveOccurred())
 	return topics
+}
+
+// audited is how many entries of an action the audit log has of an account; "" is none.
+func (s *shop) audited(action, account string) (n int) {
+	GinkgoHelper()
+	Expect(s.super.QueryRow(`select count(*) from platform.audit where tenant_id = $1 and action = $2 and entity = 'account' and entity_id = $3`, s.Tenant, action, account).Scan(&n)).To(Succeed())
+	return n
 }
 
 // later is the shop when a time has passed since somebody failed to sign in.

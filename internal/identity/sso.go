@@ -55,6 +55,7 @@ type begun struct {
 	oidc.Flow
 	Provider uuid.UUID `json:"p"`
 	Until    time.Time `json:"t"`
+	Return   string    `json:"r,omitempty"` // the page that it ends at; empty: at our answer
 }
 
 // explained makes of what a provider did what callers can act on.
@@ -68,7 +69,8 @@ func explained(err error) error {
 	return err
 }
 
-// registration is what a provider knows of us. It sends people back to where they came from.
+// registration is what a provider knows of us. It sends people back to where browsers find
+// the shop.
 func (s *service) registration(ctx context.Context, p provider) (oidc.Registration, error) {
 	id, err := identity.From(ctx)
 	if err != nil {
@@ -82,9 +84,9 @@ func (s *service) registration(ctx context.Context, p provider) (oidc.Registrati
 		}
 		r.Secret = string(secret)
 	}
-	from := httpx.Caller(ctx)
-	r.Redirect = from.Scheme + "://" + from.Host + "/v1/auth/oidc/" + p.Slug + "/callback"
-	return r, nil
+	at, err := httpx.ShopURL(ctx)
+	r.Redirect = at + "/v1/auth/oidc/" + p.Slug + "/callback"
+	return r, err
 }
 
 func (s *service) openProvider(ctx context.Context, slug string) (p provider, r oidc.Registration, err error) {
@@ -99,7 +101,11 @@ func (s *service) openProvider(ctx context.Context, slug string) (p provider, r 
 }
 
 // beginAt starts a sign-in at a provider: where to go, and what the browser keeps meanwhile.
-func (s *service) beginAt(ctx context.Context, slug string) (address, cookie string, err error) {
+// With a page to return to, it ends there.
+func (s *service) beginAt(ctx context.Context, slug, returnTo string) (address, cookie string, err error) {
+	if returnTo, err = pageOf(ctx, returnTo); err != nil {
+		return "", "", err
+	}
 	p, r, err := s.openProvider(ctx, slug)
 	if err != nil {
 		return "", "", err
@@ -108,42 +114,50 @@ func (s *service) beginAt(ctx context.Context, slug string) (address, cookie str
 	if address, err = s.providers.Begin(ctx, r, f); err != nil {
 		return "", "", explained(err)
 	}
-	cookie, err = s.sealFlow(ctx, begun{Flow: f, Provider: p.ID, Until: s.now().Add(flowLife)})
+	cookie, err = s.sealFor(ctx, flowPurpose, begun{Flow: f, Provider: p.ID, Until: s.now().Add(flowLife), Return: returnTo})
 	return address, cookie, err
 }
 
-func (s *service) sealFlow(ctx context.Context, b begun) (string, error) {
+// sealFor makes of v what a browser keeps and cannot read.
+func (s *service) sealFor(ctx context.Context, purpose string, v any) (string, error) {
 	id, err := identity.From(ctx)
 	if err != nil {
 		return "", err
 	}
-	text, err := json.Marshal(b)
+	text, err := json.Marshal(v)
 	if err != nil {
 		return "", fmt.Errorf("keep sign-in: %w", err)
 	}
-	sealed, err := s.vault.Seal(id.Tenant, flowPurpose, text)
+	sealed, err := s.vault.Seal(id.Tenant, purpose, text)
 	return base64.RawURLEncoding.EncodeToString(sealed), err
 }
 
-// flowOf opens what the browser kept. Whatever is wrong with it, the sign-in begins again.
-func (s *service) flowOf(ctx context.Context, cookie string, p provider, state string) (oidc.Flow, error) {
+// unseal opens what a browser kept. Whatever is wrong with it, the sign-in begins again.
+func (s *service) unseal(ctx context.Context, purpose, cookie string, v any) error {
 	id, err := identity.From(ctx)
 	if err != nil {
-		return oidc.Flow{}, err
+		return err
 	}
 	sealed, err := base64.RawURLEncoding.DecodeString(cookie)
 	if err != nil {
-		return oidc.Flow{}, errFlow
+		return errFlow
 	}
-	text, err := s.vault.Open(id.Tenant, flowPurpose, sealed)
-	if err != nil {
-		return oidc.Flow{}, errFlow
+	text, err := s.vault.Open(id.Tenant, purpose, sealed)
+	if err != nil || json.Unmarshal(text, v) != nil {
+		return errFlow
 	}
-	var b begun
-	if err := json.Unmarshal(text, &b); err != nil || b.Provider != p.ID || !s.now().Before(b.Until) || !b.Continues(state) {
-		return oidc.Flow{}, errFlow
+	return nil
+}
+
+// flowOf is the sign-in that the browser kept.
+func (s *service) flowOf(ctx context.Context, cookie string, p provider, state string) (b begun, err error) {
+	if err := s.unseal(ctx, flowPurpose, cookie, &b); err != nil {
+		return begun{}, err
 	}
-	return b.Flow, nil
+	if b.Provider != p.ID || !s.now().Before(b.Until) || !b.Continues(state) {
+		return begun{}, errFlow
+	}
+	return b, nil
 }
 
 // comeback is somebody who comes back from a provider.
@@ -154,32 +168,50 @@ type comeback struct {
 	From               httpx.Remote
 }
 
-// finishAt signs in who comes back from a provider.
-func (s *service) finishAt(ctx context.Context, c comeback) (grant, error) {
-	p, r, err := s.openProvider(ctx, c.Slug)
-	if err != nil {
-		return grant{}, err
-	}
-	f, err := s.flowOf(ctx, c.Cookie, p, c.State)
-	if err != nil {
-		return grant{}, err
-	}
-	if c.Error != "" || c.Code == "" || c.Issuer != "" && c.Issuer != p.Issuer {
-		return grant{}, errNotVouched
-	}
-	who, err := s.providers.Finish(ctx, r, f, c.Code)
-	if err != nil {
-		return grant{}, explained(err)
-	}
-	g, err := s.admitFrom(ctx, p, who, c.From)
-	if err != nil {
-		return grant{}, err
-	}
-	return s.issue(ctx, g)
+// arrival is how a sign-in at a provider ended: with a grant, or at a page of the shop.
+type arrival struct {
+	Grant  grant
+	Page   string // empty: there is none
+	Cookie string // what the browser keeps for the page
 }
 
-// admitFrom opens a session for whom a provider vouches for.
-func (s *service) admitFrom(ctx context.Context, p provider, who oidc.Person, from httpx.Remote) (g grant, err error) {
+// finishAt signs in who comes back from a provider.
+func (s *service) finishAt(ctx context.Context, c comeback) (arrival, error) {
+	p, r, err := s.openProvider(ctx, c.Slug)
+	if err != nil {
+		return arrival{}, err
+	}
+	b, err := s.flowOf(ctx, c.Cookie, p, c.State)
+	if err != nil {
+		return arrival{}, err
+	}
+	who, err := s.vouchedFor(ctx, p, r, b, c)
+	if b.Return != "" {
+		return s.endAtPage(ctx, p, who, c.From, b.Return, err)
+	}
+	if err != nil {
+		return arrival{}, err
+	}
+	g, err := s.admitFrom(ctx, p, who, c.From, refreshLife)
+	if err != nil {
+		return arrival{}, err
+	}
+	g, err = s.issue(ctx, g)
+	return arrival{Grant: g}, err
+}
+
+// vouchedFor asks the provider who has come back.
+func (s *service) vouchedFor(ctx context.Context, p provider, r oidc.Registration, b begun, c comeback) (oidc.Person, error) {
+	if c.Error != "" || c.Code == "" || c.Issuer != "" && c.Issuer != p.Issuer {
+		return oidc.Person{}, errNotVouched
+	}
+	who, err := s.providers.Finish(ctx, r, b.Flow, c.Code)
+	return who, explained(err)
+}
+
+// admitFrom opens a session for whom a provider vouches for, which lasts so long unless
+// somebody goes on with it.
+func (s *service) admitFrom(ctx context.Context, p provider, who oidc.Person, from httpx.Remote, life time.Duration) (g grant, err error) {
 	id, err := identity.From(ctx)
 	if err != nil {
 		return grant{}, err
@@ -197,10 +229,10 @@ func (s *service) admitFrom(ctx context.Context, p provider, who oidc.Person, fr
 		}
 		var hash []byte
 		g.Refresh, hash = newOpaque(refreshPrefix, id.Tenant)
-		if err := s.store.insertSession(ctx, tx, g.Session); err != nil {
+		if err := s.store.insertSession(ctx, tx, g.Session, life); err != nil {
 			return err
 		}
-		if err := s.store.insertRefresh(ctx, tx, hash, g.Session.ID); err != nil {
+		if err := s.store.insertRefresh(ctx, tx, hash, g.Session.ID, life); err != nil {
 			return err
 		}
 		return audit.Record(ctx, tx, audit.Entry{Action: "login", Entity: "account", EntityID: a.ID.String(), Status: http.StatusOK, Actor: actorOf(a.ID)})
@@ -247,6 +279,11 @@ func (s *service) firstTime(ctx context.Context, tx *db.Tx, p provider, who oidc
 	switch {
 	case !known:
 		a, err = s.newcomer(ctx, tx, p, who)
+	case p.Kind == staff && a.mayGiveWay():
+		// Of one that was proven meanwhile the newcomer hears that there is an account.
+		if _, err = s.giveWay(ctx, tx, a); err == nil {
+			a, err = s.newcomer(ctx, tx, p, who)
+		}
 	case p.Kind == staff && a.Kind == staff && a.Status == invited:
 		if a, err = s.store.lock(ctx, tx, a.ID); err == nil {
 			a, err = s.open(ctx, tx, a)

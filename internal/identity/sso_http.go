@@ -13,13 +13,20 @@ func (m *Module) mountProviders(api *httpx.API) {
 	const read, write = "settings:read", "settings:write"
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/auth/oidc/{provider}/start", ID: "startSignIn", Summary: "Sign in at an identity provider", Permission: httpx.Public, Limit: httpx.LimitLogin, Status: http.StatusFound,
-		Description: "For browsers: sends them to the provider, which sends them back.", Refusals: []*fault.Error{errProviderAway},
+		Description: "For browsers: sends them to the provider, which sends them back. With `returnTo` they end at that page of the shop, with `#code=…` for /v1/auth/oidc/exchange, or `#error=…`.",
+		Refusals:    []*fault.Error{errProviderAway, errReturn},
 	}, m.svc.handleStart)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/auth/oidc/{provider}/callback", ID: "finishSignIn", Summary: "Come back from an identity provider", Permission: httpx.Public, Limit: httpx.LimitLogin,
-		Description: "Answers as login does, in the browser that the sign-in was begun in, within ten minutes.",
+		Method: http.MethodGet, Path: "/v1/auth/oidc/{provider}/callback", ID: "finishSignIn", Summary: "Come back from an identity provider", Permission: httpx.Public, Limit: httpx.LimitLogin, Redirects: true,
+		Description: "Answers as login does, in the browser that the sign-in was begun in, within ten minutes; or sends it to the page that the sign-in was begun for.",
 		Refusals:    []*fault.Error{errFlow, errNotVouched, errNotInvited, errSignInOtherwise, errProviderAway},
 	}, m.svc.handleCallback)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/auth/oidc/exchange", ID: "exchangeSignIn", Summary: "Exchange the code of a sign-in that ended at a page", Permission: httpx.Public, Limit: httpx.LimitLogin,
+		Unrecorded: true, Cookies: true,
+		Description: "Answers as login does, once, within a minute, and in the browser that came back from the provider: a page of another origin asks with `credentials: \"include\"`.",
+		Refusals:    []*fault.Error{errFlow},
+	}, m.svc.handleExchange)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/auth/providers", ID: "createProvider", Summary: "Add an identity provider (OpenID Connect)", Permission: write, Status: http.StatusCreated,
 		Description: "Register `/v1/auth/oidc/{slug}/callback` as the redirect address there. A provider for staff takes an owner to add or to change.",
@@ -43,6 +50,7 @@ func (m *Module) mountProviders(api *httpx.API) {
 
 type startInput struct {
 	Provider string `path:"provider" maxLength:"100"`
+	ReturnTo string `query:"returnTo" maxLength:"2048" doc:"A page at the shop's storefrontUrl, or at https:// and one of its hosts" example:"https://shop.example.com/welcome"`
 }
 
 // elsewhere sends a browser to another address.
@@ -54,7 +62,7 @@ type elsewhere struct {
 func (e elsewhere) Location() string { return e.Address }
 
 func (s *service) handleStart(ctx context.Context, in *startInput) (elsewhere, error) {
-	address, cookie, err := s.beginAt(ctx, in.Provider)
+	address, cookie, err := s.beginAt(ctx, in.Provider, in.ReturnTo)
 	if err != nil {
 		return elsewhere{}, err
 	}
@@ -79,12 +87,34 @@ type callbackInput struct {
 }
 
 func (s *service) handleCallback(ctx context.Context, in *callbackInput) (grantResponse, error) {
-	g, err := s.finishAt(ctx, comeback{
+	arrived, err := s.finishAt(ctx, comeback{
 		Slug: in.Provider, Cookie: httpx.Cookie(ctx, flowCookie), Code: in.Code, State: in.State, Error: in.Error, Issuer: in.Issuer, From: httpx.Caller(ctx),
 	})
 	if err != nil {
 		return grantResponse{}, err
 	}
 	httpx.SetCookie(ctx, flowCookie, "", -time.Second) // it is not to be used again
+	if arrived.Page == "" {
+		return s.granted(arrived.Grant), nil
+	}
+	if arrived.Cookie != "" {
+		httpx.SetCookieForPages(ctx, pageCookie, arrived.Cookie, pageLife)
+	}
+	httpx.SendTo(ctx, arrived.Page)
+	return grantResponse{}, nil
+}
+
+type exchangeBody struct {
+	Code string `json:"code" minLength:"1" maxLength:"200" doc:"From the address of the page"`
+}
+
+type exchangeInput struct{ httpx.JSON[exchangeBody] }
+
+func (s *service) handleExchange(ctx context.Context, in *exchangeInput) (grantResponse, error) {
+	g, err := s.exchange(ctx, httpx.Cookie(ctx, pageCookie), in.Body.Code)
+	if err != nil {
+		return grantResponse{}, err
+	}
+	httpx.SetCookieForPages(ctx, pageCookie, "", -time.Second)
 	return s.granted(g), nil
 }

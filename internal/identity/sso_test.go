@@ -23,6 +23,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/fusioncommerce/fusion/internal/identity/oidc"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
@@ -100,6 +101,17 @@ var _ = Describe("signing in at an identity provider", func() {
 		Expect(s.Post("/v1/auth/refresh", object{"refreshToken": again.RefreshToken}).Status).To(Equal(http.StatusOK))
 	})
 
+	It("lets in staff of the provider at an address that somebody signed up with as a customer and has not proven", func() {
+		s.trusts(i, object{"roles": []string{"support"}, "domains": []string{"example.com"}})
+		squatted := s.customer()
+		old := s.id(squatted)
+		i.person["email"] = squatted
+		g := read[granted](s.through(i))
+		Expect(g.Account.ID).NotTo(Equal(old))
+		Expect(s.as(g).Get("/v1/me").JSON()["account"]).To(HaveKeyWithValue("kind", "staff"))
+		Expect(s.login(squatted, secret).Code()).To(Equal("invalid_credentials"))
+	})
+
 	DescribeTable("is refused", func(prepare func(), status int, code string) {
 		prepare()
 		before := s.sessions()
@@ -122,6 +134,10 @@ var _ = Describe("signing in at an identity provider", func() {
 			s.trusts(i, object{"roles": []string{"support"}, "domains": []string{"example.com"}})
 			i.person["email"] = s.staff("manager")
 		}, 409, "account_exists"),
+		Entry("to the staff at the address of a customer who has proven it", func() {
+			s.trusts(i, object{"roles": []string{"support"}, "domains": []string{"example.com"}})
+			i.person["email"] = s.member()
+		}, 409, "account_exists"),
 		Entry("to the address of a customer's account", func() {
 			s.trusts(i, object{"kind": "customer"})
 			i.person["email"] = s.customer()
@@ -138,6 +154,31 @@ var _ = Describe("signing in at an identity provider", func() {
 			s.trusts(i, object{"domains": []string{"example.com"}, "roles": []string{"support"}})
 			i.person["email"] = "ana@example.com.attacker.example"
 		}, 403, "not_invited"),
+		Entry("to who has an address of a domain that only ends as the shop's", func() {
+			s.trusts(i, object{"domains": []string{"example.com"}, "roles": []string{"support"}})
+			i.person["email"] = "ana@not-example.com"
+		}, 403, "not_invited"),
+		Entry("to who was invited, by an address of which the provider says neither yes nor no", func() {
+			s.trusts(i, nil)
+			s.invited(email(), "support")
+			i.person["email_verified"] = "perhaps"
+		}, 403, "not_invited"),
+		Entry("to the staff that it knows, where customers sign in", func() {
+			s.trusts(i, object{"slug": "for-staff"})
+			s.invited(email(), "support")
+			address, cookie := s.sent("for-staff")
+			Expect(s.back(i.authorize(address), cookie).Status).To(Equal(http.StatusOK))
+			s.trusts(i, object{"kind": "customer"})
+		}, 403, "not_invited"),
+		Entry("to somebody whom another provider calls as this one calls somebody else", func() {
+			other := newIssuer()
+			other.person["sub"] = i.person["sub"]
+			s.trusts(other, object{"slug": "other"})
+			s.invited(other.person["email"].(string), "support")
+			address, cookie := s.sent("other")
+			Expect(s.back(other.authorize(address), cookie).Status).To(Equal(http.StatusOK))
+			s.trusts(i, nil)
+		}, 403, "not_invited"),
 		Entry("to who was shut out", func() {
 			s.trusts(i, nil)
 			s.invited(email(), "support")
@@ -150,6 +191,51 @@ var _ = Describe("signing in at an identity provider", func() {
 		s.trusts(i, object{"roles": []string{"support"}, "domains": []string{"example.com"}})
 		g := read[granted](s.through(i))
 		Expect(s.Get("/v1/staff/" + g.Account.ID).JSON()).To(And(HaveKeyWithValue("roles", []any{"support"}), HaveKeyWithValue("name", "Ana Lindqvist"), HaveKeyWithValue("emailVerified", true)))
+	})
+
+	Describe("that tells only who asks for it what an address somebody has", func() {
+		BeforeEach(func() {
+			i.more = object{"sub": i.person["sub"], "email": i.person["email"], "email_verified": true, "amr": []string{"mfa"}}
+			i.person = object{"sub": i.person["sub"]}
+			s.trusts(i, nil)
+			s.invited(i.more["email"].(string), "support")
+		})
+
+		It("opens the account that was invited", func() {
+			g := read[granted](s.through(i))
+			Expect(s.as(g).Get("/v1/me").JSON()).To(HaveKeyWithValue("account", HaveKeyWithValue("email", i.more["email"])))
+			Expect(s.as(g).Get("/v1/me/sessions").JSON()["data"]).To(HaveExactElements(HaveKeyWithValue("methods", ConsistOf("sso"))), "how they have signed in stands in the token")
+		})
+
+		It("is not heard about somebody else", func() {
+			i.more["sub"] = "somebody else"
+			Expect(s.through(i).Code()).To(Equal("provider_refused"))
+			Expect(s.sessions()).To(BeZero())
+		})
+	})
+
+	DescribeTable("counts as a second factor what proves more than a password", func(proofs []string, strong bool) {
+		s.trusts(i, nil)
+		s.invited(email(), "support")
+		i.person["amr"] = proofs
+		permitted := HaveKeyWithValue("permissions", ContainElement("orders:read"))
+		if !strong {
+			permitted = Not(permitted)
+		}
+		s.asksForSecondFactor()
+		Expect(s.as(read[granted](s.through(i))).Get("/v1/me").JSON()).To(permitted)
+	},
+		Entry("nothing", nil, false),
+		Entry("a password", []string{"pwd"}, false),
+		Entry("a password and a code", []string{"pwd", "otp"}, true),
+		Entry("several proofs", []string{"mfa"}, true),
+	)
+
+	It("takes of a name what is fit to be shown", func() {
+		s.trusts(i, object{"kind": "customer"})
+		i.person["name"] = " Ana\r\n\x00" + strings.Repeat("ü", 300)
+		g := read[granted](s.through(i))
+		Expect(s.as(g).Get("/v1/me").JSON()).To(HaveKeyWithValue("account", HaveKeyWithValue("name", "Ana"+strings.Repeat("ü", 197))))
 	})
 
 	It("makes a customer's account", func() {
@@ -263,6 +349,38 @@ var _ = Describe("signing in at an identity provider", func() {
 		Entry("signed by nobody", nil, func(*issuer) func([]byte) []byte { return func([]byte) []byte { return bytes.Repeat([]byte{7}, 256) } }),
 		Entry("with a key of its own in the header", func(h, _ object) { h["jwk"], h["kid"] = object{"kty": "oct", "k": "AAAA"}, "none" }, nil),
 	)
+
+	It("is refused when the provider's token is longer than any is", func() {
+		s.trusts(i, object{"kind": "customer"})
+		i.twist = func(_, c object) { c["pad"] = strings.Repeat("x", 16<<10) }
+		Expect(s.through(i).Code()).To(Equal("provider_refused"))
+	})
+
+	It("is refused when the token is signed with a key that is not for that", func() {
+		i.use = "enc"
+		s.trusts(i, object{"kind": "customer"})
+		Expect(s.through(i).Code()).To(Equal("provider_refused"))
+	})
+
+	It("sends nobody to an address inside, whatever the provider says", func() {
+		i.place = "https://10.0.0.1/authorize"
+		s.trusts(i, nil)
+		r := s.Get("/v1/auth/oidc/acme/start")
+		Expect(r.Code()).To(Equal("provider_unavailable"))
+		Expect(r.Header).NotTo(Or(HaveKey("Location"), HaveKey("Set-Cookie")))
+	})
+
+	It("goes on by what the provider has said of itself while that does not answer", func() {
+		out, ok := s.module.svc.outbound.(oidc.Outbound)
+		Expect(ok).To(BeTrue())
+		var later time.Duration
+		s.module.svc.providers = oidc.New(out, func() time.Time { return time.Now().Add(later) })
+		s.trusts(i, nil)
+		s.sent("acme")
+		i.is(func(i *issuer) { i.down = true })
+		later = 24 * time.Hour
+		s.sent("acme")
+	})
 
 	It("says that the provider does not answer, and lets it alone for a while", func() {
 		s.trusts(i, object{"kind": "customer"})

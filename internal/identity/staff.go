@@ -41,26 +41,35 @@ func (s *service) invite(ctx context.Context, tx *db.Tx, email, name string, rol
 	if token, err = s.newOneTime(ctx, tx, toInvite, a, ""); err != nil {
 		return account{}, "", err
 	}
-	if err := s.send(ctx, tx, a.Email, "invitation", map[string]string{"name": a.Name, "token": token}); err != nil {
+	if err := s.write(ctx, tx, a, "invitation", map[string]string{"name": a.Name, "token": token}); err != nil {
 		return account{}, "", err
 	}
 	return a, token, s.events.Publish(ctx, tx, identityapi.AccountInvited{AccountID: a.ID.String(), Roles: a.Roles, Version: a.Version})
 }
 
-// inviteAgain gives who has not answered yet the name and roles of the newer invitation.
+var (
+	emailOfStaff    = errEmailTaken.At("/email", "email_taken", "belongs to another account")
+	emailOfCustomer = errEmailTaken.At("/email", "email_taken", "belongs to a customer, who has confirmed it: invite them at another address")
+)
+
+// inviteAgain gives who has not answered yet the name and roles of the newer invitation. A
+// customer's account whose address nobody has proven gives way.
 func (s *service) inviteAgain(ctx context.Context, tx *db.Tx, newer account) (account, error) {
 	a, known, err := s.store.byEmail(ctx, tx, newer.EmailKey)
 	if err != nil {
 		return account{}, err
 	}
+	if known && a.Kind == customer {
+		return newer, s.inviteInPlaceOf(ctx, tx, a, newer)
+	}
 	if !known || a.Kind != staff || a.Status != invited {
-		return account{}, errEmailTaken.At("/email", "email_taken", "belongs to another account")
+		return account{}, emailOfStaff
 	}
 	if a, err = s.store.lock(ctx, tx, a.ID); err != nil {
 		return account{}, err
 	}
 	if a.Status != invited {
-		return account{}, errEmailTaken.At("/email", "email_taken", "belongs to another account")
+		return account{}, emailOfStaff
 	}
 	if err := s.mayHandle(ctx, tx, nil, a.Roles); err != nil {
 		return account{}, err
@@ -68,6 +77,23 @@ func (s *service) inviteAgain(ctx context.Context, tx *db.Tx, newer account) (ac
 	a.Name, a.Roles = newer.Name, newer.Roles
 	a.touch(newer.UpdatedAt)
 	return a, s.store.save(ctx, tx, a)
+}
+
+// inviteInPlaceOf makes the account of who is invited at an address that a customer signed up
+// with.
+func (s *service) inviteInPlaceOf(ctx context.Context, tx *db.Tx, old, newer account) error {
+	gone, err := s.giveWay(ctx, tx, old)
+	if err != nil {
+		return err
+	}
+	if !gone {
+		return emailOfCustomer
+	}
+	made, err := s.store.insert(ctx, tx, newer)
+	if err == nil && !made {
+		err = emailOfStaff // somebody was faster
+	}
+	return err
 }
 
 // join opens the account of who was invited.
@@ -166,7 +192,7 @@ func (s *service) removeFactor(ctx context.Context, tx *db.Tx, id uuid.UUID) (ac
 	if err := s.store.save(ctx, tx, a); err != nil {
 		return account{}, err
 	}
-	return a, s.send(ctx, tx, a.Email, "second-factor-removed", map[string]string{"name": a.Name})
+	return a, s.notify(ctx, tx, a, "second-factor-removed")
 }
 
 // given are the roles that somebody is to have.

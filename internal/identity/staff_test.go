@@ -53,7 +53,75 @@ var _ = Describe("staff", func() {
 		r := invite(s.Shop, email, "owner")
 		Expect(r.Status).To(Equal(http.StatusConflict))
 		Expect(r.Code()).To(Equal("email_taken"))
-		Expect(invite(s.Shop, s.customer(), "support").Code()).To(Equal("email_taken"))
+	})
+
+	It("are invited at an address that somebody signed up with as a customer and has not proven", func() {
+		email := s.customer()
+		squatter := s.signedIn(email)
+		verification := s.token(email, "verify-email")
+		Expect(s.as(squatter).Post("/v1/me/addresses", object{"line1": "Rua Augusta 1", "city": "Lisboa", "postalCode": "1100-048", "country": "PT"}).Status).To(Equal(http.StatusCreated))
+		Expect(s.Post("/v1/customers", object{"email": email, "name": "Bo, as the shop knows him"}).Status).To(Equal(http.StatusCreated))
+
+		Expect(invite(s.Shop, email, "support").Status).To(Equal(http.StatusCreated))
+		Expect(s.id(email)).NotTo(Equal(squatter.Account.ID), "what the one did is not the other's")
+		Expect(s.login(email, secret).Code()).To(Equal("invalid_credentials"), "the password of before")
+		Eventually(func() int { return s.as(squatter).Get("/v1/me").Status }).Should(Equal(http.StatusUnauthorized))
+		Expect(s.Post("/v1/auth/refresh", object{"refreshToken": squatter.RefreshToken}).Code()).To(Equal("invalid_refresh_token"))
+		Expect(s.With("").Post("/v1/auth/email/verify", object{"token": verification}).Code()).To(Equal("invalid_token"))
+		Expect(s.Get("/v1/customers/" + squatter.Account.CustomerID).JSON()).To(And(HaveKeyWithValue("registered", false), HaveKeyWithValue("email", ""), HaveKeyWithValue("name", "Ana")))
+		Expect(s.audited("account.gave-way", squatter.Account.ID)).To(Equal(1))
+		Expect(s.Call(http.MethodDelete, "/v1/customers/"+squatter.Account.CustomerID, nil).Status).To(Equal(http.StatusNoContent))
+
+		Expect(accept(s.token(email, "invitation")).Status).To(Equal(http.StatusNoContent))
+		Expect(s.as(s.signedIn(email)).Get("/v1/me").JSON()["account"]).To(And(HaveKeyWithValue("kind", "staff"), HaveKeyWithValue("emailVerified", true)))
+	})
+
+	It("are not invited at the address of a customer who has proven it, and who keeps the account", func() {
+		email := s.member()
+		r := invite(s.Shop, email, "support")
+		Expect(r.Status).To(Equal(http.StatusConflict))
+		Expect(r.Code()).To(Equal("email_taken"))
+		Expect(string(r.Raw)).To(ContainSubstring("invite them at another address"))
+		Expect(s.mail(email, "invitation")).To(BeEmpty())
+		Expect(s.login(email, secret).Status).To(Equal(http.StatusOK))
+	})
+
+	It("are invited once, however many invite at the moment in which the customer proves the address", func() {
+		email := s.customer()
+		answers := newTally()
+		parallel(8, func(i int) {
+			if i == 0 {
+				s.With("").Post("/v1/auth/email/verify", object{"token": s.token(email, "verify-email")})
+				return
+			}
+			answers.add(invite(s.Shop, email, "support"))
+		})
+		Expect(answers.of["Created"]+answers.of["email_taken"]).To(Equal(7), "%v", answers.of)
+		var accounts int
+		Expect(s.super.QueryRow(`select count(*) from identity.account where tenant_id = $1 and email_key = $2`, s.Tenant, email).Scan(&accounts)).To(Succeed())
+		Expect(accounts).To(Equal(1))
+	})
+
+	It("are invited while the customer is being erased, and neither waits for the other", func() {
+		email := s.customer()
+		squatter := s.signedIn(email).Account
+		erasing, err := s.super.Begin()
+		Expect(err).NotTo(HaveOccurred())
+		defer func() { _ = erasing.Rollback() }() // when an expectation fails
+		_, err = erasing.Exec(`select from identity.customer where tenant_id = $1 and id = $2 for update`, s.Tenant, squatter.CustomerID)
+		Expect(err).NotTo(HaveOccurred())
+		invited := make(chan int, 1)
+		go func() {
+			defer GinkgoRecover()
+			invited <- invite(s.Shop, email, "support").Status
+		}()
+		Eventually(func() (waiting int, err error) {
+			return waiting, s.super.QueryRow(`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waiting)
+		}).Should(Equal(1))
+		_, err = erasing.Exec(`select from identity.account where tenant_id = $1 and id = $2 for update nowait`, s.Tenant, squatter.ID)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(erasing.Commit()).To(Succeed())
+		Eventually(invited).Should(Receive(Equal(http.StatusCreated)))
 	})
 
 	DescribeTable("are not invited", func(field string, value any, pointer, code string) {
@@ -93,6 +161,54 @@ var _ = Describe("staff", func() {
 		Expect(answers.of).To(Equal(map[string]int{"OK": 1, "last_owner": 1}))
 	})
 
+	It("have an owner, also when two have seen the other one before either leaves", func() {
+		s = openOn(testkit.Shared().Patient(), "")
+		first, second := s.id(s.staff(identity.Owner)), s.id(s.staff(identity.Owner))
+		tx, err := s.super.Begin()
+		Expect(err).NotTo(HaveOccurred())
+		defer func() { _ = tx.Rollback() }() // when an expectation fails
+		_, err = tx.Exec(`select from identity.account where tenant_id = $1 and id in ($2, $3) for update`, s.Tenant, first, second)
+		Expect(err).NotTo(HaveOccurred())
+		answers := make(chan int, 2)
+		for _, id := range []string{first, second} {
+			go func() {
+				defer GinkgoRecover()
+				answers <- change(s.Shop, id, object{"status": "disabled"}).Status
+			}()
+		}
+		Eventually(func() (waiting int, err error) {
+			return waiting, s.super.QueryRow(`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waiting)
+		}).Should(BeNumerically(">=", 2)) // others of the program wait for each other, too
+		Expect(tx.Commit()).To(Succeed())
+		var one, other int
+		Eventually(answers).Should(Receive(&one))
+		Eventually(answers).Should(Receive(&other))
+		Expect([]int{one, other}).To(ConsistOf(http.StatusOK, http.StatusConflict))
+	})
+
+	It("find nothing pending of before when they are let in again, nor when their second factor was taken away", func() {
+		email := s.staff("support")
+		id, g := s.id(email), s.signedIn(email)
+		pending := func(g granted) (token string) {
+			GinkgoHelper()
+			next := newAddress()
+			Expect(s.as(g).Call(http.MethodPatch, "/v1/me", object{"email": next, "currentPassword": secret}).Status).To(Equal(http.StatusOK))
+			return s.token(next, "confirm-new-email")
+		}
+		token := pending(g)
+		Expect(change(s.Shop, id, object{"status": "disabled"}).Status).To(Equal(http.StatusOK))
+		Expect(change(s.Shop, id, object{"status": "active"}).Status).To(Equal(http.StatusOK))
+		Expect(s.With("").Post("/v1/auth/email/verify", object{"token": token}).Code()).To(Equal("invalid_token"))
+		Eventually(func() string { return s.as(g).Get("/v1/me").Code() }).Should(Equal("invalid_credentials"))
+
+		g = s.signedIn(email)
+		token = pending(g)
+		s.exec(`insert into identity.totp (tenant_id, account_id, secret, created_at, confirmed_at) values ($1, $2, 'x', now(), now())`, id)
+		Expect(s.Call(http.MethodDelete, "/v1/staff/"+id+"/second-factor", nil).Status).To(BeNumerically("<", 300))
+		Expect(s.With("").Post("/v1/auth/email/verify", object{"token": token}).Code()).To(Equal("invalid_token"))
+		Eventually(func() string { return s.as(g).Get("/v1/me").Code() }).Should(Equal("invalid_credentials"))
+	})
+
 	It("lose what is taken from them within two seconds, on every replica", func() {
 		email := s.staff(identity.Manager)
 		g, other := s.signedIn(email), s.twin()
@@ -101,12 +217,12 @@ var _ = Describe("staff", func() {
 		}
 		Expect(change(s.Shop, s.id(email), object{"roles": []string{"support"}}).Status).To(Equal(http.StatusOK))
 		for _, replica := range []*shop{s, other} {
-			Eventually(func() int { return replica.as(g).Get("/v1/staff").Status }, "4s").Should(Equal(http.StatusForbidden))
+			Eventually(func() int { return replica.as(g).Get("/v1/staff").Status }).Should(Equal(http.StatusForbidden))
 			Expect(replica.as(g).Get("/v1/me").Status).To(Equal(http.StatusOK))
 		}
 		Expect(change(s.Shop, s.id(email), object{"status": "disabled"}).Status).To(Equal(http.StatusOK))
 		for _, replica := range []*shop{s, other} {
-			Eventually(func() int { return replica.as(g).Get("/v1/me").Status }, "4s").Should(Equal(http.StatusUnauthorized))
+			Eventually(func() int { return replica.as(g).Get("/v1/me").Status }).Should(Equal(http.StatusUnauthorized))
 		}
 		Expect(s.Post("/v1/auth/refresh", object{"refreshToken": g.RefreshToken}).Code()).To(Equal("invalid_refresh_token"))
 		Expect(change(s.Shop, s.id(email), object{"status": "active"}).Status).To(Equal(http.StatusOK))

@@ -67,16 +67,7 @@ func (s *service) handleList(ctx context.Context, in *listInput) (httpx.List[sto
 	if err != nil {
 		return out, err
 	}
-	if len(levels) > in.Limit {
-		levels = levels[:in.Limit]
-		if out.NextCursor, err = httpx.Cursor(position{in.Sort, levels[in.Limit-1].SKU}); err != nil {
-			return out, err
-		}
-	}
-	for _, l := range levels {
-		out.Data = append(out.Data, present(l))
-	}
-	return out, nil
+	return httpx.ListOf(in.Page, levels, func(l level) position { return position{in.Sort, l.SKU} }, present)
 }
 
 type setBody struct {
@@ -149,28 +140,18 @@ type movementPosition struct {
 }
 
 func (s *service) handleMovements(ctx context.Context, in *movementsInput) (httpx.List[movementResponse], error) {
-	out := httpx.List[movementResponse]{Data: []movementResponse{}}
 	var before movementPosition
-	if in.Cursor != "" {
-		if err := httpx.ReadCursor(in.Cursor, &before); err != nil {
-			return out, err
-		}
+	if err := in.After(&before); err != nil {
+		return httpx.List[movementResponse]{}, err
 	}
 	list, err := s.movements(ctx, in.SKU, before.ID, in.Limit+1)
 	if err != nil {
-		return out, err
+		return httpx.List[movementResponse]{}, err
 	}
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		if out.NextCursor, err = httpx.Cursor(movementPosition{list[in.Limit-1].ID}); err != nil {
-			return out, err
-		}
-	}
-	for _, m := range list {
-		out.Data = append(out.Data, movementResponse{
+	return httpx.ListOf(in.Page, list, func(m movement) movementPosition { return movementPosition{m.ID} }, func(m movement) movementResponse {
+		return movementResponse{
 			ID: m.ID.String(), Kind: m.Kind, OnHandDelta: m.OnHandDelta, ReservedDelta: m.ReservedDelta,
 			Reason: m.Reason, OrderID: m.OrderID, HoldID: m.HoldID, Actor: m.Actor, CreatedAt: m.CreatedAt.UTC(),
-		})
-	}
-	return out, nil
+		}
+	})
 }

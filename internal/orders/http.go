@@ -189,17 +189,8 @@ func (s *service) listFor(ctx context.Context, in *listInput, only string) (http
 	if err != nil {
 		return out, err
 	}
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		last := list[in.Limit-1]
-		if out.NextCursor, err = httpx.Cursor(position{in.Sort, last.CreatedAt, last.ID}); err != nil {
-			return out, err
-		}
-	}
-	for _, o := range list {
-		out.Data = append(out.Data, shownTo(ctx, present(o)))
-	}
-	return out, nil
+	return httpx.ListOf(in.Page, list, func(o order) position { return position{in.Sort, o.CreatedAt, o.ID} },
+		func(o order) orderResponse { return shownTo(ctx, present(o)) })
 }
 
 type stepResponse struct {

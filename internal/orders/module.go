@@ -10,6 +10,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
+	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -48,7 +49,7 @@ func (m *Module) Mount(on app.Mount) {
 		Method: http.MethodPost, Path: "/v1/orders", ID: "createOrder", Summary: "Place an order", Permission: place, Limit: httpx.LimitCheckout, Status: http.StatusCreated,
 		Description: "A customer's order is their own; who may place orders and nothing more, as a storefront's page, places them for guests. Prices are the catalog's. A price that is sent is the one the buyer saw: if it is another, the order is refused, unless the caller holds `orders:override_price`. " +
 			"The order is `created`; it becomes `confirmed` when its stock is held, or `failed` with a reason, within moments.",
-		Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange, errPriceChanged, httpx.ErrNotFound, tenant.ErrQuota},
+		Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange, errPriceChanged, httpx.ErrNotFound, tenant.ErrQuota, erasure.ErrErased},
 	}, m.svc.handlePlace)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/orders", ID: "listOrders", Summary: "List orders", Permission: permissionRead, Own: true, Personal: true,
@@ -59,9 +60,15 @@ func (m *Module) Mount(on app.Mount) {
 	}, m.svc.handleListMine)
 	if m.svc.customers != nil {
 		httpx.Handle(api, httpx.Route{
-			Method: http.MethodPost, Path: "/v1/me/orders/claim", ID: "claimMyOrders", Summary: "Claim what you ordered without an account", Permission: permissionWrite, Own: true,
-			Description: "Orders of guests with your e-mail address become yours, once it is proven.", Refusals: []*fault.Error{errUnproven},
+			Method: http.MethodPost, Path: "/v1/me/orders/claim", ID: "claimMyOrders", Summary: "Ask for what you ordered without an account", Permission: permissionWrite, Own: true, Status: http.StatusAccepted,
+			Description: "If guests have ordered with your e-mail address, which has to be proven, a mail to it says how many orders there are and brings the token to have them: whoever has signed in need not be who reads the mail. The answer is the same when there are none.",
+			Refusals:    []*fault.Error{errUnproven},
 		}, m.svc.handleClaim)
+		httpx.Handle(api, httpx.Route{
+			Method: http.MethodPost, Path: "/v1/me/orders/claim/confirm", ID: "confirmClaim", Limit: httpx.LimitLogin, Summary: "Claim them with the token of that mail", Permission: permissionWrite, Own: true,
+			Description: "Orders of guests with your e-mail address become yours. The token is good once and for half an hour, for the account that asked, until its address or its password is another one.",
+			Refusals:    []*fault.Error{errClaimToken},
+		}, m.svc.handleConfirmClaim)
 	}
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "getOrder", Summary: "Read an order", Permission: permissionRead, Own: true, Personal: true, Ticket: ticketHeader,
@@ -72,7 +79,7 @@ func (m *Module) Mount(on app.Mount) {
 	}, m.svc.handleTimeline)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/orders/{id}/cancel", ID: "cancelOrder", Summary: "Cancel an order", Permission: permissionWrite, Own: true,
-		Description: "Frees its stock. Cancelling a cancelled order changes nothing.", Refusals: []*fault.Error{errNotCancellable},
+		Description: "Frees its stock. Cancelling a cancelled order changes nothing.", Refusals: []*fault.Error{errNotCancellable, erasure.ErrErased},
 	}, m.svc.handleCancel)
 
 	m.listenToPayments(on.Bus)

@@ -6,7 +6,9 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/identity/identityapi"
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -14,17 +16,26 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/mask"
 )
 
-// Customers is what orders needs to know of who has an account.
+// Customers is what orders needs to know of who has an account. Its methods take part in the
+// transaction of the command.
 type Customers interface {
 	// ProvenEmail is the address that a customer has shown to be theirs, as addresses are
 	// compared; ok is false when there is none.
-	ProvenEmail(ctx context.Context, customer string) (email string, ok bool, err error)
+	ProvenEmail(ctx context.Context, tx *db.Tx, customer string) (email string, ok bool, err error)
+	// OfferOrders writes to who has signed in that so many orders were placed with their
+	// address, with a token to have them.
+	OfferOrders(ctx context.Context, tx *db.Tx, orders int) error
+	// AcceptOrders takes the token, which is good once, and returns the address.
+	AcceptOrders(ctx context.Context, tx *db.Tx, token string) (email string, err error)
 }
 
 // Knows lets customers claim what they ordered as guests.
 func (m *Module) Knows(customers Customers) { m.svc.customers = customers }
 
-var errUnproven = fault.New(fault.Conflict, "email_not_verified", "Orders are yours once you have shown that the e-mail address is: follow the link in the mail.")
+var (
+	errUnproven   = fault.New(fault.Conflict, "email_not_verified", "Orders are yours once you have shown that the e-mail address is: follow the link in the mail.")
+	errClaimToken = fault.New(fault.Malformed, "invalid_token", "The token is not valid, or not any more. Ask for a new one.")
+)
 
 const permissionPersonal = "customers:pii"
 
@@ -34,7 +45,7 @@ func shownTo(ctx context.Context, r orderResponse) orderResponse {
 	if err == nil && (id.Can(permissionPersonal) || id.Customer != "" && id.Customer == r.CustomerID) {
 		return r
 	}
-	r.Email = mask.Email(r.Email)
+	r.Masked, r.Email = true, mask.Email(r.Email)
 	r.ShippingAddress, r.BillingAddress = masked(r.ShippingAddress), masked(r.BillingAddress)
 	return r
 }
@@ -49,33 +60,85 @@ func masked(a *address) *address {
 	}
 }
 
+// offeredResponse says the same whether there are orders or not: who has signed in need not
+// be who reads the mail.
+type offeredResponse struct {
+	Status string `json:"status" enum:"accepted"`
+}
+
+func (s *service) handleClaim(ctx context.Context, _ *struct{}) (offeredResponse, error) {
+	customer, err := claimant(ctx)
+	if err != nil {
+		return offeredResponse{}, err
+	}
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (offeredResponse, error) {
+		audit.About(ctx, "customer", customer)
+		return offeredResponse{"accepted"}, s.offer(ctx, tx, customer)
+	})
+}
+
+// offer has a letter written about what guests ordered with a customer's address, if they did.
+func (s *service) offer(ctx context.Context, tx *db.Tx, customer string) error {
+	email, ok, err := s.customers.ProvenEmail(ctx, tx, customer)
+	if err != nil {
+		return fmt.Errorf("ask for the proven address: %w", err)
+	}
+	if !ok {
+		return errUnproven
+	}
+	n, err := s.store.adoptable(ctx, tx, email)
+	if err != nil || n == 0 {
+		return err
+	}
+	return s.customers.OfferOrders(ctx, tx, n)
+}
+
+type confirmClaimBody struct {
+	Token string `json:"token" minLength:"1" maxLength:"200" doc:"From the mail"`
+}
+
+type confirmClaimInput struct{ httpx.JSON[confirmClaimBody] }
+
 type claimedResponse struct {
 	Claimed int `json:"claimed" doc:"How many orders are yours that were nobody's"`
 }
 
-func (s *service) handleClaim(ctx context.Context, _ *struct{}) (claimedResponse, error) {
-	id, err := identity.From(ctx)
+func (s *service) handleConfirmClaim(ctx context.Context, in *confirmClaimInput) (claimedResponse, error) {
+	customer, err := claimant(ctx)
 	if err != nil {
 		return claimedResponse{}, err
 	}
-	if id.Customer == "" {
-		return claimedResponse{}, httpx.ErrNotFound
-	}
-	email, ok, err := s.customers.ProvenEmail(ctx, id.Customer)
-	if err != nil {
-		return claimedResponse{}, fmt.Errorf("ask for the proven address: %w", err)
-	}
-	if !ok {
-		return claimedResponse{}, errUnproven
-	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (claimedResponse, error) {
-		n, err := s.claim(ctx, tx, id.Customer, email)
+		audit.About(ctx, "customer", customer)
+		email, err := s.customers.AcceptOrders(ctx, tx, in.Body.Token)
+		if err != nil {
+			return claimedResponse{}, err
+		}
+		n, err := s.claim(ctx, tx, customer, email)
 		return claimedResponse{n}, err
 	})
 }
 
-// claim gives a customer what guests ordered with an address.
-func (s *service) claim(ctx context.Context, tx *db.Tx, customer, email string) (int, error) {
+// claimant is the customer who acts; there is nothing here for anybody else.
+func claimant(ctx context.Context) (customer string, err error) {
+	id, err := identity.From(ctx)
+	if err == nil && id.Customer == "" {
+		err = httpx.ErrNotFound
+	}
+	return id.Customer, err
+}
+
+// claim gives a customer what guests ordered with an address, piece by piece.
+func (s *service) claim(ctx context.Context, tx *db.Tx, customer, email string) (all int, err error) {
+	for {
+		n, err := s.claimSome(ctx, tx, customer, email)
+		if all += n; err != nil || n < mostAdopted {
+			return all, err
+		}
+	}
+}
+
+func (s *service) claimSome(ctx context.Context, tx *db.Tx, customer, email string) (int, error) {
 	list, err := s.store.adopt(ctx, tx, customer, email)
 	if err != nil {
 		return 0, err
@@ -87,12 +150,18 @@ func (s *service) claim(ctx context.Context, tx *db.Tx, customer, email string) 
 	return len(list), s.events.Publish(ctx, tx, facts...)
 }
 
-// Claim is the same for who erases a customer: what they did as a guest is forgotten too.
+// Claim is the same for who erases a customer: what they did as a guest is forgotten too. What
+// was claimed before something failed need not be claimed again, so each piece is by itself.
 func (m *Module) Claim(ctx context.Context, customer, email string) error {
-	return m.svc.db.InTx(ctx, func(tx *db.Tx) error {
-		_, err := m.svc.claim(ctx, tx, customer, email)
-		return err
-	})
+	for n := mostAdopted; n == mostAdopted; {
+		if err := m.svc.db.InTx(ctx, func(tx *db.Tx) (err error) {
+			n, err = m.svc.claimSome(ctx, tx, customer, email)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // held is an order as its buyer gets to see all of it.
@@ -133,11 +202,18 @@ func (m *Module) PersonalData(ctx context.Context, customer string) (any, error)
 	return list, err
 }
 
-// onErased forgets who bought, and keeps what was bought and for how much.
+// onErased forgets who bought, and keeps what was bought and for how much. What is being
+// written of them is waited for, and what comes later is refused.
 func (s *service) onErased(ctx context.Context, tx *db.Tx, batch []event.Received[identityapi.CustomerErased]) error {
 	ids := make([]string, len(batch))
 	for i, r := range batch {
 		ids[i] = r.Fact.CustomerID
 	}
-	return s.store.forget(ctx, tx, ids)
+	if err := erasure.Heed(ctx, tx, ids); err != nil {
+		return err
+	}
+	if err := s.store.forget(ctx, tx, ids); err != nil {
+		return err
+	}
+	return httpx.ForgetAnswers(ctx, tx, "", ids...) // of orders that were placed meanwhile, or in a database of their own
 }

@@ -7,14 +7,29 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 )
 
-// adopt makes a customer's the orders of guests with an address. Guests have any id but a
-// UUID: those are customers'.
+// ofGuests are the orders of guests with an address, the statement's $1. Guests have any id but
+// a UUID: those are customers'.
+const ofGuests = `lower(email) = $1 and customer_id !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'`
+
+// adoptable is how many orders adopt would find.
+func (store) adoptable(ctx context.Context, tx *db.Tx, email string) (n int, err error) {
+	if err := tx.Get(ctx, &n, `select count(*) from orders.orders where `+ofGuests, email); err != nil {
+		return 0, fmt.Errorf("count orders of guests: %w", err)
+	}
+	return n, nil
+}
+
+// mostAdopted is how many orders a statement may take its time with.
+const mostAdopted = 500
+
+// adopt makes a customer's the orders of guests with an address, up to mostAdopted of them.
+// Rows are locked in the order of their ids.
 func (s store) adopt(ctx context.Context, tx *db.Tx, customer, email string) ([]order, error) {
 	var rows []row
 	if err := tx.Select(ctx, &rows, `
-		update orders.orders set customer_id = $1, version = version + 1, updated_at = $3
-		where lower(email) = $2 and customer_id !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-		returning `+orderColumns, customer, email, tx.Now); err != nil {
+		update orders.orders set customer_id = $2, version = version + 1, updated_at = $3
+		where id = any(array(select id from orders.orders where `+ofGuests+` order by id limit $4 for update)) returning `+orderColumns,
+		email, customer, tx.Now, mostAdopted); err != nil {
 		return nil, fmt.Errorf("claim orders: %w", err)
 	}
 	return s.withLines(ctx, tx, rows)

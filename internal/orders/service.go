@@ -10,6 +10,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
@@ -55,6 +56,11 @@ func (s *service) draft(ctx context.Context, wants []want, t terms) (order, erro
 
 // place accepts a priced order.
 func (s *service) place(ctx context.Context, tx *db.Tx, o order) (order, error) {
+	if uuid.Validate(o.CustomerID) == nil { // guests have other ids
+		if err := erasure.Allow(ctx, tx, o.CustomerID); err != nil {
+			return order{}, err
+		}
+	}
 	o.CreatedAt, o.UpdatedAt = tx.Now, tx.Now
 	o.owe()
 	if err := s.store.insert(ctx, tx, o); err != nil {
@@ -71,6 +77,11 @@ func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, only, rea
 	actor, err := identity.From(ctx)
 	if err != nil {
 		return order{}, err
+	}
+	if actor.Customer != "" { // who may write about themselves
+		if err := erasure.Allow(ctx, tx, actor.Customer); err != nil {
+			return order{}, err
+		}
 	}
 	o, err := s.store.lock(ctx, tx, id, only)
 	if err != nil {

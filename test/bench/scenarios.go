@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -19,6 +20,7 @@ type scenario struct {
 func scenarios() []scenario {
 	return []scenario{
 		{"list", list},
+		{"list_signed_in", listSignedIn},
 		{"get", read},
 		{"order", func(ctx context.Context, b *bench) error { return order(ctx, b, "order", b.catalog) }},
 		{"order_hot", func(ctx context.Context, b *bench) error { return order(ctx, b, "order_hot", b.catalog[:5]) }},
@@ -43,6 +45,7 @@ func scenarioNames() []string {
 
 const (
 	floorBare    = "bare Echo handler, same bytes and headers"
+	floorNobody  = "the same, asked by nobody in particular"
 	floorPgbench = "pgbench, same statements"
 	floorIntake  = "orders accepted meanwhile"
 	floorOffered = "orders offered"
@@ -70,6 +73,56 @@ func (b *bench) measured(name string, o outcome, perSecond float64, l latency, f
 
 func list(ctx context.Context, b *bench) error {
 	return b.reading(ctx, "list", "/v1/products", func(*rand.Rand) request { return get("/v1/products") })
+}
+
+// listSignedIn measures what it costs to know who asks: customers, each with a session, get
+// the page that the floor gives to anybody.
+func listSignedIn(ctx context.Context, b *bench) error {
+	const name, path = "list_signed_in", "/v1/products"
+	return b.withShop(ctx, name, func(l *lab.Lab, _ *sql.DB) error {
+		tokens, err := b.signIn(ctx, address(l), b.clients)
+		if err != nil {
+			return err
+		}
+		anybody := func(*rand.Rand) request { return get(path) }
+		customer := func(dice *rand.Rand) request { return getAs(path, tokens[dice.IntN(len(tokens))]) }
+		load := func(next asker) func(time.Duration) (outcome, error) {
+			return func(d time.Duration) (outcome, error) {
+				return metered(l, func() (outcome, error) { return closedLoop(ctx, address(l), b.clients, d, next), nil })
+			}
+		}
+		for _, next := range []asker{anybody, customer} {
+			closedLoop(ctx, address(l), b.clients, warmUp, next)
+		}
+		o, f, err := b.inTurns(load(customer), func(d time.Duration) (floor, error) {
+			o, err := load(anybody)(d)
+			return floor{perSecond: o.perSecond(), cpu: o.cpuEach()}, errors.Join(err, o.firstError)
+		})
+		if err != nil {
+			return err
+		}
+		f.name = floorNobody
+		return b.report.write(b.measured(name, o, o.perSecond(), latencyOf(o.samples), f))
+	})
+}
+
+// signIn makes customers with a session each.
+func (b *bench) signIn(ctx context.Context, addr string, n int) ([]string, error) {
+	c := &connection{addr: addr}
+	defer c.close()
+	tokens := make([]string, n)
+	for i := range tokens {
+		who := fmt.Sprintf(`{"email":"customer-%d@example.com","password":"a bench has no secrets"}`, i)
+		var grant struct{ AccessToken string }
+		if _, err := c.done(ctx, post("/v1/auth/register", who), nil); err != nil {
+			return nil, fmt.Errorf("register a customer: %w", err)
+		}
+		if _, err := c.done(ctx, post("/v1/auth/login", who), &grant); err != nil {
+			return nil, fmt.Errorf("sign in: %w", err)
+		}
+		tokens[i] = grant.AccessToken
+	}
+	return tokens, nil
 }
 
 func read(ctx context.Context, b *bench) error {

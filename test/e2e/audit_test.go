@@ -45,13 +45,13 @@ func (s *shop) log(filter url.Values) (list []entry) {
 // ask for it. The specs of the module that has the people see to their entries.
 var inPerson = map[string]string{
 	"register": "the answer tells nobody whether there was somebody of that name", "login": "records itself",
-	"resendVerification": "of one's own account", "verifyEmail": "the token stands in a letter",
+	"resendVerification": "of one's own account", "requestVerification": "the answer tells nobody whether there is an account", "verifyEmail": "the token stands in a letter",
 	"forgotPassword": "the answer tells nobody whether there is an account", "resetPassword": "the token stands in a letter", "changePassword": "of one's own account",
 	"logout": "ends one's own session", "logoutEverywhere": "ends one's own sessions", "refresh": "records what is wrong by itself", "endMySession": "ends one's own session",
 	"updateMe": "of one's own account", "enrolSecondFactor": "of one's own account", "confirmSecondFactor": "of one's own account", "removeSecondFactor": "of one's own account",
 	"createMyAddress": "of one's own account", "updateMyAddress": "of one's own account", "deleteMyAddress": "of one's own account",
-	"claimMyOrders": "of the own address",
-	"inviteStaff":   "nobody but a person invites one", "acceptInvitation": "the token stands in a letter", "updateStaff": "there is nobody yet", "removeStaffSecondFactor": "there is nobody yet",
+	"claimMyOrders": "of the own address", "confirmClaim": "the token stands in a letter",
+	"inviteStaff": "nobody but a person invites one", "acceptInvitation": "the token stands in a letter", "updateStaff": "there is nobody yet", "removeStaffSecondFactor": "there is nobody yet",
 }
 
 // changes are the operations that change something and are to be recorded.

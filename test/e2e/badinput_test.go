@@ -73,6 +73,8 @@ var forms = []form{
 	{"resetPassword", []string{"/token", "/password"}, []string{"/token", "/password"}, nil},
 	{"changePassword", []string{"/currentPassword", "/password"}, []string{"/currentPassword", "/password"}, nil},
 	{"verifyEmail", []string{"/token"}, []string{"/token"}, nil},
+	{"requestVerification", []string{"/email"}, []string{"/email"}, nil},
+	{"confirmClaim", []string{"/token"}, []string{"/token"}, nil},
 	{"introspectToken", []string{"/token"}, []string{"/token"}, nil},
 	{"updateMe", nil, []string{"/name", "/email", "/currentPassword"}, nil},
 	{"enrolSecondFactor", []string{"/currentPassword"}, []string{"/currentPassword"}, nil},
@@ -82,12 +84,13 @@ var forms = []form{
 	{"acceptInvitation", []string{"/token", "/password"}, []string{"/token", "/password"}, nil},
 	{"updateStaff", nil, []string{"/status"}, nil},
 	{"joinCampaign", nil, []string{"/userId"}, []string{"/quantity"}},
+	{"exchangeSignIn", []string{"/code"}, []string{"/code"}, nil},
 	{"createProvider", []string{"/slug", "/name", "/kind", "/issuer", "/clientId"}, []string{"/slug", "/name", "/kind", "/issuer", "/clientId", "/clientSecret", "/audience"}, nil},
 	{"updateProvider", nil, []string{"/name", "/issuer", "/clientId", "/clientSecret", "/audience"}, nil},
 	{"createTenant", []string{"/slug", "/name"}, []string{"/slug", "/name", "/settings/senderName", "/settings/colours/primary"}, []string{"/quotas/products", "/quotas/ordersPerDay", "/quotas/requestsPerMinute"}},
 	{"updateTenant", nil, []string{"/name", "/settings/logoUrl"}, []string{"/quotas/products"}},
 	{"suspendTenant", []string{"/reason"}, []string{"/reason"}, nil},
-	{"updateSettings", nil, []string{"/name", "/logoUrl", "/storefrontUrl", "/senderName", "/defaultCurrency"}, nil},
+	{"updateSettings", nil, []string{"/name", "/logoUrl", "/storefrontUrl", "/senderName", "/replyTo", "/defaultCurrency"}, nil},
 }
 
 // valid is a body that the route accepts, as text.
@@ -354,6 +357,14 @@ var _ = Describe("a body", func() {
 		Entry("a number of a thousand digits", strings.Repeat("9", 1000)), Entry("a truth", "true"), Entry("a list", "[]"), Entry("a list of a number", "[1]"),
 		Entry("an object", "{}"), Entry("text", `"many"`), Entry("no text", `""`), Entry("null", "null"),
 	)
+
+	It("that is wrong in very many places is refused without naming them all", func() {
+		s := open()
+		r := s.post("/v1/orders", object{"customerId": "ana", "items": slices.Repeat([]object{{}}, 5000)})
+		Expect(r).To(refuse(422, "validation_failed"))
+		Expect(len(r.body)).To(BeNumerically("<", 200<<10))
+		Expect(s.send(http.MethodPost, "/v1/orders", `{"customerId":"ana","items":[`+strings.Repeat("{},", 60_000)+`{}]}`)).To(refuse(400, "malformed_json"))
+	})
 
 	Describe("that is too large", func() {
 		huge := func(f form) string { return f.with("/colour", `"`+strings.Repeat("x", 300<<10)+`"`) }

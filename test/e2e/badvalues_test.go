@@ -237,6 +237,12 @@ var _ = Describe("a change of stock is refused", func() {
 		Entry("for a reason that is a number", object{"reason": 7}, "/reason"),
 	)
 
+	It("in words that say its bounds in digits", func() {
+		r := s.put("/v1/inventory/MUG", object{"onHand": 1_000_000_001})
+		Expect(r).To(refuse(422, "validation_failed", "/onHand"))
+		Expect(r.problem.Errors).To(HaveExactElements(HaveField("Detail", "must be at most 1000000000")))
+	})
+
 	It("when it leaves less than orders have reserved", func() {
 		Expect(s.put("/v1/inventory/MUG", object{"onHand": 1})).To(refuse(409, "below_reserved"))
 		Expect(s.post("/v1/inventory/MUG/adjustments", object{"delta": -9, "reason": "stolen"})).To(refuse(409, "below_reserved"))

@@ -6,6 +6,8 @@ import (
 	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/platform/apikey"
 )
 
 // writable are all places that keep text of a caller: a path, a method and the body with
@@ -73,6 +75,37 @@ var _ = Describe("a card number", func() {
 		Entry("with letters around it", "card4242424242424242exp"),
 		Entry("with its name before it", "Visa:4242424242424242"),
 	)
+})
+
+var _ = Describe("a credential", func() {
+	s := refusals()
+
+	DescribeTable("is not accepted where none belongs:",
+		func(credential string) {
+			for place, send := range s.writable(credential) {
+				r := send()
+				Expect(r).To(refuse(422, "secret_not_accepted"), place)
+				Expect(string(r.body)).NotTo(ContainSubstring(credential[len(credential)-6:]), "it is repeated in the answer")
+			}
+			Expect(s.post("/v1/orders", basket(item{SKU: "MUG", Quantity: 1}).but(object{"metadata": object{"token": credential}}))).To(refuse(422, "secret_not_accepted"))
+		},
+		Entry("a key of the shop", apikey.Prefix+strings.Repeat("Ab3", 14)),
+		Entry("a key among words", "use "+apikey.Prefix+strings.Repeat("Ab3", 14)),
+		Entry("a token from a mail", "fc_ot_"+strings.Repeat("Ab3", 14)),
+		Entry("an access token", "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2lnbmF0dXJlLW9mLWl0"),
+	)
+})
+
+var _ = Describe("a credential where it belongs", func() {
+	It("is looked at by who knows it", func() {
+		s, token := open(), "fc_ot_"+strings.Repeat("Ab3", 14)
+		visitor := s.with("")
+		Expect(visitor.post("/v1/auth/email/verify", object{"token": token}).problem.Code).NotTo(Equal("secret_not_accepted"))
+		Expect(visitor.post("/v1/auth/refresh", object{"refreshToken": token}).problem.Code).NotTo(Equal("secret_not_accepted"))
+		Expect(visitor.post("/v1/auth/register", object{"email": uuid.NewString() + "@example.com", "password": token})).To(answer(202))
+		Expect(s.post("/v1/auth/providers", bodies["createProvider"].(object).but(object{"clientSecret": token}))).To(answer(201))
+		Expect(s.post("/v1/me/totp", object{"currentPassword": token}).problem.Code).NotTo(Equal("secret_not_accepted"))
+	})
 })
 
 var _ = Describe("a number that is none of a card", func() {

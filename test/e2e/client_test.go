@@ -125,6 +125,10 @@ func (s *shop) try(method, path string, body any, headers ...header) (response, 
 		r.Header.Set("Content-Type", "application/json")
 	}
 	for _, h := range headers {
+		if h.name == "Host" {
+			r.Host = h.value
+			continue
+		}
 		r.Header.Set(h.name, h.value)
 		if h.value == "" {
 			r.Header.Del(h.name)

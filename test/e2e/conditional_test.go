@@ -45,6 +45,17 @@ var _ = Describe("what was read before", func() {
 		}
 	})
 
+	It("is another thing to who may see whom it is for than to who may not", func() {
+		s := open()
+		s.sells("MUG", 10)
+		path := "/v1/orders/" + s.confirmed(item{SKU: "MUG", Quantity: 1}).ID
+		clerk := s.staffed("orders:read")
+		whole, masked := s.get(path).tag(), clerk.get(path).tag()
+		Expect(s.get(path, header{"If-None-Match", masked})).To(answer(200))
+		Expect(clerk.get(path, header{"If-None-Match", whole})).To(answer(200))
+		Expect(clerk.get(path, header{"If-None-Match", masked})).To(answer(304))
+	})
+
 	It("may be kept by nobody for somebody else", func() {
 		s := open()
 		p := s.sells("MUG", 10)

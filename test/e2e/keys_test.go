@@ -145,4 +145,60 @@ var _ = Describe("API keys", func() {
 		Expect(clerk.post("/v1/keys/"+owners.ID+"/rotate", object{})).To(refuse(403, "beyond_own_permissions"), "who sees the secret can use it")
 		Expect(s.get("/v1/keys")).To(answer(200))
 	})
+
+	Describe("that make keys", func() {
+		var (
+			s     *shop
+			maker *shop
+			until time.Time
+		)
+		bounded := func(changes object) object {
+			return warehouse.but(object{"expiresAt": until, "allowedIps": []string{"127.0.0.0/9"}, "requestsPerMinute": 60}).but(changes)
+		}
+
+		BeforeEach(func() {
+			s = open()
+			until = time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+			maker = s.with(as[apiKey](s.post("/v1/keys", bounded(object{
+				"allowedIps": []string{"127.0.0.0/8", "::1"}, "requestsPerMinute": 90, "permissions": []string{"keys:write", "keys:read", "inventory:read"},
+			}))).Key)
+			shareKeys(s.tenant)
+		})
+
+		It("make none that is good for longer, from elsewhere or more often than themselves", func() {
+			Expect(maker.post("/v1/keys", bounded(nil))).To(answer(201))
+			for pointer, changes := range map[string]object{
+				"/expiresAt": {"expiresAt": until.Add(time.Microsecond)}, "/requestsPerMinute": {"requestsPerMinute": 91}, "/allowedIps": {"allowedIps": absent},
+				"/allowedIps/1": {"allowedIps": []string{"127.0.0.1", "127.0.0.0/7"}}, "/allowedIps/0": {"allowedIps": []string{"203.0.113.7", "::1"}},
+			} {
+				Expect(maker.post("/v1/keys", bounded(changes))).To(refuse(403, "beyond_own_terms", pointer), pointer)
+			}
+			Expect(maker.post("/v1/keys", warehouse)).To(refuse(403, "beyond_own_terms", "/allowedIps", "/expiresAt", "/requestsPerMinute"), "what is not said has no bounds")
+			Expect(all[apiKey](s, "/v1/keys", nil)).To(HaveLen(3), "the owner's, the maker and what it may make")
+		})
+
+		It("let in nobody who would outgrow them", func() {
+			role := as[struct{ Name string }](s.post("/v1/roles", object{"name": "counters", "permissions": []string{"inventory:read"}}))
+			inviter := s.with(as[apiKey](s.post("/v1/keys", bounded(object{"permissions": []string{"staff:write", "inventory:read"}}))).Key)
+			shareKeys(s.tenant)
+			invitation := object{"email": "bo." + uuid.NewString() + "@example.com", "roles": []string{role.Name}}
+			Expect(inviter.post("/v1/staff/invitations", invitation)).To(refuse(403, "beyond_own_terms"))
+			Expect(s.post("/v1/staff/invitations", invitation)).To(answer(201))
+		})
+
+		It("show no secret of one with wider terms", func() {
+			wider := as[apiKey](s.post("/v1/keys", warehouse))
+			Expect(maker.post("/v1/keys/"+wider.ID+"/rotate", object{})).To(refuse(403, "beyond_own_terms", "/allowedIps", "/expiresAt", "/requestsPerMinute"))
+			narrower := as[apiKey](s.post("/v1/keys", bounded(nil)))
+			Expect(maker.post("/v1/keys/"+narrower.ID+"/rotate", object{})).To(answer(200))
+			self := all[apiKey](s, "/v1/keys", nil)[1]
+			Expect(maker.post("/v1/keys/"+self.ID+"/rotate", object{})).To(answer(200), "it is as wide as itself")
+		})
+	})
+
+	It("have no limit of their own above what all callers of the shop share", func() {
+		s, _ := founded(object{"quotas": object{"requestsPerMinute": 500}})
+		Expect(s.post("/v1/keys", warehouse.but(object{"requestsPerMinute": 501}))).To(refuse(422, "validation_failed", "/requestsPerMinute"))
+		Expect(s.post("/v1/keys", warehouse.but(object{"requestsPerMinute": 500}))).To(answer(201))
+	})
 })

@@ -1,8 +1,10 @@
 package e2e_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -108,6 +110,9 @@ func startApart() *apart {
 	return a
 }
 
+// buffered is how large the bodies are that the gateway takes whole before it passes them on.
+const buffered = 1 << 20
+
 // route is what a gateway is told: which paths the catalog has. The document is the sum of
 // both.
 func (a *apart) route() http.Handler {
@@ -125,6 +130,15 @@ func (a *apart) route() http.Handler {
 	}
 	catalog, orders := to(a.catalog), to(a.orders)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength < buffered {
+			// As gateways do. The program may answer before it has all of a body; a proxy that is
+			// still sending it would hang up, in the middle of the answer.
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				panic(http.ErrAbortHandler) // the client has gone
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
 		path := strings.TrimPrefix(r.URL.Path, "/v1")
 		switch {
 		case r.URL.Path == "/openapi.json":

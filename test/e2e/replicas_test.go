@@ -55,8 +55,8 @@ func twoPrograms() {
 			Expect(listed()).NotTo(Equal(changed))
 			Expect(s.patch("/v1/products/"+p.ID, object{"price": changed})).To(answer(200))
 			Expect(price(s)).To(Equal(changed))
-			Eventually(func() string { return price(there) }, "2s").Should(Equal(changed))
-			Eventually(listed, "2s").Should(Equal(changed))
+			Eventually(func() string { return price(there) }).Should(Equal(changed))
+			Eventually(listed).Should(Equal(changed))
 			for range 50 {
 				Expect(price(there)).To(Equal(changed))
 				Expect(listed()).To(Equal(changed))
@@ -91,7 +91,7 @@ func twoPrograms() {
 		for i := range 40 {
 			newest = as[product](s.patch("/v1/products/"+p.ID, object{"price": fmt.Sprintf("%d.00", 20+i)}))
 		}
-		Eventually(func() product { return as[product](there.get("/v1/products/" + p.ID)) }, "2s").Should(Equal(newest))
+		Eventually(func() product { return as[product](there.get("/v1/products/" + p.ID)) }).Should(Equal(newest))
 		close(done)
 		readers.Wait()
 	})
@@ -102,7 +102,7 @@ func twoPrograms() {
 		p := s.sells("MUG", 10)
 		Expect(there.places(item{SKU: "MUG", Quantity: 1}).Total).To(Equal("12.50"))
 		Expect(s.delete("/v1/products/" + p.ID)).To(answer(204))
-		Eventually(func() response { return there.post("/v1/orders", basket(item{SKU: "MUG", Quantity: 1})) }, "2s").Should(refuse(422, "unknown_sku"))
+		Eventually(func() response { return there.post("/v1/orders", basket(item{SKU: "MUG", Quantity: 1})) }).Should(refuse(422, "unknown_sku"))
 		Expect(as[page[product]](there.get("/v1/products")).Data).To(BeEmpty())
 	})
 

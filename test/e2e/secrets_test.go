@@ -11,12 +11,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/fusioncommerce/fusion/internal/platform/apikey"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
@@ -39,6 +41,22 @@ var _ = Describe("a card number in a body", func() {
 				}
 			}
 			Expect(s.submit(f, f.with("/card", cards[0]))).To(HaveEach(refuse(422, "card_data_not_accepted")))
+		}
+	})
+})
+
+var _ = Describe("a key of the shop in a body", func() {
+	s := refusals()
+	meant := []string{"/password", "/currentPassword", "/token", "/refreshToken", "/clientSecret"}
+
+	It("is refused in every text of every route, but for those that are meant for a credential", func() {
+		secret := `"` + apikey.Prefix + strings.Repeat("Ab3", 14) + `"`
+		for _, f := range forms {
+			for _, pointer := range f.texts {
+				if !slices.Contains(meant, pointer) {
+					Expect(s.submit(f, f.with(pointer, secret))).To(HaveEach(refuse(422, "secret_not_accepted")), "%s %s", f.id, pointer)
+				}
+			}
 		}
 	})
 })

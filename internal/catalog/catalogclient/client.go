@@ -52,7 +52,8 @@ type Client struct {
 // New makes a client. key is the one that the deployments of a shop share; trust says which
 // certificates are believed and shown, nil as the system does.
 func New(base, key string, trust *tls.Config) *Client {
-	transport := &http.Transport{TLSClientConfig: trust, MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
+	// A clone: HTTP/2 writes its protocols into it, and others have the same.
+	transport := &http.Transport{TLSClientConfig: trust.Clone(), MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
 	return &Client{strings.TrimSuffix(base, "/"), key, &http.Client{Transport: transport}, patience}
 }
 

@@ -6,13 +6,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,6 +21,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/memory"
 	"github.com/fusioncommerce/fusion/internal/platform/token"
 )
 
@@ -31,10 +32,6 @@ const (
 	// maxAnswer is far above what can be said of one person.
 	maxAnswer   = 1 << 20
 	connections = 64
-	// freshness is how long an answer is taken for good without asking again.
-	freshness = 2 * time.Second
-	// remembered bounds the memory of answers; beyond it all are asked for anew.
-	remembered = 10_000
 )
 
 // ErrUnavailable means that the deployment with the accounts does not answer in time, or not
@@ -46,21 +43,22 @@ type Client struct {
 	url  string
 	key  string
 	http *http.Client
-	now  clock.Clock
 
-	mu    sync.Mutex
-	known map[[32]byte]answered
+	known *memory.Memory[[32]byte, known]
 }
 
-type answered struct {
-	id identity.Identity
-	at time.Time
+// known is who has signed in, until the token ends.
+type known struct {
+	id   identity.Identity
+	ends time.Time
 }
 
-// New makes a client. key is the one that the deployments of a shop share.
-func New(base, key string, now clock.Clock) *Client {
-	transport := &http.Transport{MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
-	return &Client{url: strings.TrimSuffix(base, "/"), key: key, http: &http.Client{Transport: transport}, now: now, known: map[[32]byte]answered{}}
+// New makes a client. key is the one that the deployments of a shop share; trust says which
+// certificates are believed and shown, nil as the system does.
+func New(base, key string, trust *tls.Config, now clock.Clock) *Client {
+	// A clone: HTTP/2 writes its protocols into it, and others have the same.
+	transport := &http.Transport{TLSClientConfig: trust.Clone(), MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
+	return &Client{url: strings.TrimSuffix(base, "/"), key: key, http: &http.Client{Transport: transport}, known: memory.New[[32]byte](now, memory.Options[known]{Ends: func(k known) time.Time { return k.ends }})}
 }
 
 // Recognises tells an access token by its look.
@@ -71,30 +69,14 @@ func (c *Client) Recognises(credential string) bool {
 
 // Authenticate asks who has signed in. Tokens that are worth nothing are not remembered.
 func (c *Client) Authenticate(ctx context.Context, credential string) (identity.Identity, bool, error) {
-	hash := sha256.Sum256([]byte(credential))
-	now := c.now()
-	c.mu.Lock()
-	known, ok := c.known[hash]
-	c.mu.Unlock()
-	// A clock that was set back must not lengthen the life of a session.
-	if age := now.Sub(known.at); ok && age >= 0 && age < freshness {
-		return known.id, true, nil
-	}
-	id, ok, err := c.ask(ctx, credential)
-	if err != nil {
-		return identity.Identity{}, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !ok {
-		delete(c.known, hash)
-		return id, false, nil
-	}
-	if len(c.known) >= remembered {
-		clear(c.known)
-	}
-	c.known[hash] = answered{id, now}
-	return id, true, nil
+	k, ok, err := c.known.Get(ctx, sha256.Sum256([]byte(credential)), func(ctx context.Context) (known, bool, error) {
+		k, ok, err := c.ask(ctx, credential)
+		if err != nil {
+			return known{}, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return k, ok, nil
+	})
+	return k.id, ok, err
 }
 
 // answer is what the other deployment says of a token.
@@ -106,11 +88,13 @@ type answer struct {
 	Customer    string    `json:"customerId"`
 	Account     uuid.UUID `json:"accountId"`
 	Session     uuid.UUID `json:"sessionId"`
+	MustEnrol   bool      `json:"secondFactorEnrolmentRequired"`
+	Ends        time.Time `json:"expiresAt"`
 }
 
 // ask asks once more for an answer that did not come, as happens when the other deployment
 // is replaced by a new version: asking changes nothing there.
-func (c *Client) ask(ctx context.Context, credential string) (id identity.Identity, ok bool, err error) {
+func (c *Client) ask(ctx context.Context, credential string) (k known, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var a answer
@@ -120,14 +104,14 @@ func (c *Client) ask(ctx context.Context, credential string) (id identity.Identi
 		}
 	}
 	if err != nil {
-		return identity.Identity{}, false, err
+		return known{}, false, err
 	}
 	if !*a.Active {
-		return identity.Identity{Tenant: a.Tenant, Session: a.Session}, false, nil
+		return known{id: identity.Identity{Tenant: a.Tenant, Session: a.Session}}, false, nil
 	}
-	return identity.Identity{
-		Tenant: a.Tenant, Actor: a.Actor, Permissions: a.Permissions, Customer: a.Customer, Account: a.Account, Session: a.Session,
-	}, true, nil
+	return known{identity.Identity{
+		Tenant: a.Tenant, Actor: a.Actor, Permissions: a.Permissions, Customer: a.Customer, Account: a.Account, Session: a.Session, MustEnrol: a.MustEnrol,
+	}, a.Ends}, true, nil
 }
 
 func (c *Client) once(ctx context.Context, credential string) (answer, error) {

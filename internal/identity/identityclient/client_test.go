@@ -35,7 +35,7 @@ var _ = Describe("a deployment without the accounts", func() {
 		offset.Store(0)
 		people = testkit.Start(testkit.Shared(), app.Options{ServiceKey: shared}, func(k app.Kit) []app.Module { return []app.Module{accounts.New(k)} })
 		rest = testkit.Start(testkit.Shared(), app.Options{}, func(k app.Kit) []app.Module {
-			return []app.Module{elsewhere{identityclient.New(people.URL+"/", shared, now)}}
+			return []app.Module{elsewhere{identityclient.New(people.URL+"/", shared, nil, now)}}
 		})
 		email = "ana." + uuid.NewString() + "@example.com"
 		Expect(people.Post("/v1/auth/register", object{"email": email, "password": "correct horse battery"}).Status).To(Equal(http.StatusAccepted))
@@ -67,7 +67,7 @@ var _ = Describe("a deployment without the accounts", func() {
 	DescribeTable("does not guess when the other one", func(answer http.HandlerFunc) {
 		other := httptest.NewServer(answer)
 		DeferCleanup(other.Close)
-		c := identityclient.New(other.URL, shared, now)
+		c := identityclient.New(other.URL, shared, nil, now)
 		_, ok, err := c.Authenticate(context.Background(), signedIn)
 		Expect(err).To(MatchError(identityclient.ErrUnavailable))
 		Expect(ok).To(BeFalse())
@@ -83,7 +83,7 @@ var _ = Describe("a deployment without the accounts", func() {
 		gone := httptest.NewServer(http.NotFoundHandler())
 		gone.Close()
 		alone := testkit.Start(testkit.Shared(), app.Options{}, func(k app.Kit) []app.Module {
-			return []app.Module{elsewhere{identityclient.New(gone.URL, shared, now)}}
+			return []app.Module{elsewhere{identityclient.New(gone.URL, shared, nil, now)}}
 		})
 		r := alone.With(signedIn).Get("/v1/keys")
 		Expect(r.Status).To(Equal(http.StatusServiceUnavailable))

@@ -47,10 +47,17 @@ type OrderView struct {
 	UpdatedAt       time.Time         `json:"updatedAt"`
 
 	Version int64 `json:"-"`
+	// Masked says that what is personal is not shown whole.
+	Masked bool `json:"-"`
 }
 
-// ETag is the order's version.
-func (v OrderView) ETag() string { return `"` + strconv.FormatInt(v.Version, 10) + `"` }
+// ETag is the order's version, as it is shown.
+func (v OrderView) ETag() string {
+	if v.Masked {
+		return `"` + strconv.FormatInt(v.Version, 10) + `-masked"`
+	}
+	return `"` + strconv.FormatInt(v.Version, 10) + `"`
+}
 
 // ItemView is a line of an order.
 type ItemView struct {

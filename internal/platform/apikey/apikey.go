@@ -229,13 +229,8 @@ func Rotate(ctx context.Context, tx *db.Tx, id uuid.UUID, overlap time.Duration)
 	return k, secret, err
 }
 
-// Revoke ends a key. Programs that have checked it lately stop accepting it within
-// freshness.
-func Revoke(ctx context.Context, d *db.DB, id uuid.UUID) error {
-	return d.InTx(ctx, func(tx *db.Tx) error { return End(ctx, tx, id) })
-}
-
-// End is Revoke within a transaction.
+// End revokes a key. Programs that have checked it lately stop accepting it within
+// memory.Freshness.
 func End(ctx context.Context, tx *db.Tx, id uuid.UUID) error {
 	n, err := tx.Exec(ctx, `update platform.api_key set revoked_at = now() where id = $1 and revoked_at is null`, id)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/memory"
 )
 
 // Origins knows the pages of all publishable keys of all merchants. A browser asks for them
@@ -32,7 +33,7 @@ func NewOrigins(d *db.DB, now clock.Clock, log *slog.Logger) *Origins {
 func (o *Origins) Allow(ctx context.Context, origin string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if now := o.now(); o.known == nil || now.Sub(o.at).Abs() >= freshness {
+	if now := o.now(); o.known == nil || now.Sub(o.at).Abs() >= memory.Freshness {
 		o.at = now
 		if err := o.read(ctx); err != nil {
 			o.log.WarnContext(ctx, "origins of keys not read", "err", err)

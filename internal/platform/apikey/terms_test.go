@@ -12,6 +12,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
@@ -142,10 +143,17 @@ var _ = Describe("the terms of an API key", func() {
 			key, first := add(apikey.Terms{Kind: apikey.Secret, Permissions: []string{"*"}})
 			_, second, err := rotate(key.ID, time.Hour)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(apikey.Revoke(ctx, d, key.ID)).To(Succeed())
+			Expect(revoke(ctx, d, key.ID)).To(Succeed())
 			Expect(good(first)).To(BeFalse())
 			Expect(good(second)).To(BeFalse())
 			_, _, err = rotate(key.ID, time.Hour)
+			Expect(err).To(MatchError(apikey.ErrEnded))
+		})
+
+		It("is none that has ended", func() {
+			expired, _ := add(apikey.Terms{Kind: apikey.Secret, Permissions: []string{"*"}})
+			later(expired.ID, "expires_at")
+			_, _, err := rotate(expired.ID, time.Hour)
 			Expect(err).To(MatchError(apikey.ErrEnded))
 		})
 
@@ -165,7 +173,7 @@ var _ = Describe("the terms of an API key", func() {
 			GinkgoHelper()
 			list, err := apikey.List(ctx, d)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(list).To(HaveExactElements(HaveField("ID", key.ID), HaveField("ID", unused.ID)))
+			Expect(list[:2]).To(HaveExactElements(HaveField("ID", key.ID), HaveField("ID", unused.ID)))
 			return []*time.Time{list[0].LastUsedAt, list[1].LastUsedAt}
 		}
 		Expect(good(secret)).To(BeTrue())
@@ -174,6 +182,14 @@ var _ = Describe("the terms of an API key", func() {
 		Expect(lastUses()).To(HaveEach(BeNil()), "no request has waited for it")
 		Expect(verifier.Flush(context.Background(), d)).To(Succeed())
 		Expect(lastUses()).To(HaveExactElements(HaveValue(BeTemporally("~", wrist.now(), time.Microsecond)), BeNil()))
+
+		elsewhere, shown := add(apikey.Terms{Kind: apikey.Secret, Permissions: []string{"*"}, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}})
+		_, _, err := verifier.Authenticate(context.Background(), shown)
+		Expect(err).To(MatchError(httpx.ErrAddress))
+		Expect(verifier.Flush(context.Background(), d)).To(Succeed())
+		var used bool
+		Expect(super.QueryRow(`select last_used_at is not null from platform.api_key where id = $1`, elsewhere.ID).Scan(&used)).To(Succeed())
+		Expect(used).To(BeFalse(), "who is refused has not used it")
 
 		wrist.turn(-time.Hour)
 		Expect(good(secret)).To(BeTrue())

@@ -18,14 +18,11 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/memory"
 )
 
-const (
-	// freshness is how long a checked key is taken for good without asking again.
-	freshness = 2 * time.Second
-	// remembered bounds the memory of checked keys; beyond it all are asked for anew.
-	remembered = 10_000
-)
+// actorPrefix begins the names under which keys act.
+const actorPrefix = "key:"
 
 // Verifier checks credentials at the edge. It remembers good keys for a moment, so
 // that a busy client costs no query a request; bad ones are always looked up.
@@ -37,18 +34,18 @@ type Verifier struct {
 	service   [32]byte
 	hasPeers  bool
 
-	mu    sync.Mutex
-	known map[[32]byte]checked
-	used  map[uuid.UUID]use
+	known *memory.Memory[[32]byte, checked]
+
+	mu   sync.Mutex
+	used map[uuid.UUID]use
 }
 
-// checked is what was known of a key at a time.
+// checked is what is known of a key.
 type checked struct {
-	id     identity.Identity
-	key    uuid.UUID
-	from   []netip.Prefix // from anywhere when there are none
-	at     time.Time
-	lasted time.Duration // how long it is taken for good
+	id   identity.Identity
+	key  uuid.UUID
+	from []netip.Prefix // from anywhere when there are none
+	ends time.Time      // zero: not by itself
 }
 
 // NewVerifier checks against the database and, when it is not empty, against the
@@ -57,7 +54,8 @@ type checked struct {
 func NewVerifier(d *db.DB, now clock.Clock, bootstrap, service string) *Verifier {
 	return &Verifier{
 		db: d, now: now, bootstrap: sha256.Sum256([]byte(bootstrap)), hasBoot: bootstrap != "",
-		service: sha256.Sum256([]byte(service)), hasPeers: service != "", known: map[[32]byte]checked{}, used: map[uuid.UUID]use{},
+		service: sha256.Sum256([]byte(service)), hasPeers: service != "",
+		known: memory.New[[32]byte](now, memory.Options[checked]{Ends: func(c checked) time.Time { return c.ends }}), used: map[uuid.UUID]use{},
 	}
 }
 
@@ -90,7 +88,7 @@ func (v *Verifier) Authenticate(ctx context.Context, token string) (identity.Ide
 	if key, tenant, ok := identity.CutServiceCredential(token); ok && v.isService(key) {
 		return identity.Service(tenant), true, nil
 	}
-	c, ok, err := v.check(ctx, hash)
+	c, ok, err := v.known.Get(ctx, hash, func(ctx context.Context) (checked, bool, error) { return v.check(ctx, hash) })
 	if err != nil || !ok {
 		return identity.Identity{}, false, err
 	}
@@ -101,37 +99,19 @@ func (v *Verifier) Authenticate(ctx context.Context, token string) (identity.Ide
 	return c.id, true, nil
 }
 
-// check looks a key up, or remembers it.
+// check looks a key up.
 func (v *Verifier) check(ctx context.Context, hash [32]byte) (checked, bool, error) {
 	now := v.now()
-	v.mu.Lock()
-	c, ok := v.known[hash]
-	v.mu.Unlock()
-	// A clock that was set back must not lengthen the life of a key.
-	if age := now.Sub(c.at); ok && age >= 0 && age < c.lasted {
-		return c, true, nil
-	}
 	rows, err := db.Query[found](ctx, v.db, `
 		select tenant_id, id, kind, permissions, origins, allowed_ips, requests_per_minute, good_for from platform.find_api_key($1)`, hash[:])
 	if err != nil {
 		return checked{}, false, fmt.Errorf("check key: %w", err)
 	}
 	if len(rows) == 0 {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		delete(v.known, hash)
 		return checked{}, false, nil
 	}
-	if c, err = rows[0].checked(now); err != nil {
-		return checked{}, false, err
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.known) >= remembered {
-		clear(v.known)
-	}
-	v.known[hash] = c
-	return c, true, nil
+	c, err := rows[0].checked(now)
+	return c, err == nil, err
 }
 
 // found is a key that is good now.
@@ -149,10 +129,10 @@ type found struct {
 func (f found) checked(now time.Time) (checked, error) {
 	c := checked{
 		id: identity.Identity{
-			Tenant: f.Tenant, Actor: "key:" + f.ID.String(), Permissions: Key{Kind: f.Kind, Permissions: f.Permissions}.complete().Permissions,
+			Tenant: f.Tenant, Actor: actorPrefix + f.ID.String(), Permissions: Key{Kind: f.Kind, Permissions: f.Permissions}.complete().Permissions,
 			Publishable: f.Kind == Publishable,
 		},
-		key: f.ID, at: now, lasted: freshness,
+		key: f.ID,
 	}
 	if len(f.Origins) > 0 {
 		c.id.Origins = f.Origins
@@ -161,14 +141,9 @@ func (f found) checked(now time.Time) (checked, error) {
 		c.id.Limit = *f.RequestsPerMinute
 	}
 	if f.GoodFor != nil {
-		c.lasted = min(freshness, time.Duration(*f.GoodFor*float64(time.Second)))
+		c.ends = now.Add(time.Duration(min(*f.GoodFor, memory.Freshness.Seconds()) * float64(time.Second)))
 	}
-	for _, text := range f.AllowedIPs {
-		network, err := netip.ParsePrefix(text)
-		if err != nil {
-			return checked{}, fmt.Errorf("addresses of key %s: %w", f.ID, err)
-		}
-		c.from = append(c.from, network)
-	}
-	return c, nil
+	var err error
+	c.from, err = networks(f.ID, f.AllowedIPs)
+	return c, err
 }

@@ -41,8 +41,10 @@ type Kit struct {
 	Events *event.Log
 	Timers *timer.Timers
 	Clock  clock.Clock
-	Vault  *vault.Vault
-	Tokens *token.Tokens
+	// Tenants knows what each shop has decided.
+	Tenants *tenant.Directory
+	Vault   *vault.Vault
+	Tokens  *token.Tokens
 	// Outbound makes requests to addresses that people of a shop choose.
 	Outbound *outbound.Guard
 	Mail     *mail.Outbox
@@ -86,6 +88,7 @@ type Options struct {
 	Delay          time.Duration // after a stop, for balancers to notice while requests are still let in
 	Drain          time.Duration // how long requests and batches in hand may take after that
 	Clock          clock.Clock
+	PublicURL      string        // where browsers find the program; empty: what each request says
 	StrictHosts    bool          // refuse hosts that no tenant has
 	DeleteGrace    time.Duration // in which a deleted tenant can be taken back
 	Log            *slog.Logger
@@ -152,9 +155,10 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 		return nil, errors.Join(err, a.Close())
 	}
 	o.Gateway.KeyOrigins = apikey.NewOrigins(api, o.Clock, o.Log).Allow
+	tenants := tenant.NewDirectory(api, o.Clock, o.StrictHosts, o.PublicURL)
 	a.server = httpx.New(httpx.Options{
 		DB: api, Log: o.Log, Version: o.Version,
-		Tenants: tenant.NewDirectory(api, o.Clock, o.StrictHosts),
+		Tenants: tenants,
 		Observe: a.metrics.Request, Ready: a.ready, Clock: o.Clock, Gateway: o.Gateway,
 	})
 	a.keys = apikey.NewVerifier(api, o.Clock, o.BootstrapKey, o.ServiceKey)
@@ -178,7 +182,7 @@ func New(o Options, modules func(Kit) []Module) (*App, error) {
 	keySetRoute(mount.API, tokens)
 	auditRoutes(mount.API, api)
 	kit := Kit{
-		DB: api, Log: o.Log, Events: events, Timers: a.timers, Clock: o.Clock,
+		DB: api, Log: o.Log, Events: events, Timers: a.timers, Clock: o.Clock, Tenants: tenants,
 		Vault:     o.Vault,
 		Tokens:    tokens,
 		Mail:      a.mail,

@@ -74,31 +74,18 @@ type auditPosition struct {
 }
 
 func (a auditDesk) list(ctx context.Context, in *listAudit) (httpx.List[audit.View], error) {
-	out := httpx.List[audit.View]{Data: []audit.View{}}
 	var before auditPosition
-	if in.Cursor != "" {
-		if err := httpx.ReadCursor(in.Cursor, &before); err != nil {
-			return out, err
-		}
+	if err := in.After(&before); err != nil {
+		return httpx.List[audit.View]{}, err
 	}
 	var list []audit.Sealed
 	if err := a.db.Read(ctx, func(tx *db.Tx) (err error) {
 		list, err = audit.List(ctx, tx, in.filter(), before.Seq, in.Limit+1)
 		return err
 	}); err != nil {
-		return out, err
+		return httpx.List[audit.View]{}, err
 	}
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		var err error
-		if out.NextCursor, err = httpx.Cursor(auditPosition{list[in.Limit-1].Seq}); err != nil {
-			return out, err
-		}
-	}
-	for _, e := range list {
-		out.Data = append(out.Data, e.View())
-	}
-	return out, nil
+	return httpx.ListOf(in.Page, list, func(e audit.Sealed) auditPosition { return auditPosition{e.Seq} }, audit.Sealed.View)
 }
 
 func (a auditDesk) head(ctx context.Context, _ *struct{}) (out headResponse, err error) {

@@ -17,6 +17,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
 type createKeyBody struct {
@@ -25,7 +26,7 @@ type createKeyBody struct {
 	Permissions       []string   `json:"permissions,omitempty" maxItems:"100" doc:"Of a secret key, none that you do not hold; those of a publishable one are fixed" example:"[\"orders:read\"]"`
 	Origins           []string   `json:"origins,omitempty" maxItems:"20" doc:"Of a publishable key: of the pages that use it in a browser" example:"[\"https://shop.example\"]"`
 	AllowedIPs        []string   `json:"allowedIps,omitempty" maxItems:"50" doc:"Addresses and networks that the key is good from; everywhere when there are none" example:"[\"203.0.113.0/24\"]"`
-	RequestsPerMinute *int       `json:"requestsPerMinute,omitempty" minimum:"1" maximum:"1000000" doc:"A limit of its own, instead of the shop's"`
+	RequestsPerMinute *int       `json:"requestsPerMinute,omitempty" minimum:"1" maximum:"1000000" doc:"A limit of its own, instead of the shop's; no more than all callers of the shop may have together"`
 	ExpiresAt         *time.Time `json:"expiresAt,omitempty"`
 }
 
@@ -64,6 +65,15 @@ func (b *createKeyBody) networks() (list []netip.Prefix, fields []fault.Field) {
 		list = append(list, network)
 	}
 	return list, fields
+}
+
+// CheckFor finds a limit that would promise more than the operator lets the shop have.
+func (b *createKeyBody) CheckFor(ctx context.Context) []fault.Field {
+	quota := tenant.Of(ctx).Quotas.RequestsPerMinute
+	if quota == nil || b.RequestsPerMinute == nil || int64(*b.RequestsPerMinute) <= *quota {
+		return nil
+	}
+	return []fault.Field{{Pointer: "/requestsPerMinute", Code: "maximum", Detail: fmt.Sprintf("must be at most %d, which all callers of the shop share", *quota)}}
 }
 
 type createKeyInput struct{ httpx.JSON[createKeyBody] }
@@ -120,8 +130,8 @@ func keyRoutes(api *httpx.API, d *db.DB) {
 	api = api.Group("API keys")
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/keys", ID: "createKey", Summary: "Make an API key", Permission: write, Status: http.StatusCreated, Once: true,
-		Description: "The answer holds the key, this once: who repeats the request hears only where it is. Nobody makes a key that may do what they may not.",
-		Refusals:    []*fault.Error{httpx.ErrUnknownPermission, identity.ErrBeyond},
+		Description: "The answer holds the key, this once: who repeats the request hears only where it is. Nobody makes a key that may do what they may not, and a key makes none that is good for longer, from elsewhere or more often than itself.",
+		Refusals:    []*fault.Error{httpx.ErrUnknownPermission, identity.ErrBeyond, apikey.ErrWider},
 	}, desk.create)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/keys", ID: "listKeys", Summary: "List API keys", Permission: read, Description: "Oldest first, with those that were revoked.",
@@ -132,7 +142,7 @@ func keyRoutes(api *httpx.API, d *db.DB) {
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/keys/{id}/rotate", ID: "rotateKey", Summary: "Give an API key a new secret", Permission: write, Once: true,
 		Description: "The answer holds the new one, this once. The one before is good for as long as you say, so that nobody is cut off while it is put in place; one from a rotation before that ends at once.",
-		Refusals:    []*fault.Error{apikey.ErrEnded, identity.ErrBeyond},
+		Refusals:    []*fault.Error{apikey.ErrEnded, identity.ErrBeyond, apikey.ErrWider},
 	}, desk.rotate)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodDelete, Path: "/v1/keys/{id}", ID: "revokeKey", Summary: "Revoke an API key", Permission: write, Status: http.StatusNoContent,
@@ -158,6 +168,9 @@ func (k keyDesk) create(ctx context.Context, in *createKeyInput) (madeResponse, 
 		if t.ExpiresAt != nil && !t.ExpiresAt.After(tx.Now) {
 			return madeResponse{}, httpx.ErrValidation(fault.Field{Pointer: "/expiresAt", Code: "in_past", Detail: "must be in the future"})
 		}
+		if err := apikey.MayMake(ctx, tx, t); err != nil {
+			return madeResponse{}, err
+		}
 		made, secret, err := apikey.Add(ctx, tx, t)
 		return madeResponse{presentKey(made, secret)}, err
 	})
@@ -176,33 +189,20 @@ func (k keyDesk) mayMake(ctx context.Context, t apikey.Terms) error {
 }
 
 func (k keyDesk) list(ctx context.Context, in *httpx.Page) (httpx.List[keyResponse], error) {
-	out := httpx.List[keyResponse]{Data: []keyResponse{}}
-	var after *apikey.Position
-	if in.Cursor != "" {
-		after = &apikey.Position{}
-		if err := httpx.ReadCursor(in.Cursor, after); err != nil {
-			return out, err
-		}
+	var after apikey.Position
+	if err := in.After(&after); err != nil {
+		return httpx.List[keyResponse]{}, err
 	}
 	limit := in.Limit + 1
-	err := k.db.Read(ctx, func(tx *db.Tx) error {
-		keys, err := apikey.Page(ctx, tx, after, &limit)
-		if err != nil {
-			return err
-		}
-		if len(keys) > in.Limit {
-			keys = keys[:in.Limit]
-			last := keys[in.Limit-1]
-			if out.NextCursor, err = httpx.Cursor(apikey.Position{CreatedAt: last.CreatedAt, ID: last.ID}); err != nil {
-				return err
-			}
-		}
-		for _, key := range keys {
-			out.Data = append(out.Data, presentKey(key, ""))
-		}
-		return nil
-	})
-	return out, err
+	var keys []apikey.Key
+	if err := k.db.Read(ctx, func(tx *db.Tx) (err error) {
+		keys, err = apikey.Page(ctx, tx, &after, &limit)
+		return err
+	}); err != nil {
+		return httpx.List[keyResponse]{}, err
+	}
+	return httpx.ListOf(*in, keys, func(k apikey.Key) apikey.Position { return apikey.Position{CreatedAt: k.CreatedAt, ID: k.ID} },
+		func(k apikey.Key) keyResponse { return presentKey(k, "") })
 }
 
 type keyByID struct {
@@ -262,6 +262,9 @@ func (k keyDesk) rotate(ctx context.Context, in *rotateKeyInput) (keyResponse, e
 		}
 		// Who sees the new secret can do what the key can.
 		if err := identity.MayGrant(ctx, key.Permissions); err != nil {
+			return keyResponse{}, err
+		}
+		if err := apikey.MayShow(ctx, tx, key); err != nil {
 			return keyResponse{}, err
 		}
 		audit.Before(ctx, presentKey(key, ""))

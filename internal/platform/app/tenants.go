@@ -2,18 +2,14 @@ package app
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"net/http"
 	"time"
 
-	"github.com/google/uuid"
-
+	"github.com/fusioncommerce/fusion/internal/platform/apikey"
 	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
-	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
@@ -31,15 +27,13 @@ type tenants struct {
 	svc *tenant.Service
 }
 
-const archive = "application/gzip"
-
 func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
 	t := &tenants{d, svc}
 	group := api.Group("Tenants")
 	httpx.Handle(group, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/tenants", ID: "createTenant", Summary: "Create a tenant", Permission: permissionTenantsWrite, Operator: true, Once: true, Status: http.StatusCreated,
 		Description: "Makes a shop of its own, and the key of its first owner, which is shown this once. The shop can be used at once.",
-		Refusals:    []*fault.Error{tenant.ErrSlugTaken, tenant.ErrHostTaken},
+		Refusals:    []*fault.Error{tenant.ErrSlugTaken, tenant.ErrHostTaken, apikey.ErrWider},
 	}, t.create)
 	httpx.Handle(group, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/tenants", ID: "listTenants", Summary: "List tenants", Permission: permissionTenantsRead, Operator: true,
@@ -51,7 +45,7 @@ func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
 	httpx.Handle(group, httpx.Route{
 		Method: http.MethodPatch, Path: "/v1/tenants/{id}", ID: "updateTenant", Summary: "Change a tenant", Permission: permissionTenantsWrite, Operator: true,
 		Description: "Changes what is sent and leaves the rest. Quotas and hosts are replaced as a whole. It acts everywhere within two seconds. The slug never changes.",
-		Refusals:    []*fault.Error{tenant.ErrHostTaken},
+		Refusals:    []*fault.Error{tenant.ErrHostTaken, errOwnersOnly},
 	}, t.update)
 	httpx.Handle(group, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/tenants/{id}/suspend", ID: "suspendTenant", Summary: "Close a tenant's shop", Permission: permissionTenantsWrite, Operator: true,
@@ -70,74 +64,9 @@ func tenantRoutes(api *httpx.API, d *db.DB, svc *tenant.Service) {
 	}, t.delete)
 	httpx.File(group, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/tenants/{id}/export", ID: "exportTenant", Summary: "Export a tenant", Permission: permissionTenantsWrite, Operator: true,
-		Description: "Everything that is kept of the tenant, as it is at one moment: a tar.gz with a line of JSON for each row of each table. Hashes and sealed secrets are left out.",
+		Description: "Everything that this deployment keeps of the tenant, as it is at one moment: a tar.gz with a line of JSON for each row of each table. Hashes and sealed secrets are left out. `manifest.json`, the last file, names the modules that it covers: where others are on databases of their own, ask there as well.",
 	}, []string{archive}, t.export)
-
-	own := api.Group("Settings")
-	httpx.Handle(own, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/settings", ID: "getSettings", Summary: "Read the shop's settings", Permission: permissionSettingsRead,
-	}, t.settings)
-	httpx.Handle(own, httpx.Route{
-		Method: http.MethodPatch, Path: "/v1/settings", ID: "updateSettings", Summary: "Change the shop's settings", Permission: permissionSettingsWrite,
-		Description: "Changes what is sent and leaves the rest; an empty text takes back what was there. It acts everywhere within two seconds.",
-	}, t.updateSettings)
-}
-
-type coloursBody struct {
-	Primary    *string `json:"primary,omitempty" maxLength:"7" doc:"#rrggbb" example:"#114b5f"`
-	Accent     *string `json:"accent,omitempty" maxLength:"7"`
-	Background *string `json:"background,omitempty" maxLength:"7"`
-	Text       *string `json:"text,omitempty" maxLength:"7"`
-}
-
-// SettingsBody is embedded in the body of a request that changes settings.
-type SettingsBody struct {
-	LogoURL              *string      `json:"logoUrl,omitempty" maxLength:"2048" example:"https://cdn.example.com/logo.png"`
-	StorefrontURL        *string      `json:"storefrontUrl,omitempty" maxLength:"2048" example:"https://shop.example.com"`
-	SenderName           *string      `json:"senderName,omitempty" maxLength:"100" doc:"In whose name mail is sent"`
-	Colours              *coloursBody `json:"colours,omitempty"`
-	Currencies           []string     `json:"currencies,omitempty" minItems:"1" maxItems:"50" doc:"ISO 4217 codes of what the shop sells in"`
-	DefaultCurrency      *string      `json:"defaultCurrency,omitempty" maxLength:"3" doc:"One of the currencies; the first when it is empty"`
-	SecondFactorForStaff *bool        `json:"secondFactorForStaff,omitempty" doc:"Staff must show a second factor"`
-}
-
-// onto is s with the changes of the body.
-func (b *SettingsBody) onto(s tenant.Settings) tenant.Settings {
-	set(&s.LogoURL, b.LogoURL)
-	set(&s.StorefrontURL, b.StorefrontURL)
-	set(&s.SenderName, b.SenderName)
-	if b.Colours != nil {
-		set(&s.Colours.Primary, b.Colours.Primary)
-		set(&s.Colours.Accent, b.Colours.Accent)
-		set(&s.Colours.Background, b.Colours.Background)
-		set(&s.Colours.Text, b.Colours.Text)
-	}
-	if b.Currencies != nil {
-		s.Currencies = b.Currencies
-	}
-	set(&s.DefaultCurrency, b.DefaultCurrency)
-	set(&s.SecondFactorForStaff, b.SecondFactorForStaff)
-	return s
-}
-
-func set[T any](field, sent *T) {
-	if sent != nil {
-		*field = *sent
-	}
-}
-
-// apply changes the settings of a tenant. What is wrong with them together is found here,
-// because not all of them are sent.
-func (b *SettingsBody) apply(to *tenant.Tenant, at string) error {
-	if b == nil {
-		return nil
-	}
-	s := b.onto(to.Settings)
-	if fields := tenant.CheckSettings(at, s); len(fields) > 0 {
-		return httpx.ErrValidation(fields...)
-	}
-	to.Settings = s
-	return nil
+	settingsRoutes(api, t)
 }
 
 type quotasBody struct {
@@ -206,41 +135,6 @@ type quotasResponse struct {
 	RequestsPerMinute *int64 `json:"requestsPerMinute,omitempty"`
 }
 
-type coloursResponse struct {
-	Primary    string `json:"primary,omitempty" example:"#114b5f"`
-	Accent     string `json:"accent,omitempty"`
-	Background string `json:"background,omitempty"`
-	Text       string `json:"text,omitempty"`
-}
-
-type settingsResponse struct {
-	Name                 string          `json:"name,omitempty" doc:"Of the shop; in its own settings only" example:"Harbour & Pine"`
-	LogoURL              string          `json:"logoUrl,omitempty"`
-	StorefrontURL        string          `json:"storefrontUrl,omitempty"`
-	SenderName           string          `json:"senderName,omitempty"`
-	Colours              coloursResponse `json:"colours"`
-	Currencies           []string        `json:"currencies" doc:"What the shop sells in, the default one first"`
-	DefaultCurrency      string          `json:"defaultCurrency" example:"EUR"`
-	SecondFactorForStaff bool            `json:"secondFactorForStaff"`
-
-	version int64 // 0 where it is shown as a part of the tenant
-}
-
-// ETag is the tenant's version.
-func (r settingsResponse) ETag() string { return httpx.VersionTag(r.version) }
-
-func presentSettings(s tenant.Settings) settingsResponse {
-	r := settingsResponse{
-		LogoURL: s.LogoURL, StorefrontURL: s.StorefrontURL, SenderName: s.SenderName, Colours: coloursResponse(s.Colours),
-		SecondFactorForStaff: s.SecondFactorForStaff,
-	}
-	for _, c := range tenant.Currencies(s) {
-		r.Currencies = append(r.Currencies, string(c))
-	}
-	r.DefaultCurrency = r.Currencies[0]
-	return r
-}
-
 func presentTenant(t tenant.Tenant) tenantResponse {
 	r := tenantResponse{
 		ID: t.ID.String(), Slug: t.Slug, Name: t.Name, Status: string(t.Status), Reason: t.Reason, Hosts: []string{},
@@ -255,7 +149,7 @@ func (t *tenants) create(ctx context.Context, in *createTenantInput) (createdTen
 	b := in.Body
 	hosts, _ := tenant.ReadHosts("", b.Hosts) // Check has accepted them
 	wanted := tenant.Tenant{Slug: b.Slug, Name: b.Name, Hosts: hosts, Quotas: b.Quotas.quotas()}
-	if err := b.Settings.apply(&wanted, "/settings"); err != nil {
+	if err := b.Settings.apply(ctx, &wanted, "/settings"); err != nil {
 		return createdTenant{}, err
 	}
 	return httpx.Command(ctx, t.db, func(tx *db.Tx) (createdTenant, error) {
@@ -273,27 +167,15 @@ type slugPosition struct {
 }
 
 func (t *tenants) list(ctx context.Context, in *listTenants) (httpx.List[tenantResponse], error) {
-	page := httpx.List[tenantResponse]{Data: []tenantResponse{}}
 	var after slugPosition
-	if in.Cursor != "" {
-		if err := httpx.ReadCursor(in.Cursor, &after); err != nil {
-			return page, err
-		}
+	if err := in.After(&after); err != nil {
+		return httpx.List[tenantResponse]{}, err
 	}
 	found, err := t.svc.List(ctx, after.Slug, in.Limit+1)
 	if err != nil {
-		return page, err
+		return httpx.List[tenantResponse]{}, err
 	}
-	if len(found) > in.Limit {
-		found = found[:in.Limit]
-		if page.NextCursor, err = httpx.Cursor(slugPosition{found[in.Limit-1].Slug}); err != nil {
-			return page, err
-		}
-	}
-	for _, one := range found {
-		page.Data = append(page.Data, presentTenant(one))
-	}
-	return page, nil
+	return httpx.ListOf(in.Page, found, func(t tenant.Tenant) slugPosition { return slugPosition{t.Slug} }, presentTenant)
 }
 
 type tenantByID struct {
@@ -355,126 +237,8 @@ func (t *tenants) update(ctx context.Context, in *updateTenantInput) (tenantResp
 			if b.Quotas != nil {
 				old.Quotas = b.Quotas.quotas()
 			}
-			return b.Settings.apply(old, "/settings")
+			return b.Settings.apply(ctx, old, "/settings")
 		})
 		return presentTenant(changed), err
-	})
-}
-
-type suspendBody struct {
-	Reason string `json:"reason" minLength:"1" maxLength:"500" example:"unpaid"`
-}
-
-// Check finds what the schema cannot say.
-func (b *suspendBody) Check() []fault.Field { return tenant.CheckName("/reason", b.Reason) }
-
-type suspendInput struct {
-	httpx.JSON[suspendBody]
-	ID string `path:"id"`
-}
-
-func (t *tenants) suspend(ctx context.Context, in *suspendInput) (tenantResponse, error) {
-	audit.Because(ctx, in.Body.Reason)
-	return t.step(ctx, in.ID, func(tx *db.Tx, id uuid.UUID) (tenant.Tenant, error) {
-		return t.svc.Suspend(ctx, tx, id, in.Body.Reason)
-	})
-}
-
-func (t *tenants) resume(ctx context.Context, in *tenantByID) (tenantResponse, error) {
-	return t.step(ctx, in.ID, func(tx *db.Tx, id uuid.UUID) (tenant.Tenant, error) { return t.svc.Resume(ctx, tx, id) })
-}
-
-func (t *tenants) delete(ctx context.Context, in *tenantByID) (tenantResponse, error) {
-	return t.step(ctx, in.ID, func(tx *db.Tx, id uuid.UUID) (tenant.Tenant, error) { return t.svc.Delete(ctx, tx, id) })
-}
-
-func (t *tenants) step(ctx context.Context, text string, do func(*db.Tx, uuid.UUID) (tenant.Tenant, error)) (tenantResponse, error) {
-	id, err := httpx.ID(text)
-	if err != nil {
-		return tenantResponse{}, err
-	}
-	return httpx.Command(ctx, t.db, func(tx *db.Tx) (tenantResponse, error) {
-		old, err := t.svc.Find(ctx, tx, id)
-		if err != nil {
-			return tenantResponse{}, err
-		}
-		audit.Before(ctx, presentTenant(old))
-		changed, err := do(tx, id)
-		return presentTenant(changed), err
-	})
-}
-
-func (t *tenants) export(ctx context.Context, in *tenantByID) (httpx.Download, error) {
-	id, err := httpx.ID(in.ID)
-	if err != nil {
-		return httpx.Download{}, err
-	}
-	var found tenant.Tenant
-	if err := t.db.InTx(ctx, func(tx *db.Tx) error {
-		if found, err = t.svc.Find(ctx, tx, id); err != nil {
-			return err
-		}
-		return audit.Record(ctx, tx, audit.Entry{Action: "exportTenant", Entity: "tenant", EntityID: id.String(), Status: http.StatusOK})
-	}); err != nil {
-		return httpx.Download{}, err
-	}
-	return httpx.Download{
-		Media: archive,
-		Name:  found.Slug + ".tar.gz",
-		Write: func(ctx context.Context, to io.Writer) error {
-			operator, err := identity.From(ctx)
-			if err != nil {
-				return err
-			}
-			operator.Tenant = found.ID
-			if err := tenant.Export(identity.With(ctx, operator), t.db, to); err != nil {
-				return fmt.Errorf("export tenant %s: %w", found.Slug, err)
-			}
-			return nil
-		},
-	}, nil
-}
-
-func presentOwn(t tenant.Tenant) settingsResponse {
-	r := presentSettings(t.Settings)
-	r.Name, r.version = t.Name, t.Version
-	return r
-}
-
-func (t *tenants) settings(ctx context.Context, _ *struct{}) (settingsResponse, error) {
-	own, err := t.svc.Own(ctx)
-	return presentOwn(own), err
-}
-
-type updateSettingsBody struct {
-	Name *string `json:"name,omitempty" minLength:"1" maxLength:"200" doc:"Of the shop"`
-	SettingsBody
-}
-
-// Check finds what the schema cannot say.
-func (b *updateSettingsBody) Check() []fault.Field {
-	fields := tenant.CheckSettings("", b.onto(tenant.Settings{}))
-	if b.Name != nil {
-		fields = append(fields, tenant.CheckName("/name", *b.Name)...)
-	}
-	return fields
-}
-
-type updateSettingsInput struct {
-	httpx.IfMatch
-	httpx.JSON[updateSettingsBody]
-}
-
-func (t *tenants) updateSettings(ctx context.Context, in *updateSettingsInput) (settingsResponse, error) {
-	return httpx.Command(ctx, t.db, func(tx *db.Tx) (settingsResponse, error) {
-		changed, err := t.svc.ChangeOwn(ctx, tx, func(old *tenant.Tenant) error {
-			audit.Before(ctx, presentOwn(*old))
-			if err := in.Allows(old.Version); err != nil {
-				return err
-			}
-			set(&old.Name, in.Body.Name)
-			return in.Body.apply(old, "")
-		})
-		return presentOwn(changed), err
 	})
 }

@@ -104,15 +104,46 @@ func Record(ctx context.Context, tx *db.Tx, e Entry) error {
 	return nil
 }
 
+// RecordAlone is Record where nothing else is written: one round trip, and a transaction of
+// its own. A connection that breaks meanwhile can leave two entries, never none.
+func RecordAlone(ctx context.Context, d *db.DB, e Entry) error {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	args, err := e.Args(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := db.Query[string](ctx, d, db.Keep+writeAlone, append(args, id.Tenant.String())...); err != nil {
+		return fmt.Errorf("record %s: %w", e.Action, err)
+	}
+	return nil
+}
+
 // Write begins a statement that writes an entry with the arguments of Args, its first ones,
 // and goes on to do something else. The fence is taken before the seq is drawn: see
 // platform.fence().
 const Write = `
-with audit_fence as materialized (select platform.audit_fence()),
+with ` + fence + `,
 audited as (
-    insert into platform.audit (id, actor, on_behalf_of, action, entity, entity_id, before, after, reason, status, ip, user_agent, request_id)
-    select $1::uuid, $2, $3, $4, $5, $6, $7::json, $8::json, $9, $10::smallint, $11, $12, $13 from audit_fence
+    insert into platform.audit (` + written + `)
+    select ` + writtenFrom + ` from audit_fence
 )`
+
+// writeAlone acts for the merchant of the last argument, up to its own end: the row gets the
+// merchant from where that is set, and is looked at by the policies after it.
+const writeAlone = `
+with merchant as materialized (select set_config('app.tenant_id', $14, true)::uuid id),
+` + fence + `
+insert into platform.audit (tenant_id, ` + written + `)
+select merchant.id, ` + writtenFrom + ` from merchant, audit_fence`
+
+const (
+	fence       = `audit_fence as materialized (select platform.audit_fence())`
+	written     = `id, actor, on_behalf_of, action, entity, entity_id, before, after, reason, status, ip, user_agent, request_id`
+	writtenFrom = `$1::uuid, $2, $3, $4, $5, $6, $7::json, $8::json, $9, $10::smallint, $11, $12, $13`
+)
 
 // Arguments is how many Write takes.
 const Arguments = 13

@@ -96,12 +96,10 @@ var _ = Describe("an entry", func() {
 		return entries
 	}
 
-	It("says who, from where, in which request, what was before and what after", func() {
+	DescribeTable("says who, from where, in which request, what was before and what after", func(record func(audit.Entry) error) {
 		ctx = audit.WithOrigin(ctx, audit.Origin{IP: netip.MustParseAddr("::ffff:203.0.113.7"), UserAgent: strings.Repeat("browser\x00\xff ", 100), RequestID: "req-1"})
-		Expect(pool.InTx(ctx, func(tx *db.Tx) error {
-			return audit.Record(ctx, tx, audit.Entry{
-				Action: "login.failed", Entity: "account", EntityID: "a1", Before: person{"Nora", 1}, After: person{"Nora Berg", 2}, Reason: "wrong\x00password", Status: 401, OnBehalfOf: "user:2",
-			})
+		Expect(record(audit.Entry{
+			Action: "login.failed", Entity: "account", EntityID: "a1", Before: person{"Nora", 1}, After: person{"Nora Berg", 2}, Reason: "wrong\x00password", Status: 401, OnBehalfOf: "user:2",
 		})).To(Succeed())
 		v := list(audit.Filter{})[0].View()
 		Expect(v).To(And(
@@ -111,6 +109,29 @@ var _ = Describe("an entry", func() {
 		))
 		Expect(v.Before).To(MatchJSON(`{"name":"[personal]","since":1}`))
 		Expect(v.UserAgent).To(And(HavePrefix("browser\uFFFD"), HaveSuffix("…")))
+	},
+		Entry("in a transaction", func(e audit.Entry) error {
+			return pool.InTx(ctx, func(tx *db.Tx) error { return audit.Record(ctx, tx, e) })
+		}),
+		Entry("alone", func(e audit.Entry) error { return audit.RecordAlone(ctx, pool, e) }),
+	)
+
+	It("that is recorded alone is its merchant's, and leaves nobody to act on the connection", func() {
+		one, err := db.Open(db.Options{DSN: d.App, Connections: 1})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(one.Close)
+		ours, theirs := ctx, testkit.As(testkit.NewTenant(d))
+		Expect(audit.RecordAlone(theirs, one, audit.Entry{Action: "theirs"})).To(Succeed())
+		seen := func() []int {
+			GinkgoHelper()
+			n, err := db.Query[int](ctx, one, `select count(*) from platform.audit`)
+			Expect(err).NotTo(HaveOccurred())
+			return n
+		}
+		Expect(seen()).To(Equal([]int{0}))
+		Expect(audit.RecordAlone(ours, one, audit.Entry{Action: "ours"})).To(Succeed())
+		Expect(seen()).To(Equal([]int{0}))
+		Expect(list(audit.Filter{})).To(HaveExactElements(HaveField("Action", "ours")))
 	})
 
 	It("is there when what it tells of is, and not when that was undone", func() {

@@ -58,7 +58,8 @@ type Data struct {
 
 // HTTP is the public listener.
 type HTTP struct {
-	Addr string `key:"addr" default:"127.0.0.1:8080" is:"address" env:"FUSION_ADDR" paas:"PORT=0.0.0.0:*" flag:"addr" doc:"Address the shop listens on"`
+	Addr      string `key:"addr" default:"127.0.0.1:8080" is:"address" env:"FUSION_ADDR" paas:"PORT=0.0.0.0:*" flag:"addr" doc:"Address the shop listens on"`
+	PublicURL string `key:"public_url" default:"" is:"site" empty:"what each request says" doc:"Where browsers find this installation, such as https://shop.example.com; shops with hosts of their own are found there by the same scheme and port"`
 	// Whoever is trusted says for everybody else where they come from: none by default.
 	TrustedProxies []string `key:"trusted_proxies" default:"" is:"network" empty:"none" doc:"Proxies before the shop, whose X-Forwarded-For or Forwarded is believed, as addresses or networks"`
 	CORSOrigins    []string `key:"cors_origins" default:"" is:"origin" empty:"none" doc:"Origins whose pages may ask the shop from a browser"`
@@ -173,11 +174,12 @@ type Outbound struct {
 
 // Mail is how letters leave: verification, resets, invitations.
 type Mail struct {
-	SMTPURL  Secret `key:"smtp_url" default:"" is:"smtp" empty:"letters become files in mail.dir" doc:"Mail server that takes letters for everybody; smtp wants STARTTLS unless it is on this machine or ?starttls=off says otherwise"`
-	CAFile   string `key:"ca_file" default:"" is:"path" empty:"those of the system" doc:"Authorities that sign the mail server's certificate, in PEM form"`
-	Dir      string `key:"dir" default:"" is:"path" empty:"mail in data.dir" doc:"Folder of the letters while there is no mail server"`
-	From     string `key:"from" default:"" is:"sender" empty:"shop@localhost, which goes no further than mail.dir" doc:"Sender of letters; without a name, the shop's stands before it"`
-	LinkBase string `key:"link_base" default:"" is:"url" empty:"the address that this program listens on" doc:"Where links in letters lead: the storefront or the administration"`
+	SMTPURL   Secret `key:"smtp_url" default:"" is:"smtp" empty:"letters become files in mail.dir" doc:"Mail server that takes letters for everybody; smtp wants STARTTLS unless it is on this machine or ?starttls=off says otherwise"`
+	CAFile    string `key:"ca_file" default:"" is:"path" empty:"those of the system" doc:"Authorities that sign the mail server's certificate, in PEM form"`
+	Dir       string `key:"dir" default:"" is:"path" empty:"mail in data.dir" doc:"Folder of the letters while there is no mail server"`
+	From      string `key:"from" default:"" is:"sender" empty:"shop@localhost, which goes no further than mail.dir" doc:"Sender of letters. The name before it is that of the sender of each shop, or of the shop; in the default tenant's, the one that stands here"`
+	LinkBase  string `key:"link_base" default:"" is:"url" empty:"http.public_url, or the address that this program listens on" doc:"Where links in letters of a shop lead that has neither a storefrontUrl nor a host"`
+	AdminBase string `key:"admin_base" default:"" is:"url" empty:"/admin at the shop's first host, or of http.public_url; mail.link_base without either" doc:"Where links in letters to the staff of all shops lead"`
 }
 
 // Checkout is what carts are granted.

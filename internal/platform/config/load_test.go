@@ -298,6 +298,8 @@ var _ = Describe("the configuration", func() {
 			Entry("an origin with a path", "http.cors_origins", "https://shop.example/"),
 			Entry("an origin as nobody sends it", "http.cors_origins", "https://Shop.example"),
 			Entry("an origin with the port that goes without saying", "http.cors_origins", "https://shop.example:443"),
+			Entry("a public URL with a path", "http.public_url", "https://shop.example.com/shop"),
+			Entry("a public URL with a slash", "http.public_url", "https://shop.example.com/"),
 			Entry("any origin", "http.cors_origins", `"*"`),
 			Entry("a store that is none", "limits.store_url", "http://localhost:6379"),
 			Entry("fewer than no requests", "limits.requests_per_minute", "-1"),

@@ -39,6 +39,7 @@ var rules = map[string]rule{
 	"store":       {"a URL such as redis://host:6379/0 or rediss://user:password@host:6379/0", isStore},
 	"network":     {"addresses or networks, such as 10.0.0.0/8 or fd00::1", isNetwork},
 	"url":         {"an http or https URL such as http://catalog:8080", isURL},
+	"site":        {"an http or https URL without a path, such as https://shop.example.com", isOrigin},
 	"path":        {"a path", func(s string) bool { return strings.TrimSpace(s) != "" }},
 }
 

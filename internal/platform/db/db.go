@@ -247,7 +247,7 @@ func (tx *Tx) Hooks() int { return len(tx.after) }
 func (d *DB) retrying(ctx context.Context, begin string, fn func(tx *Tx) error) error {
 	for attempt := 1; ; attempt++ {
 		err := d.once(ctx, begin, fn)
-		if attempt == maxAttempts || !IsContention(err) {
+		if attempt == maxAttempts || !IsContention(err) && !lostSight(err) {
 			return Explain(ctx, err)
 		}
 		wait := time.Duration(attempt) * time.Duration(5+rand.IntN(10)) * time.Millisecond //nolint:gosec // jitter, not a secret

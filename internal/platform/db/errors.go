@@ -31,6 +31,13 @@ func IsContention(err error) bool {
 	return ok && (pe.Code == "40001" || pe.Code == "40P01")
 }
 
+// lostSight reports that a row went which another one was to refer to. Who looks again finds
+// out that it is not there, unless the statements are wrong.
+func lostSight(err error) bool {
+	pe, ok := errors.AsType[*pq.Error](err)
+	return ok && pe.Code == "23503"
+}
+
 // IsOutage reports that the transaction failed for a reason that lies outside of it: the
 // server went away, refused or gave up. A statement that ran out of its time is not one.
 func IsOutage(err error) bool {

@@ -435,6 +435,10 @@ var _ = Describe("a transaction", func() {
 				Expect(db.IsContention(err)).To(BeTrue())
 			}
 			tries := 0
+			err := p.InTx(ctx, func(*db.Tx) error { tries++; return &pq.Error{Code: "23503"} })
+			Expect(tries).To(Equal(4), "what is referred to may have gone a moment ago")
+			Expect(err).NotTo(MatchError(db.ErrUnavailable))
+			tries = 0
 			Expect(p.InTx(ctx, func(*db.Tx) error { tries++; return errRefused })).To(MatchError(errRefused))
 			Expect(tries).To(Equal(1))
 		})

@@ -40,6 +40,8 @@ func (a *API) authorise(r Route) func(huma.Context, func(huma.Context)) {
 		switch {
 		case err != nil:
 			humaecho.Unwrap(hc).Error(err)
+		case id.MustEnrol && !r.Enrolment:
+			humaecho.Unwrap(hc).Error(errMustEnrol)
 		case r.Access(id) != NoAccess, r.Ticket != "" && hc.Header(r.Ticket) != "":
 			next(hc)
 		case id.IsAnonymous():

@@ -62,8 +62,15 @@ type Route struct {
 	// Unrecorded leaves no entry in the audit log although the method is not GET, because the
 	// call changes nothing of anybody's, or because it records more than its success by itself.
 	Unrecorded bool
+	// Enrolment lets in staff who have to set a second factor before anything else.
+	Enrolment bool
 	// Ended lets in who was signed in and is not any more, as nobody.
-	Ended    bool
+	Ended bool
+	// Redirects says that browsers may be sent elsewhere in place of the answer.
+	Redirects bool
+	// Cookies lets pages of other origins that may ask have the browser send its cookies: the
+	// call is worth nothing without them, and they alone are worth nothing to it.
+	Cookies  bool
 	Status   int // of success; 200 when it is 0
 	Refusals []*fault.Error
 }
@@ -86,9 +93,10 @@ type declared struct {
 	errs        []error
 	permissions map[string]bool
 	// limits are by method and path, as the router writes them.
-	limits map[string]Limit
-	ended  map[string]bool // method and path of the routes for those whose session is over
-	routes []Route
+	limits  map[string]Limit
+	cookies map[string]bool // paths of the routes that take cookies from pages of other origins
+	ended   map[string]bool // method and path of the routes for those whose session is over
+	routes  []Route
 }
 
 // Group puts the routes declared on it under one heading of the documentation.
@@ -175,6 +183,9 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 			a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %w", r.Method, r.Path, err))
 		}
 	}
+	if r.Cookies {
+		a.state.cookies[r.Path] = true
+	}
 	if r.Ended {
 		a.state.ended[r.Method+" "+r.Path] = true
 	}
@@ -247,11 +258,12 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 }
 
 var (
-	errNoCredential  = fault.New(fault.Unauthenticated, "unauthenticated", "Send an API key: Authorization: Bearer <key>.")
+	errNoCredential  = fault.New(fault.Unauthenticated, "unauthenticated", "Send an access token or an API key: Authorization: Bearer <credential>.")
 	errBadCredential = fault.New(fault.Unauthenticated, "invalid_credentials", "The credential is not valid, or not any more.")
 	// ErrAddress is what an Authenticator answers about a credential that is good elsewhere.
 	ErrAddress     = fault.New(fault.Forbidden, "address_not_allowed", "The credential is not good from the address that the request came from.")
 	errForbidden   = fault.New(fault.Forbidden, "forbidden", "You may not do this.")
+	errMustEnrol   = fault.New(fault.Forbidden, "second_factor_enrolment_required", "The shop asks its staff for a second factor. Set one first: POST /v1/me/totp.")
 	errParameter   = fault.New(fault.Malformed, "unknown_parameter", "The query has a parameter that this call does not know.")
 	errQuery       = fault.New(fault.Malformed, "malformed_query", "The query cannot be read: check its escapes.")
 	errContentType = fault.New(fault.MediaType, "unsupported_media_type", "Send the body as Content-Type: application/json.")
@@ -407,3 +419,7 @@ func Marshal(v any) ([]byte, error) {
 
 // VersionTag is the ETag of a thing with a version.
 func VersionTag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+// MaskedTag is the ETag of a thing with a version as who may not see all of it is shown it:
+// what somebody keeps of one view is not the other.
+func MaskedTag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `-masked"` }

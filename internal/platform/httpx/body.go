@@ -24,6 +24,7 @@ const (
 	maxBody  = 256<<10 + 1 // Huma refuses at the limit, we accept 256 KiB
 	maxDepth = 64
 	maxNames = 10_000 // of all objects of a body together
+	maxItems = 10_000 // of all arrays of a body together
 )
 
 // JSON is a request body. Embed it in the input struct of a route.
@@ -74,10 +75,12 @@ func Line(pointer, text string) []fault.Field {
 const unreadable = "\x00"
 
 var unreadableFaults = map[string]*fault.Error{
-	"malformed_json": errMalformed, "invalid_text": errText, "card_data_not_accepted": errCardData,
+	"malformed_json": errMalformed, "invalid_text": errText, "card_data_not_accepted": errCardData, "secret_not_accepted": errSecret,
 }
 
 var errCardData = fault.New(fault.Invalid, "card_data_not_accepted", "The request holds a card number. Never send one: it is not stored here.")
+
+var errSecret = fault.New(fault.Invalid, "secret_not_accepted", "The request holds an API key or a token where none belongs. It would be kept and shown: end it, and make a new one.")
 
 func cannotRead(f *fault.Error, format string, args ...any) error {
 	return errors.New(f.Code + unreadable + f.Saying(format, args...).Detail)
@@ -136,7 +139,7 @@ func readTree(data []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	r := treeReader{dec: dec}
-	tree, err := r.value(0)
+	tree, err := r.value(0, "")
 	if err != nil {
 		return nil, err
 	}
@@ -153,9 +156,10 @@ type null struct{}
 type treeReader struct {
 	dec   *json.Decoder
 	names int
+	items int
 }
 
-func (r *treeReader) value(depth int) (any, error) {
+func (r *treeReader) value(depth int, name string) (any, error) {
 	t, err := r.dec.Token()
 	if err != nil {
 		return nil, cannotRead(errMalformed, "The body is not valid JSON (at byte %d).", r.dec.InputOffset())
@@ -170,6 +174,9 @@ func (r *treeReader) value(depth int) (any, error) {
 		}
 		return r.array(depth)
 	case string:
+		if isCredential := depth == 1 && credentialFields[name]; !isCredential && credentialText.MatchString(t) {
+			return nil, cannotRead(errSecret, "%s", errSecret.Detail)
+		}
 		return t, checkText(t)
 	case json.Number:
 		if holdsCardNumber(t.String()) {
@@ -197,12 +204,15 @@ func (r *treeReader) object(depth int) (any, error) {
 		if err := checkText(name); err != nil {
 			return nil, err
 		}
+		if credentialText.MatchString(name) {
+			return nil, cannotRead(errSecret, "%s", errSecret.Detail)
+		}
 		if fold := strings.ToLower(name); folded[fold] {
 			return nil, cannotRead(errMalformed, "The field %q stands twice in one object.", name)
 		} else {
 			folded[fold] = true
 		}
-		if object[disguise.Replace(name)], err = r.value(depth + 1); err != nil {
+		if object[disguise.Replace(name)], err = r.value(depth+1, name); err != nil {
 			return nil, err
 		}
 	}
@@ -212,7 +222,10 @@ func (r *treeReader) object(depth int) (any, error) {
 func (r *treeReader) array(depth int) (any, error) {
 	list := []any{}
 	for r.dec.More() {
-		v, err := r.value(depth + 1)
+		if r.items++; r.items > maxItems {
+			return nil, cannotRead(errMalformed, "The lists of the body have more than %d items.", maxItems)
+		}
+		v, err := r.value(depth+1, "")
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
@@ -14,16 +15,19 @@ type IfMatch struct {
 
 var errStale = fault.New(fault.Stale, "version_conflict", "It was changed in the meantime. Read it again and repeat the change.")
 
-// Allows compares with the version that is stored now.
-func (m IfMatch) Allows(version int64) error { return m.AllowsTag(VersionTag(version)) }
+// Allows compares with the version that is stored now. Who was shown less of it has seen the
+// same version.
+func (m IfMatch) Allows(version int64) error {
+	return m.AllowsTag(VersionTag(version), MaskedTag(version))
+}
 
-// AllowsTag compares with the ETag of what is stored now, where that is more than a version.
-func (m IfMatch) AllowsTag(tag string) error {
+// AllowsTag compares with the ETags of what is stored now, where that is more than a version.
+func (m IfMatch) AllowsTag(tags ...string) error {
 	if m.Match == "" {
 		return nil
 	}
 	for candidate := range strings.SplitSeq(m.Match, ",") {
-		if c := strings.TrimSpace(candidate); c == "*" || c == tag {
+		if c := strings.TrimSpace(candidate); c == "*" || slices.Contains(tags, c) {
 			return nil
 		}
 	}

@@ -58,7 +58,7 @@ func withoutPort(origin string) string {
 
 // cors answers preflights, which come without a credential, and lets pages of origins that
 // are allowed read answers. Credentials travel in a header that the page itself writes, so
-// browsers are never told to add any of theirs.
+// browsers are not told to add any of theirs, but where the route says so.
 func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r, h := c.Request(), c.Response().Header()
@@ -72,6 +72,9 @@ func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 		if allowed {
 			h.Set("Access-Control-Allow-Origin", origin)
 			h.Set("Access-Control-Expose-Headers", corsAnswer)
+			if s.api.state.cookies[r.URL.Path] {
+				h.Set("Access-Control-Allow-Credentials", "true")
+			}
 		}
 		switch {
 		case !preflight:

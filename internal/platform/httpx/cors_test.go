@@ -37,6 +37,19 @@ var _ = Describe("a page of another origin", func() {
 		Entry("at any port of an IPv6 address", "http://[::1]:5173"),
 	)
 
+	It("has the browser send its cookies where the route says so, and nowhere else", func() {
+		const credentials = "Access-Control-Allow-Credentials"
+		Handle(s.API(), Route{Method: http.MethodPost, Path: "/v1/exchange", ID: "exchange", Permission: Public, Unrecorded: true, Cookies: true, Status: http.StatusNoContent},
+			func(context.Context, *struct{}) (None, error) { return None{}, nil })
+		preflight := func(path, origin string) *http.Response {
+			return s.ask(http.MethodOptions, path, "192.0.2.1", from(origin, "Access-Control-Request-Method", "POST"))
+		}
+		Expect(preflight("/v1/exchange", "https://shop.example")).To(And(HaveHTTPStatus(204), HaveHTTPHeaderWithValue(credentials, "true"), HaveHTTPHeaderWithValue(allowed, "https://shop.example")))
+		Expect(s.ask(http.MethodPost, "/v1/exchange", "192.0.2.1", from("https://shop.example"))).To(HaveHTTPHeaderWithValue(credentials, "true"))
+		Expect(preflight("/v1/exchange", "https://evil.example").Header).NotTo(HaveKey(credentials))
+		Expect(preflight("/v1/things", "https://shop.example").Header).NotTo(HaveKey(credentials))
+	})
+
 	It("may read refusals as well", func() {
 		Expect(s.ask(http.MethodGet, "/nowhere", "192.0.2.1", from("https://shop.example"))).To(And(HaveHTTPStatus(404), HaveHTTPHeaderWithValue(allowed, "https://shop.example")))
 		Expect(s.ask(http.MethodGet, "/v1/things", "wrong@192.0.2.1", from("https://shop.example"))).To(And(HaveHTTPStatus(401), HaveHTTPHeaderWithValue(allowed, "https://shop.example")))
@@ -70,6 +83,7 @@ var _ = Describe("a page of another origin", func() {
 		Expect(refused.Header).NotTo(HaveKey(allowed))
 		Expect(s.ask(http.MethodGet, "/v1/things", "page@192.0.2.1", from("https://shop.example"))).To(HaveHTTPStatus(204), "the operator's are for all keys")
 		Expect(s.ask(http.MethodGet, "/v1/things", "page@192.0.2.1", from("http://api.example"))).To(HaveHTTPStatus(204), "it is the shop's own page")
+		Expect(s.ask(http.MethodGet, "/v1/things", "page@192.0.2.1", from("https://api.example"))).To(HaveHTTPStatus(403), "its scheme is another")
 		Expect(s.ask(http.MethodGet, "/v1/things", "page@192.0.2.1")).To(HaveHTTPStatus(204), "it is no page")
 	})
 

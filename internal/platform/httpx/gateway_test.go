@@ -2,11 +2,14 @@ package httpx
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -89,6 +92,8 @@ func newSite(g Gateway) *site {
 		return None{}, nil
 	})
 	Handle(s.API(), Route{Method: http.MethodPut, Path: "/v1/things", ID: "putThing", Permission: Public, Unrecorded: true, Status: http.StatusNoContent},
+		func(context.Context, *struct{ JSON[map[string]any] }) (None, error) { return None{}, nil })
+	Handle(s.API(), Route{Method: http.MethodPost, Path: "/v1/things", ID: "postThing", Permission: Public, Unrecorded: true, Status: http.StatusNoContent},
 		func(context.Context, *struct{ JSON[map[string]any] }) (None, error) { return None{}, nil })
 	Expect(s.API().Err()).To(Succeed())
 	return s
@@ -247,6 +252,20 @@ var _ = Describe("requests a minute", func() {
 		Expect(resp.Header.Get("RateLimit-Policy")).To(Equal(`"checkout";q=120;w=60, "default";q=1000;w=60`))
 	})
 
+	It("are let in when they have waited as long as they were told to", func() {
+		s := newSite(Gateway{Limits: Limits{Requests: 1000}})
+		Expect(s.count(6, "/v1/things", "small@192.0.2.77")).To(Equal(5))
+		s.at.Add(int64(500 * time.Millisecond))
+		resp := s.ask(http.MethodGet, "/v1/things", "small@192.0.2.77")
+		Expect(resp).To(HaveHTTPStatus(429))
+		wait, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+		Expect(err).NotTo(HaveOccurred())
+		s.at.Add(int64(time.Duration(wait-1) * time.Second))
+		Expect(s.ask(http.MethodGet, "/v1/things", "small@192.0.2.77")).To(HaveHTTPStatus(429), "it is not told to wait for nothing")
+		s.at.Add(int64(time.Second))
+		Expect(s.ask(http.MethodGet, "/v1/things", "small@192.0.2.77")).To(HaveHTTPStatus(204))
+	})
+
 	It("with credentials that are not valid end in none being looked at", func() {
 		s := newSite(Gateway{Limits: Limits{Requests: 1000}})
 		Expect(s.count(400, "/v1/things", "wrong@192.0.2.1")).To(Equal(guesses.Requests))
@@ -280,6 +299,28 @@ var _ = Describe("guesses from an address", func() {
 	It("keep out a credential that was good and is not any more, once it was seen", func() {
 		delete(all, "anna")
 		Expect(s.ask(http.MethodGet, "/v1/things", "anna@192.0.2.1")).To(HaveHTTPStatus(401))
+		Expect(s.ask(http.MethodGet, "/v1/things", "anna@192.0.2.1")).To(HaveHTTPStatus(429))
+	})
+})
+
+var _ = Describe("credentials that were good lately", func() {
+	It("are a bounded number", func() {
+		s := newSite(Gateway{Limits: Limits{Requests: 1000}})
+		now := s.opt.Clock()
+		for i := range trustedMost {
+			var hash [32]byte
+			binary.BigEndian.PutUint64(hash[:], uint64(i))
+			s.good.note(hash, now, s.credentials[0])
+		}
+		Expect(s.ask(http.MethodGet, "/v1/things", "anna@192.0.2.1")).To(HaveHTTPStatus(204))
+		Expect(s.good.last).To(HaveLen(1), "room is made for who comes now")
+	})
+
+	It("are guesses again when they were not shown for a while", func() {
+		s := newSite(Gateway{Limits: Limits{Requests: 1000}})
+		Expect(s.ask(http.MethodGet, "/v1/things", "anna@192.0.2.1")).To(HaveHTTPStatus(204))
+		s.at.Add(int64(trustLasts))
+		s.count(guesses.Requests, "/v1/things", "wrong@192.0.2.1")
 		Expect(s.ask(http.MethodGet, "/v1/things", "anna@192.0.2.1")).To(HaveHTTPStatus(429))
 	})
 })
@@ -328,8 +369,37 @@ var _ = Describe("the size of a request", func() {
 	)
 })
 
+var _ = DescribeTable("a request that can be repeated is as bounded as any", func(length int, said bool) {
+	body := `{"a":"` + strings.Repeat("x", length-len(`{"a":""}`)) + `"}`
+	resp := newSite(Gateway{}).ask(http.MethodPost, "/v1/things", "192.0.2.1", func(r *http.Request) {
+		if r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), -1; said {
+			r.ContentLength = int64(len(body))
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Idempotency-Key", "once")
+	})
+	Expect(resp).To(HaveHTTPStatus(413))
+	Expect(problemOf(resp).Code).To(Equal("body_too_large"))
+},
+	Entry("by a byte", 256<<10+1, true),
+	Entry("by a byte, without saying so", 256<<10+1, false),
+	Entry("by much, without saying so", 2<<20, false),
+)
+
 var _ = Describe("every answer", func() {
 	s := newSite(Gateway{})
+
+	It("binds browsers to HTTPS where that is what they came by", func() {
+		s := newSite(Gateway{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}})
+		by := func(scheme string) func(*http.Request) {
+			return func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", scheme) }
+		}
+		const bound = "Strict-Transport-Security"
+		Expect(s.ask(http.MethodGet, "/v1/things", "192.0.2.1", by("https"))).To(HaveHTTPHeaderWithValue(bound, "max-age=31536000"))
+		Expect(s.ask(http.MethodGet, "/nowhere", "192.0.2.1", by("https"))).To(HaveHTTPHeaderWithValue(bound, "max-age=31536000"))
+		Expect(s.ask(http.MethodGet, "/v1/things", "192.0.2.1", by("http")).Header).NotTo(HaveKey(bound))
+		Expect(s.ask(http.MethodGet, "/v1/things", "192.0.2.2", by("https")).Header).NotTo(HaveKey(bound), "who says so is not believed")
+	})
 
 	DescribeTable("tells browsers to do nothing with it that nobody meant", func(path string, status int) {
 		Expect(s.ask(http.MethodGet, path, "192.0.2.1")).To(And(HaveHTTPStatus(status),
@@ -427,6 +497,28 @@ var _ = Describe("more work than can be done", func() {
 		}
 		all.Wait()
 		Expect(s.ask(http.MethodGet, "/v1/things", "192.0.2.1")).To(HaveHTTPStatus(204))
+	})
+
+	It("is not waited for by who has gone", func() {
+		s := newSite(Gateway{Concurrency: 1})
+		s.gate.patience = time.Minute
+		first, second := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(first)
+			s.ask(http.MethodGet, "/v1/work", "192.0.2.1")
+		}()
+		Eventually(s.working).Should(Receive())
+		ctx, leave := context.WithCancel(context.Background())
+		go func() {
+			defer close(second)
+			s.ask(http.MethodGet, "/v1/work", "192.0.2.2", func(r *http.Request) { *r = *r.WithContext(ctx) })
+		}()
+		Eventually(s.gate.length).Should(Equal(1))
+		leave()
+		Eventually(second).Should(BeClosed())
+		Expect(s.gate.length()).To(BeZero())
+		s.done <- struct{}{}
+		Eventually(first).Should(BeClosed())
 	})
 
 	It("does not include those who listen to a feed", func() {

@@ -25,10 +25,11 @@ type call struct {
 	requestID string
 	method    string
 	path      string
-	instance  string   // the path as it goes into a URI
-	key       string   // Idempotency-Key
-	body      [32]byte // SHA-256 of the canonical body
-	scope     string   // who asks for what: the key counts within it
+	instance  string    // the path as it goes into a URI
+	key       string    // Idempotency-Key
+	body      [32]byte  // SHA-256 of the canonical body
+	scope     string    // who asks for what: the key counts within it
+	entered   uuid.UUID // the tenant that a token in the body names; zero: that of the caller
 	route     Route
 	query     string
 	answer    *answer // rendered inside the transaction
@@ -154,9 +155,13 @@ func (c *call) scopeTo(ctx context.Context) error {
 
 // recall finds the answer of an earlier request with the same key.
 func (c *call) recall(ctx context.Context, d *db.DB) (*answer, error) {
-	id, err := identity.From(ctx)
-	if err != nil {
-		return nil, err
+	tenant := c.entered // where the answer was kept
+	if tenant == uuid.Nil {
+		id, err := identity.From(ctx)
+		if err != nil {
+			return nil, err
+		}
+		tenant = id.Tenant
 	}
 	c.cost.Add(1)
 	rows, err := db.Query[struct {
@@ -164,7 +169,7 @@ func (c *call) recall(ctx context.Context, d *db.DB) (*answer, error) {
 		Status   int    `db:"status"`
 		Headers  string `db:"headers"`
 		Body     []byte `db:"body"`
-	}](ctx, d, `select body_hash, status, headers, body from platform.find_answer($1, $2, $3)`, id.Tenant, c.scope, c.key)
+	}](ctx, d, `select body_hash, status, headers, body from platform.find_answer($1, $2, $3)`, tenant, c.scope, c.key)
 	if err != nil {
 		return nil, fmt.Errorf("recall answer: %w", err)
 	}

@@ -141,30 +141,37 @@ const (
 	trustedMost = 10_000
 )
 
-// trusted remembers credentials that were good lately, by their hashes.
+// trusted remembers credentials that were good lately, and of which kind they are, by their hashes.
 type trusted struct {
 	mu   sync.Mutex
-	last map[[32]byte]time.Time
+	last map[[32]byte]trust
 }
 
-func (t *trusted) has(hash [32]byte, now time.Time) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	at, ok := t.last[hash]
-	return ok && now.Sub(at).Abs() < trustLasts
+type trust struct {
+	at   time.Time
+	kind Authenticator // that knew it
 }
 
-func (t *trusted) note(hash [32]byte, now time.Time, good bool) {
+func (t *trusted) find(hash [32]byte, now time.Time) (kind Authenticator, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !good {
-		delete(t.last, hash)
-		return
-	}
+	found, ok := t.last[hash]
+	return found.kind, ok && now.Sub(found.at).Abs() < trustLasts
+}
+
+func (t *trusted) note(hash [32]byte, now time.Time, kind Authenticator) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if _, known := t.last[hash]; !known && len(t.last) >= trustedMost {
 		clear(t.last)
 	}
-	t.last[hash] = now
+	t.last[hash] = trust{now, kind}
+}
+
+func (t *trusted) drop(hash [32]byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.last, hash)
 }
 
 // knows tells a credential that needs no guessing: others at its address cannot keep its
@@ -175,7 +182,8 @@ func (s *Server) knows(credential string, hash [32]byte) bool {
 			return true
 		}
 	}
-	return s.good.has(hash, s.opt.Clock())
+	_, ok := s.good.find(hash, s.opt.Clock())
+	return ok
 }
 
 // guessing refuses who shows one credential after the other: to look them up costs more than

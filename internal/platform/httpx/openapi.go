@@ -20,7 +20,7 @@ func describe(o *huma.OpenAPI) {
 	o.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	o.Servers = []*huma.Server{{URL: "/"}}
 	o.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"key": {Type: "http", Scheme: "bearer", Description: "An API key"},
+		"key": {Type: "http", Scheme: "bearer", Description: "An access token or an API key"},
 	}
 }
 
@@ -85,6 +85,11 @@ func (a *API) document(op *huma.Operation, r Route, in, out reflect.Type) {
 	if r.Method == http.MethodGet && success.Headers["ETag"] != nil {
 		op.Responses["304"] = &huma.Response{Description: "The version named by If-None-Match is still the current one"}
 	}
+	if r.Redirects {
+		op.Responses["302"] = &huma.Response{
+			Description: http.StatusText(http.StatusFound), Headers: map[string]*huma.Param{"Location": {Description: "Where the browser goes", Schema: text}},
+		}
+	}
 	if r.Method == http.MethodPost {
 		success.Headers["Idempotency-Replayed"] = &huma.Param{Description: "true when this is the answer to an earlier request", Schema: text}
 		one, many := 1, 255
@@ -144,6 +149,9 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 	if r.Permission != Public {
 		list = append(list, errNoCredential)
 	}
+	if !r.Enrolment {
+		list = append(list, errMustEnrol)
+	}
 	if r.Permission != Public && r.Permission != Known {
 		list = append(list, errForbidden)
 	}
@@ -151,7 +159,7 @@ func implied(r Route, in reflect.Type) []*fault.Error {
 		list = append(list, ErrNotFound)
 	}
 	if _, ok := in.FieldByName("Body"); ok {
-		list = append(list, errMalformed, errTooLarge, errContentType, errValidation, errUnknownField, errText, errCardData)
+		list = append(list, errMalformed, errTooLarge, errContentType, errValidation, errUnknownField, errText, errCardData, errSecret)
 	} else if _, ok := in.FieldByName("RawBody"); ok {
 		list = append(list, errTooLarge)
 	} else if in.NumField() > 0 {

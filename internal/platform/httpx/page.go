@@ -24,6 +24,31 @@ type List[T any] struct {
 	NextCursor string `json:"nextCursor,omitempty" doc:"Send it as cursor for the next page; absent at the end"`
 }
 
+// ListOf shows a page of what was read, which is one more than it holds where there is
+// another. at is the position of an item, which ReadCursor gives back on the next page.
+func ListOf[T, P, R any](p Page, read []T, at func(T) P, show func(T) R) (List[R], error) {
+	out := List[R]{Data: []R{}}
+	if len(read) > p.Limit {
+		read = read[:p.Limit]
+		var err error
+		if out.NextCursor, err = Cursor(at(read[p.Limit-1])); err != nil {
+			return out, err
+		}
+	}
+	for _, item := range read {
+		out.Data = append(out.Data, show(item))
+	}
+	return out, nil
+}
+
+// After reads the position that a page begins after, unless it is the first one.
+func (p Page) After(position any) error {
+	if p.Cursor == "" {
+		return nil
+	}
+	return ReadCursor(p.Cursor, position)
+}
+
 func (l List[T]) count() int { return len(l.Data) }
 
 var errCursor = fault.New(fault.Invalid, "invalid_cursor", "The cursor is not one of this list. Start again without it.")

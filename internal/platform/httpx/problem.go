@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -100,6 +101,10 @@ var (
 	errText       = fault.New(fault.Invalid, "invalid_text", "Some text holds characters that are not accepted.")
 )
 
+// maxFields is how many fields a problem names. A small body can be wrong in more places than
+// anybody mends at a time.
+const maxFields = 500
+
 // fromHuma turns what Huma found wrong with a request into our problem.
 func fromHuma(ctx context.Context, status int, msg string, errs []error) *Problem {
 	switch status {
@@ -120,6 +125,9 @@ func fromHuma(ctx context.Context, status int, msg string, errs []error) *Proble
 	}
 	var fields []fault.Field
 	for _, err := range errs {
+		if len(fields) == maxFields {
+			break
+		}
 		if f, ok := errors.AsType[*fieldError](err); ok {
 			fields = append(fields, f.Field)
 			continue
@@ -222,6 +230,9 @@ func field(d *huma.ErrorDetail) fault.Field {
 	for _, r := range rules {
 		if rest, ok := strings.CutPrefix(d.Message, r.prefix); ok {
 			text := r.text
+			if r.code == "minimum" || r.code == "maximum" {
+				rest = inDigits(rest)
+			}
 			if strings.HasSuffix(text, " ") {
 				text += rest
 			}
@@ -229,6 +240,14 @@ func field(d *huma.ErrorDetail) fault.Field {
 		}
 	}
 	return fault.Field{Pointer: pointer, Code: "invalid", Detail: "is not acceptable"}
+}
+
+// inDigits is a bound as people write it: Huma's 1e+06 is 1000000.
+func inDigits(bound string) string {
+	if f, err := strconv.ParseFloat(bound, 64); err == nil {
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return bound
 }
 
 // Huma writes places with points and brackets. In names that have such themselves,

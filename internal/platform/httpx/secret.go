@@ -9,6 +9,9 @@ import (
 // credentialText is what keys and opaque tokens of ours look like, and JSON Web Tokens.
 var credentialText = regexp.MustCompile(`fc_[a-z]{2}_[A-Za-z0-9_-]{8}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8}`)
 
+// credentialFields are those of bodies, not of what is in them, that are for credentials.
+var credentialFields = map[string]bool{"password": true, "currentPassword": true, "token": true, "refreshToken": true, "clientSecret": true}
+
 // holdsSecret tells that a text is neither to be kept nor logged, although its caller may
 // choose it freely: people and programs put things into the wrong header.
 func holdsSecret(s string) bool { return credentialText.MatchString(s) || holdsCardNumber(s) }

@@ -52,6 +52,11 @@ type Tenants interface {
 	Allowance(ctx context.Context) int
 	// Refusals are all that At and Admit can answer.
 	Refusals() []*fault.Error
+	// Address is where browsers find the shop of an admitted request that was sent to a host,
+	// by a scheme.
+	Address(ctx context.Context, scheme, host string) (string, error)
+	// HasPages reports whether the pages of an origin are those of the shop of an admitted request.
+	HasPages(ctx context.Context, origin string) (bool, error)
 }
 
 // Options of the server.
@@ -107,7 +112,7 @@ func New(o Options) *Server {
 	}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	s := &Server{echo: e, log: o.Log, opt: o, draining: make(chan struct{}), good: trusted{last: map[[32]byte]time.Time{}}}
+	s := &Server{echo: e, log: o.Log, opt: o, draining: make(chan struct{}), good: trusted{last: map[[32]byte]trust{}}}
 	e.HTTPErrorHandler = s.onError
 	if o.Concurrency > 0 {
 		s.gate = newGate(o.Concurrency, o.Clock)
@@ -132,7 +137,7 @@ func New(o Options) *Server {
 	describe(cfg.OpenAPI)
 	s.api = &API{
 		huma: humaecho.New(e, cfg), db: o.DB, log: o.Log, listeners: newListeners(s.draining), closed: o.Tenants.Refusals(),
-		state: &declared{permissions: map[string]bool{}, ended: map[string]bool{}, limits: map[string]Limit{}},
+		state: &declared{permissions: map[string]bool{}, cookies: map[string]bool{}, ended: map[string]bool{}, limits: map[string]Limit{}},
 	}
 	s.platformRoutes()
 	return s
@@ -302,14 +307,13 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 				return err
 			}
 			if !strings.EqualFold(scheme, "Bearer") {
-				return errBadCredential.Saying("Send the credential as: Authorization: Bearer <key>.")
+				return errBadCredential.Saying("Send the credential as: Authorization: Bearer <credential>.")
 			}
 			var ok bool
 			var err error
-			if id, ok, err = s.authenticate(ctx, token); err != nil {
+			if id, ok, err = s.authenticate(ctx, token, hash); err != nil {
 				return db.Explain(ctx, err)
 			}
-			s.good.note(hash, s.opt.Clock(), ok)
 			if ok && id.IsService() && s.opt.ServiceByCertificate && !Caller(ctx).Certified {
 				return errBadCredential.Saying("The service key is accepted on a connection with a client certificate only.")
 			}
@@ -352,13 +356,27 @@ func (s *Server) admit(c echo.Context, id identity.Identity) (context.Context, i
 	return ctx, id, err
 }
 
-func (s *Server) authenticate(ctx context.Context, token string) (identity.Identity, bool, error) {
-	for _, kind := range s.credentials {
-		if kind.Recognises(token) {
-			return kind.Authenticate(ctx, token)
+// authenticate asks the kind of credential that this one is of. One that was good is of the
+// same kind still: to tell it by its look costs more than to look it up.
+func (s *Server) authenticate(ctx context.Context, token string, hash [32]byte) (id identity.Identity, ok bool, err error) {
+	now := s.opt.Clock()
+	kind, known := s.good.find(hash, now)
+	if !known {
+		at := slices.IndexFunc(s.credentials, func(kind Authenticator) bool { return kind.Recognises(token) })
+		if at < 0 {
+			return identity.Identity{}, false, nil
 		}
+		kind = s.credentials[at]
 	}
-	return identity.Identity{}, false, nil
+	if id, ok, err = kind.Authenticate(ctx, token); err != nil {
+		return id, false, err
+	}
+	if ok {
+		s.good.note(hash, now, kind)
+	} else {
+		s.good.drop(hash)
+	}
+	return id, ok, nil
 }
 
 // body looks at the whole body when an Idempotency-Key has to recognise it.
@@ -417,7 +435,7 @@ func (a *answer) write(c echo.Context) {
 			status = http.StatusNotModified
 		}
 	}
-	if status == http.StatusNoContent || status == http.StatusNotModified {
+	if status == http.StatusNoContent || status == http.StatusNotModified || len(a.body) == 0 && status == http.StatusFound {
 		c.Response().WriteHeader(status)
 		return
 	}

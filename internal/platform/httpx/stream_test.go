@@ -32,6 +32,11 @@ type open struct{}
 
 func (open) At(context.Context, string) (uuid.UUID, error) { return identity.DefaultTenant, nil }
 
+func (open) Address(_ context.Context, scheme, host string) (string, error) {
+	return scheme + "://" + host, nil
+}
+func (open) HasPages(context.Context, string) (bool, error) { return false, nil }
+
 func (open) Allowance(context.Context) int                                           { return 0 }
 func (open) Refusals() []*fault.Error                                                { return nil }
 func (open) Admit(ctx context.Context, _ identity.Identity) (context.Context, error) { return ctx, nil }

@@ -25,7 +25,7 @@ const Anonymous = "anonymous"
 // Identity is who acts, for whom, and what they may do.
 type Identity struct {
 	Tenant      uuid.UUID
-	Actor       string   // "user:<account>", "key:<id>", "service", "system:<consumer>" or Anonymous
+	Actor       string   // "user:<account>", "key:<id>", "service", "system:<consumer>", "system:cli:<user of the machine>" or Anonymous
 	Permissions []string // "orders:write"; Everything for owners
 	// Customer is whose own things the identity may see and change, in calls that are for
 	// customers too. Empty for staff and machines.
@@ -33,6 +33,9 @@ type Identity struct {
 	// Account and Session are of who has signed in; zero for everybody else.
 	Account uuid.UUID
 	Session uuid.UUID
+	// MustEnrol says of staff that their shop asks for a second factor and that they have shown
+	// none: they can set one, and nothing else.
+	MustEnrol bool
 	// Limit is how many requests a minute the credential is good for; 0: as many as the shop
 	// allows.
 	Limit int

@@ -8,10 +8,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/jobs"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
@@ -210,6 +212,53 @@ var _ = Describe("a job", func() {
 		Eventually(func() int { return done("tidy") }, testkit.Patience, "10ms").Should(Equal(1))
 		stop()
 		Eventually(ended, testkit.Patience).Should(Receive(Succeed()))
+	})
+
+	Describe("for each merchant", func() {
+		var merchants []uuid.UUID
+		BeforeEach(func() {
+			merchants = nil
+			for range 3 {
+				merchants = append(merchants, testkit.NewTenant(d))
+			}
+		})
+		// look with a runner that has one connection, as few as there may be.
+		look := func(ctx context.Context, do func(context.Context, *db.Tx) (bool, error)) {
+			GinkgoHelper()
+			narrow, err := db.Open(db.Options{DSN: d.App, Connections: 1})
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(narrow.Close)
+			r := jobs.NewRunner(narrow, testkit.Log())
+			r.Add(jobs.Job{Name: "tidy", Every: time.Hour, Run: jobs.ForEach(testkit.Open(d.App), "tidy", do)})
+			Expect(r.Look(ctx)).To(Succeed())
+		}
+		note := func(ctx context.Context, tx *db.Tx) error {
+			_, err := tx.Exec(ctx, `insert into book.done values (current_setting('app.tenant_id'))`)
+			return err
+		}
+
+		It("is done for the others when it fails for one", func(ctx SpecContext) {
+			look(ctx, func(ctx context.Context, tx *db.Tx) (bool, error) {
+				if id, err := identity.From(ctx); err != nil || id.Tenant == merchants[1] {
+					return false, errors.Join(err, note(ctx, tx), errors.New("a broken shelf"))
+				}
+				return false, note(ctx, tx)
+			})
+			Expect([]int{done(merchants[0].String()), done(merchants[1].String()), done(merchants[2].String())}).To(HaveExactElements(1, 0, 1))
+			Expect(lastError("tidy").String).To(And(ContainSubstring(merchants[1].String()+": a broken shelf"), Not(ContainSubstring(merchants[0].String()))))
+		})
+
+		It("goes on piece by piece, and what is done is done, while the rest is being worked on", func(ctx SpecContext) {
+			_, err := super.Exec(`update platform.tenant set status = 'deleted' where tenant_id <> $1`, merchants[0])
+			Expect(err).NotTo(HaveOccurred())
+			var seen []int
+			look(ctx, func(ctx context.Context, tx *db.Tx) (bool, error) {
+				seen = append(seen, done(merchants[0].String()))
+				return len(seen) < 3, note(ctx, tx)
+			})
+			Expect(seen).To(HaveExactElements(0, 1, 2))
+			Expect(count(`select count(*) from platform.job where name = 'tidy' and last_run_at is not null and last_error is null`)).To(Equal(1))
+		})
 	})
 
 	It("waits for a database that does not answer, until the program is stopped", func(ctx SpecContext) {

@@ -79,13 +79,13 @@ func (o *Outbox) Drop(ctx context.Context, id uuid.UUID) (n int64, err error) {
 	return n, nil
 }
 
-// Check asks whether letters can be handed over.
-func (o *Outbox) Check(ctx context.Context) error {
-	if o.delivery == nil {
-		return nil
+// Check asks whether letters could be handed over, and says to whom.
+//
+// Errors: ErrPlain, ErrStranger, those of the network and of certificates.
+func Check(ctx context.Context, o Options) (where string, err error) {
+	delivery, err := deliveryOf(o)
+	if err != nil || delivery == nil {
+		return "", err
 	}
-	return o.delivery.check(ctx)
+	return delivery.String(), delivery.check(ctx)
 }
-
-// Where says where letters go.
-func (o *Outbox) Where() string { return o.delivery.String() }

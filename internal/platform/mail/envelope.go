@@ -2,7 +2,6 @@ package mail
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"io"
 	"mime"
@@ -27,7 +26,7 @@ type letter struct {
 // the same message has the same id and the same boundary: sent twice, it is the same letter.
 func (l *letters) compose(id uuid.UUID, at time.Time, to string, shop look, w written) (letter, error) {
 	from := l.from
-	from.Name = cmp.Or(from.Name, oneLine(shop.Shop))
+	from.Name = shop.sender
 	_, domain, _ := strings.Cut(from.Address, "@")
 	var out, body bytes.Buffer
 	parts := multipart.NewWriter(&body)
@@ -53,17 +52,24 @@ func (l *letters) compose(id uuid.UUID, at time.Time, to string, shop look, w wr
 	if err := parts.Close(); err != nil {
 		return letter{}, err
 	}
+	var answers string
+	if shop.replyTo != "" {
+		answers = (&netmail.Address{Name: shop.sender, Address: shop.replyTo}).String()
+	}
 	for _, h := range [][2]string{
 		{"Date", at.UTC().Format(time.RFC1123Z)},
 		{"Message-ID", "<" + id.String() + "@" + domain + ">"},
 		{"From", from.String()},
+		{"Reply-To", answers},
 		{"To", (&netmail.Address{Address: to}).String()},
 		{"Subject", mime.QEncoding.Encode("utf-8", w.subject)},
 		{"MIME-Version", "1.0"},
 		{"Auto-Submitted", "auto-generated"}, // RFC 3834: no answers from machines
 		{"Content-Type", `multipart/alternative; boundary="` + parts.Boundary() + `"`},
 	} {
-		_, _ = fmt.Fprintf(&out, "%s: %s\r\n", h[0], h[1])
+		if h[1] != "" {
+			_, _ = fmt.Fprintf(&out, "%s: %s\r\n", h[0], h[1])
+		}
 	}
 	out.WriteString("\r\n")
 	out.Write(body.Bytes())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -38,4 +39,22 @@ func (f folder) send(_ context.Context, l letter) (err error) {
 	return nil
 }
 
-func (folder) check(context.Context) error { return nil } // made when there is something to keep
+// check looks whether the folder, or the nearest one above it that there is, takes files: it
+// is made when there is something to keep.
+func (f folder) check(context.Context) error {
+	dir, err := filepath.Abs(f.dir)
+	if err != nil {
+		return fmt.Errorf("keep mail: %w", err)
+	}
+	for {
+		file, err := os.CreateTemp(dir, ".*.part")
+		if err == nil {
+			return errors.Join(file.Close(), os.Remove(file.Name()))
+		}
+		above := filepath.Dir(dir)
+		if !errors.Is(err, fs.ErrNotExist) || above == dir {
+			return fmt.Errorf("keep mail: %w", err)
+		}
+		dir = above
+	}
+}

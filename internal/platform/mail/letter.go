@@ -6,12 +6,15 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"maps"
 	netmail "net/mail"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	texttemplate "text/template"
 	"unicode"
+	"unicode/utf8"
 )
 
 // kind is a letter's words. They are text/templates over view.
@@ -101,9 +104,12 @@ var kinds = map[string]kind{
 	},
 	"claim-orders": {
 		subject: "Add your earlier orders to your account",
-		body:    []string{"There are orders at {{.Shop}} that were made with this e-mail address and without an account. You can add them to yours."},
-		button:  "Add my orders", path: "/claim-orders", needs: []string{"token"},
-		after: []string{ignore},
+		body: []string{
+			"{{if eq .Data.orders \"1\"}}1 order was{{else}}{{.Data.orders}} orders were{{end}} placed at {{.Shop}} with this e-mail address and without an account. Somebody who has signed in to your account, probably you, asks to add {{if eq .Data.orders \"1\"}}it{{else}}them{{end}} to it.",
+			"Whoever can sign in to the account sees then what was ordered and where it went.",
+		},
+		button: "Add my orders", path: "/claim-orders", needs: []string{"token", "orders"},
+		after: []string{"The link works once, and not for long. If this was not you, do not follow it, and choose a new password: somebody else knows the one of your account."},
 	},
 }
 
@@ -112,10 +118,12 @@ var files embed.FS
 
 // letters turns messages into what is sent.
 type letters struct {
-	from     netmail.Address
-	linkBase string
-	html     *template.Template
-	text     *texttemplate.Template
+	from      netmail.Address
+	linkBase  string
+	adminBase string
+	publicURL string
+	html      *template.Template
+	text      *texttemplate.Template
 }
 
 // sender is who letters come from when nobody says so: they go no further than a folder then.
@@ -134,7 +142,8 @@ func newLetters(o Options) (*letters, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mail templates: %w", err)
 	}
-	return &letters{from: *from, linkBase: strings.TrimRight(o.LinkBase, "/"), html: html, text: text}, nil
+	bare := func(base string) string { return strings.TrimRight(base, "/") }
+	return &letters{from: *from, linkBase: bare(o.LinkBase), adminBase: bare(o.AdminBase), publicURL: bare(o.PublicURL), html: html, text: text}, nil
 }
 
 // complete refuses a message whose letter could not be written.
@@ -151,22 +160,13 @@ func (l *letters) complete(m Message) error {
 	return nil
 }
 
-// look is the shop's, as its letters show it.
-type look struct {
-	Shop   string
-	Colour template.CSS
-}
-
-// colour is the one of shops that have not chosen any.
-const colour template.CSS = "#1f4b3f"
-
 // view is what the templates see.
 type view struct {
 	look
 	Subject string
 	Name    string
 	Body    []string
-	Button  string
+	Action  string // what the link says
 	Link    string
 	Token   string
 	After   []string
@@ -181,7 +181,10 @@ func (l *letters) write(m Message, shop look) (w written, err error) {
 		return w, err
 	}
 	k := kinds[m.Template]
-	v := view{look: shop, Name: m.Data["name"], Token: m.Data["token"], Button: k.button, Data: m.Data}
+	v := view{look: shop, Name: called(m.Data["name"]), Token: m.Data["token"], Action: k.button, Data: maps.Clone(m.Data)}
+	if v.Data["inviter"] != "" {
+		v.Data["inviter"] = called(v.Data["inviter"])
+	}
 	say := func(words string) string {
 		if err != nil {
 			return ""
@@ -201,7 +204,10 @@ func (l *letters) write(m Message, shop look) (w written, err error) {
 		v.After = append(v.After, say(p))
 	}
 	if k.button != "" {
-		v.Link = l.linkBase + k.path
+		v.Link = shop.store + k.path
+		if m.Staff {
+			v.Link = shop.desk + k.path
+		}
 		// Behind a #, a browser keeps the token to itself: it gets into no log of any server.
 		if slices.Contains(k.needs, "token") {
 			v.Link += "#token=" + url.QueryEscape(v.Token)
@@ -223,4 +229,20 @@ func (l *letters) write(m Message, shop look) (w written, err error) {
 // oneLine keeps what stands in a header there.
 func oneLine(s string) string {
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+}
+
+// linked is what programs make a link of, although nobody has written one.
+var linked = regexp.MustCompile(`[@/\\<>\[\]]|:\S|[\pL\pN][.。．｡][\pL\pN]{2}`)
+
+// longestCalled is what of a name stands in a letter, in characters.
+const longestCalled = 80
+
+// called is a name as a letter may show it: people choose theirs, and a letter of ours must
+// carry nobody's message. What is more than a name is left out.
+func called(name string) string {
+	name = oneLine(name)
+	if linked.MatchString(name) || utf8.RuneCountInString(name) > longestCalled || strings.Contains(strings.ToLower(name), "www.") {
+		return ""
+	}
+	return name
 }

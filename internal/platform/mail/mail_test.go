@@ -130,13 +130,16 @@ var _ = Describe("mail", func() {
 			Expect(send(o, reset)).To(Succeed())
 			Eventually(func() string { return waiting(o)[0].LastError }).Should(ContainSubstring("STARTTLS: tls: failed to verify certificate"))
 			Expect(letters()).To(BeEmpty())
-			Expect(o.Check(context.Background())).To(MatchError(ContainSubstring("certificate")))
+			where, err := mail.Check(context.Background(), options)
+			Expect(where).To(Equal("SMTP at " + box.addr))
+			Expect(err).To(MatchError(ContainSubstring("certificate")))
 		})
 		It("goes over TLS from the first word with smtps", func() {
 			box = openPostbox(true, "AUTH PLAIN")
 			o := outbox(over("smtps", "shop:open%20sesame@", ""))
 			run(o)
-			Expect(o.Check(context.Background())).To(Succeed())
+			_, err := mail.Check(context.Background(), over("smtps", "shop:open%20sesame@", ""))
+			Expect(err).NotTo(HaveOccurred())
 			Expect(send(o, reset)).To(Succeed())
 			Eventually(letters).Should(ConsistOf(And(HaveField("Encrypted", true), HaveField("SignedIn", "|shop|open sesame"))))
 		})
@@ -356,7 +359,8 @@ var _ = Describe("mail", func() {
 		Entry(nil, "password-changed", nil, "/forgot-password"),
 		Entry(nil, "invitation", map[string]string{"token": token, "inviter": "Ben", "role": "manager"}, "Ben invites you to work in Spec shop as manager."),
 		Entry(nil, "account-locked", map[string]string{"until": "14:30 UTC"}, "for a while, until 14:30 UTC."),
-		Entry(nil, "claim-orders", map[string]string{"token": token}, "/claim-orders#token="+token),
+		Entry(nil, "claim-orders", map[string]string{"token": token, "orders": "2"}, "/claim-orders#token="+token),
+		Entry(nil, "claim-orders", map[string]string{"token": token, "orders": "1"}, "1 order was placed at Spec shop"),
 	)
 	It("is not taken without what its words need", func() {
 		o := outbox(mail.Options{Dir: GinkgoT().TempDir()})

@@ -28,15 +28,20 @@ type Message struct {
 	To       string            `json:"to"` // an address alone: anna@example.com
 	Template string            `json:"template"`
 	Data     map[string]string `json:"data,omitempty"` // "token" makes the link; "name" is greeted; others by template
+	// Staff says that it is for who works for the shop: its link leads to the administration.
+	Staff bool `json:"staff,omitempty"`
 }
 
 // Options say how letters leave. Without SMTPURL they become files in Dir.
 type Options struct {
-	SMTPURL  string // smtp://user:password@host:587 or smtps://…
-	CAFile   string // authorities that sign the server's certificate; empty: the system's
-	Dir      string
-	From     string // "shop@example.com" or "Shop <shop@example.com>"
-	LinkBase string // links are this, a path and the token
+	SMTPURL string // smtp://user:password@host:587 or smtps://…
+	CAFile  string // authorities that sign the server's certificate; empty: the system's
+	Dir     string
+	From    string // "shop@example.com" or "Shop <shop@example.com>"
+	// Links are one of these, a path and the token.
+	LinkBase  string // of shops that have no address of their own
+	AdminBase string // for the staff of all shops; empty: each at the address of its shop
+	PublicURL string // where the program is found; empty: nobody has said
 }
 
 // Outbox takes letters and delivers them.
@@ -60,16 +65,22 @@ func New(d *db.DB, v *vault.Vault, log *slog.Logger, o Options) (*Outbox, error)
 	if err != nil {
 		return nil, err
 	}
-	out := &Outbox{db: d, vault: v, log: log, letters: letters, wake: make(chan struct{}, 1)}
+	delivery, err := deliveryOf(o)
+	if err != nil {
+		return nil, err
+	}
+	return &Outbox{db: d, vault: v, log: log, letters: letters, delivery: delivery, wake: make(chan struct{}, 1)}, nil
+}
+
+// deliveryOf is nil without options.
+func deliveryOf(o Options) (transport, error) {
 	switch {
 	case o.SMTPURL != "":
-		if out.delivery, err = newSMTP(o); err != nil {
-			return nil, err
-		}
+		return newSMTP(o)
 	case o.Dir != "":
-		out.delivery = folder{o.Dir}
+		return folder{o.Dir}, nil
 	}
-	return out, nil
+	return nil, nil //nolint:nilnil // none is an answer
 }
 
 var errAddress = fault.New(fault.Invalid, "invalid_email", "This is no e-mail address that mail can be sent to.")

@@ -89,7 +89,12 @@ const (
 	talkTimeout = 60 * time.Second
 )
 
-var errPlain = errors.New("the mail server offers no STARTTLS, and tokens do not go over the network in the clear (smtps:// may work; ?starttls=off allows it)")
+var (
+	// ErrPlain refuses to talk in the clear.
+	ErrPlain = errors.New("the mail server offers no STARTTLS, and tokens do not go over the network in the clear (smtps:// may work; ?starttls=off allows it)")
+	// ErrStranger means that the server does not take who we say we are.
+	ErrStranger = errors.New("sign in")
+)
 
 // open reaches the server and gets ready to hand letters over; end hangs up.
 func (b *postbox) open(ctx context.Context) (c *smtp.Client, end func(), err error) {
@@ -135,12 +140,12 @@ func (b *postbox) greet(conn net.Conn) (*smtp.Client, error) {
 				return nil, fmt.Errorf("STARTTLS: %w", err)
 			}
 		case !isLoopback(conn.RemoteAddr()):
-			return nil, errPlain
+			return nil, ErrPlain
 		}
 	}
 	if b.user != "" {
 		if err := c.Auth(smtp.PlainAuth("", b.user, b.password, b.host)); err != nil {
-			return nil, fmt.Errorf("sign in: %w", err)
+			return nil, fmt.Errorf("%w: %w", ErrStranger, err)
 		}
 	}
 	return c, nil

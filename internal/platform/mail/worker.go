@@ -87,7 +87,7 @@ type taken struct {
 	Sealed    []byte
 	Attempts  int
 	CreatedAt time.Time `db:"created_at"`
-	Shop      string
+	merchant
 }
 
 // take claims letters for the time of the lease. A try is counted before it is made: a
@@ -100,7 +100,10 @@ func (o *Outbox) take(ctx context.Context) (list []taken, err error) {
 			from (select tenant_id, id from platform.mail where parked_at is null and available_at <= now()
 			      order by available_at limit $2 for update skip locked) due
 			where m.tenant_id = due.tenant_id and m.id = due.id
-			returning m.tenant_id, m.id, m.sealed, m.attempts, m.created_at, (select t.name from platform.tenant t where t.tenant_id = m.tenant_id) shop`,
+			returning m.tenant_id, m.id, m.sealed, m.attempts, m.created_at,
+				(select t.name from platform.tenant t where t.tenant_id = m.tenant_id) shop,
+				(select t.settings from platform.tenant t where t.tenant_id = m.tenant_id) settings,
+				coalesce((select min(h.host) from platform.tenant_host h where h.tenant_id = m.tenant_id), '') host`,
 			lease.Seconds(), atOnce)
 	})
 	if err != nil {
@@ -149,7 +152,10 @@ func (o *Outbox) hand(ctx context.Context, t taken, m Message) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	shop := look{Shop: t.Shop, Colour: colour}
+	shop, err := o.letters.lookOf(t.TenantID, t.merchant)
+	if err != nil {
+		return err
+	}
 	w, err := o.letters.write(m, shop)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package tenant
 import (
 	"context"
 	"fmt"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -108,6 +109,9 @@ func CheckSettings(at string, s Settings) (fields []fault.Field) {
 			wrong(c.pointer, "pattern", "must be a colour such as #114b5f")
 		}
 	}
+	if s.ReplyTo != "" && !isMailbox(s.ReplyTo) {
+		wrong("/replyTo", "email", "must be one e-mail address, such as hello@example.com")
+	}
 	for i, c := range s.Currencies {
 		switch {
 		case !money.Currency(c).IsEnabled():
@@ -120,6 +124,12 @@ func CheckSettings(at string, s Settings) (fields []fault.Field) {
 		wrong("/defaultCurrency", "currency_not_enabled", "must be one of "+listed(Currencies(s)))
 	}
 	return append(fields, CheckName(at+"/senderName", s.SenderName)...)
+}
+
+// isMailbox takes an address alone, in ASCII: it stands in the headers of letters.
+func isMailbox(text string) bool {
+	a, err := mail.ParseAddress(text)
+	return err == nil && a.Name == "" && a.Address == text && len(text) <= 254 && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 func isURL(text string) bool {

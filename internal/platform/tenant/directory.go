@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -14,29 +12,18 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
-)
-
-const (
-	// freshness is how long what was read counts without being read again: a change acts
-	// everywhere within that time.
-	freshness = 2 * time.Second
-	// early is when one request reads again while the others go on with what is known.
-	early = time.Second
-	// remembered bounds the memory of tenants and of hosts; beyond it all are read anew.
-	remembered = 10_000
+	"github.com/fusioncommerce/fusion/internal/platform/memory"
 )
 
 // Directory tells for every request whose shop it is for and on which terms. It remembers
 // what it read for a moment, so that a busy shop costs a query a second, not one a request.
 type Directory struct {
 	db     *db.DB
-	now    clock.Clock
 	strict bool
+	public string
 
-	terms *memory[uuid.UUID, terms]
-	// Anybody can invent names: those that are nobody's must not push out those that are
-	// somebody's.
-	hosts, strangers *memory[string, uuid.UUID]
+	terms *memory.Memory[uuid.UUID, terms]
+	hosts *memory.Memory[string, uuid.UUID]
 }
 
 // terms are Terms and whether they count.
@@ -46,11 +33,15 @@ type terms struct {
 }
 
 // NewDirectory reads from the database. Strict directories refuse hosts that no tenant
-// has; others take them for the default tenant's.
-func NewDirectory(d *db.DB, now clock.Clock, strict bool) *Directory {
+// has; others take them for the default tenant's. Public is where browsers find the
+// installation; empty: nobody has said.
+func NewDirectory(d *db.DB, now clock.Clock, strict bool, public string) *Directory {
 	return &Directory{
-		db: d, now: now, strict: strict,
-		terms: newMemory[uuid.UUID, terms](), hosts: newMemory[string, uuid.UUID](), strangers: newMemory[string, uuid.UUID](),
+		db: d, strict: strict, public: public,
+		// While the database is away, what was known last counts: nothing can be changed there, and
+		// nothing of the shop either.
+		terms: memory.New[uuid.UUID](now, memory.Options[terms]{Early: true, Outage: db.IsOutage}),
+		hosts: memory.New[string](now, memory.Options[uuid.UUID]{Early: true, Outage: db.IsOutage, Absent: true}),
 	}
 }
 
@@ -76,20 +67,68 @@ func (d *Directory) At(ctx context.Context, host string) (uuid.UUID, error) {
 	return identity.DefaultTenant, nil
 }
 
-// owner is uuid.Nil for a name that is nobody's.
-func (d *Directory) owner(ctx context.Context, host string) (uuid.UUID, error) {
+// Address is where browsers find the shop of an admitted request that was sent to a host, by
+// a scheme: at the host when it is the shop's, else where the installation is found. A host
+// that is nobody's is only as good as who sent it.
+func (d *Directory) Address(ctx context.Context, scheme, host string) (string, error) {
+	if d.public == "" {
+		return scheme + "://" + host, nil
+	}
+	owns, err := d.owns(ctx, host)
+	if err != nil || !owns {
+		return d.public, err
+	}
+	name, _ := nameOf(host)
+	return Address(d.public, name), nil
+}
+
+// HasPages reports whether the pages of an origin are those of the shop of an admitted
+// request: its storefront's, those at its hosts, and the operator's where the installation
+// is found.
+func (d *Directory) HasPages(ctx context.Context, origin string) (bool, error) {
+	if origin == "" {
+		return false, nil
+	}
+	id, err := identity.From(ctx)
+	if err != nil {
+		return false, err
+	}
+	if origin == Origin(Of(ctx).Settings.StorefrontURL) || id.Tenant == identity.DefaultTenant && origin == d.public {
+		return true, nil
+	}
+	_, host, _ := strings.Cut(origin, "://")
+	name, ok := nameOf(host)
+	if !ok || origin != Address(d.public, name) {
+		return false, nil
+	}
+	return d.owns(ctx, name)
+}
+
+// owns reports whether a host is one of the shop of an admitted request.
+func (d *Directory) owns(ctx context.Context, host string) (bool, error) {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return false, err
+	}
+	owner, err := d.owner(ctx, host)
+	return owner != uuid.Nil && owner == id.Tenant, err
+}
+
+// nameOf is the name in a host that may have a port, as the directory keeps it.
+func nameOf(host string) (name string, ok bool) {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	host, ok := Host(strings.TrimSuffix(host, "."))
+	return Host(strings.TrimSuffix(host, "."))
+}
+
+// owner is uuid.Nil for a name that is nobody's.
+func (d *Directory) owner(ctx context.Context, host string) (uuid.UUID, error) {
+	host, ok := nameOf(host)
 	if !ok {
 		return uuid.Nil, nil
 	}
-	now := d.now()
-	if tenant, ok := d.strangers.fresh(host, now); ok {
-		return tenant, nil
-	}
-	tenant, err := d.hosts.get(host, now, func() (uuid.UUID, bool, error) {
+	tenant, _, err := d.hosts.Get(ctx, host, func(ctx context.Context) (uuid.UUID, bool, error) {
 		rows, err := db.Query[uuid.UUID](ctx, d.db, `select tenant_id from platform.find_tenant($1)`, host)
 		if err != nil {
 			return uuid.Nil, false, fmt.Errorf("find the tenant of a host: %w", err)
@@ -99,9 +138,6 @@ func (d *Directory) owner(ctx context.Context, host string) (uuid.UUID, error) {
 		}
 		return rows[0], true, nil
 	})
-	if err == nil && tenant == uuid.Nil {
-		d.strangers.put(host, uuid.Nil, now)
-	}
 	return tenant, err
 }
 
@@ -109,7 +145,7 @@ func (d *Directory) owner(ctx context.Context, host string) (uuid.UUID, error) {
 // shop is closed. The other deployments are let in all the same: what they ask for belongs
 // to events that are still handled.
 func (d *Directory) Admit(ctx context.Context, id identity.Identity) (context.Context, error) {
-	found, err := d.terms.get(id.Tenant, d.now(), func() (terms, bool, error) { return d.read(ctx, id.Tenant) })
+	found, err := d.known(ctx, id.Tenant)
 	switch {
 	case err != nil:
 		return ctx, err
@@ -119,6 +155,17 @@ func (d *Directory) Admit(ctx context.Context, id identity.Identity) (context.Co
 		return ctx, ErrSuspended
 	}
 	return With(ctx, found.Terms), nil
+}
+
+// Terms of a tenant, whether its shop is open or not; none of one that there is not.
+func (d *Directory) Terms(ctx context.Context, tenant uuid.UUID) (Terms, error) {
+	found, err := d.known(ctx, tenant)
+	return found.Terms, err
+}
+
+func (d *Directory) known(ctx context.Context, tenant uuid.UUID) (terms, error) {
+	found, _, err := d.terms.Get(ctx, tenant, func(ctx context.Context) (terms, bool, error) { return d.read(ctx, tenant) })
+	return found, err
 }
 
 // Allowance is how many requests a minute the operator lets the shop of an admitted request
@@ -148,79 +195,4 @@ func (d *Directory) read(ctx context.Context, tenant uuid.UUID) (t terms, known 
 		return terms{}, false, fmt.Errorf("tenant %s: %w", tenant, err)
 	}
 	return t, true, nil
-}
-
-// memory keeps what was read for a moment.
-type memory[K comparable, V any] struct {
-	mu    sync.Mutex
-	known map[K]*entry[V]
-}
-
-type entry[V any] struct {
-	value  V
-	at     time.Time
-	asking time.Time // since when a request reads it again
-	failed time.Time // when the database was last found away
-}
-
-func newMemory[K comparable, V any]() *memory[K, V] {
-	return &memory[K, V]{known: map[K]*entry[V]{}}
-}
-
-func (m *memory[K, V]) fresh(key K, now time.Time) (value V, ok bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e := m.known[key]
-	if e == nil || !within(now, e.at, freshness) {
-		return value, false
-	}
-	return e.value, true
-}
-
-// within: a clock that was set back must not lengthen the life of anything.
-func within(now, since time.Time, d time.Duration) bool {
-	age := now.Sub(since)
-	return age >= 0 && age < d
-}
-
-func (m *memory[K, V]) put(key K, value V, at time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.known) >= remembered {
-		clear(m.known)
-	}
-	m.known[key] = &entry[V]{value: value, at: at}
-}
-
-// get is what is known, or what ask finds; it keeps what there is. While the database is away,
-// what was known last counts: nothing can be changed there, and nothing of the shop either.
-func (m *memory[K, V]) get(key K, now time.Time, ask func() (V, bool, error)) (V, error) {
-	m.mu.Lock()
-	e := m.known[key]
-	if e != nil {
-		asked := within(now, e.asking, early)
-		if within(now, e.at, early) || within(now, e.failed, early) || asked && within(now, e.at, freshness) {
-			defer m.mu.Unlock()
-			return e.value, nil
-		}
-		e.asking = now
-	}
-	m.mu.Unlock()
-	value, found, err := ask()
-	switch {
-	case db.IsOutage(err) && e != nil:
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		e.failed = now
-		return e.value, nil
-	case err != nil:
-		return value, err
-	case found:
-		m.put(key, value, now)
-	default:
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		delete(m.known, key)
-	}
-	return value, nil
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/fusioncommerce/fusion/internal/platform/db"
@@ -25,7 +26,7 @@ const secret = `(^|_)(hash|secret|sealed|password|token|otp|nonce|ciphertext)(_|
 // exported are the tables with rows of merchants and, of each, the columns that are
 // exported.
 const exported = `
-	select format('%I.%I', n.nspname, c.relname) as name, n.nspname || '.' || c.relname as shown,
+	select format('%I.%I', n.nspname, c.relname) as name, n.nspname as module, n.nspname || '.' || c.relname as shown,
 	       string_agg(quote_ident(a.attname), ', ' order by a.attnum) as columns
 	from pg_class c join pg_namespace n on n.oid = c.relnamespace
 	join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
@@ -44,15 +45,17 @@ const (
 	fileSize = 4 << 20
 )
 
-// Export writes everything that is kept of the tenant that ctx acts for, as it is at one
-// moment: a tar.gz with a line of JSON for each row, and the numbers of rows of each table
-// at the end. An archive without manifest.json is not whole.
-func Export(ctx context.Context, d *db.DB, to io.Writer) error {
+// Export writes everything that is kept of the tenant that ctx acts for in this database, as
+// it is at one moment: a tar.gz with a line of JSON for each row, and at the end the modules
+// that it covers and the numbers of rows of each table. An archive without manifest.json is
+// not whole. The modules, platform among them, are those whose data this database has.
+func Export(ctx context.Context, d *db.DB, to io.Writer) (modules []string, err error) {
 	compressed := gzip.NewWriter(to)
 	archive := tar.NewWriter(compressed)
-	err := d.Snapshot(ctx, func(tx *db.Tx) error {
+	err = d.Snapshot(ctx, func(tx *db.Tx) error {
 		var tables []struct {
 			Name    string `db:"name"`
+			Module  string `db:"module"`
 			Shown   string `db:"shown"`
 			Columns string `db:"columns"`
 		}
@@ -60,6 +63,7 @@ func Export(ctx context.Context, d *db.DB, to io.Writer) error {
 			return fmt.Errorf("list tables: %w", err)
 		}
 		rows := map[string]int64{}
+		modules = []string{}
 		for _, t := range tables {
 			f := files{archive: archive, at: tx.Now, table: t.Shown}
 			if err := each(ctx, tx, `select row_to_json(r)::text from (select `+t.Columns+` from `+t.Name+`) r`, f.line); err != nil {
@@ -69,14 +73,17 @@ func Export(ctx context.Context, d *db.DB, to io.Writer) error {
 				return err
 			}
 			rows[t.Shown] = f.rows
+			if !slices.Contains(modules, t.Module) {
+				modules = append(modules, t.Module)
+			}
 		}
-		manifest, err := json.MarshalIndent(map[string]any{"exportedAt": tx.Now, "rows": rows}, "", "  ")
+		manifest, err := json.MarshalIndent(map[string]any{"exportedAt": tx.Now, "modules": modules, "rows": rows}, "", "  ")
 		if err != nil {
 			return fmt.Errorf("write manifest: %w", err)
 		}
 		return put(archive, "manifest.json", tx.Now, manifest)
 	})
-	return errors.Join(err, archive.Close(), compressed.Close())
+	return modules, errors.Join(err, archive.Close(), compressed.Close())
 }
 
 // each reads the rows of a query, a few at a time.

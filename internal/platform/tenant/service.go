@@ -8,10 +8,12 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/memory"
 	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 )
 
@@ -30,14 +32,21 @@ func New(d *db.DB, events *event.Log, grace time.Duration) *Service {
 
 // Create makes a tenant and the key of its first owner, which nobody can read back.
 func (s *Service) Create(ctx context.Context, tx *db.Tx, t Tenant) (Tenant, string, error) {
+	if err := apikey.MayOutlive(ctx, tx); err != nil {
+		return Tenant{}, "", err
+	}
 	t.ID, t.Status, t.Version, t.CreatedAt, t.UpdatedAt = clock.NewID(), Active, 1, tx.Now, tx.Now
 	var ownerKey string
 	if err := tx.For(ctx, t.ID, func() (err error) {
 		if err = insert(ctx, tx, t); err != nil {
 			return err
 		}
-		_, ownerKey, err = apikey.Add(ctx, tx, apikey.Terms{Name: "Owner", Kind: apikey.Secret, Permissions: []string{identity.Everything}})
-		return err
+		var key apikey.Key
+		if key, ownerKey, err = apikey.Add(ctx, tx, apikey.Terms{Name: "Owner", Kind: apikey.Secret, Permissions: []string{identity.Everything}}); err != nil {
+			return err
+		}
+		// The operator's log has the tenant; who holds the key looks into the tenant's own.
+		return audit.Record(ctx, tx, audit.Entry{Action: "createKey", Entity: "key", EntityID: key.ID.String(), After: key})
 	}); err != nil {
 		return Tenant{}, "", err
 	}
@@ -169,7 +178,7 @@ func (s *Service) Delete(ctx context.Context, tx *db.Tx, id uuid.UUID) (Tenant, 
 
 // settle is how long requests of a tenant may still be under way that came before it was
 // given up: its status is remembered for a while, and what then runs takes its time.
-const settle = freshness + 3*time.Second
+const settle = memory.Freshness + 3*time.Second
 
 // DeleteNow is Delete without a grace period: it can be purged as soon as what is under
 // way has ended. A tenant that was given up before is not waited for any longer.

@@ -30,6 +30,8 @@ const (
 type (
 	// Settings are what a shop decided for itself.
 	Settings = tenantapi.Settings
+	// Colours of a shop.
+	Colours = tenantapi.Colours
 	// Quotas are what the operator lets a shop use.
 	Quotas = tenantapi.Quotas
 )

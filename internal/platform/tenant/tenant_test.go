@@ -21,8 +21,10 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/memory"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
@@ -138,8 +140,8 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 		Entry("a blank name", object{"slug": "ok", "name": " "}, "/name"),
 		Entry("hosts that are none", object{"slug": "ok", "name": "x", "hosts": []string{"a.example:80", "10.0.0.1", "localhost", "a b.example", "-a.example", "good.example", "[::1]", "*.example.com", "https://a.example"}},
 			"/hosts/0", "/hosts/1", "/hosts/2", "/hosts/3", "/hosts/4", "/hosts/6", "/hosts/7", "/hosts/8"),
-		Entry("settings", object{"slug": "ok", "name": "x", "settings": object{"logoUrl": "javascript:alert(1)", "colours": object{"primary": "red"}, "currencies": []string{"EUR", "CHF", "EUR"}, "defaultCurrency": "USD", "senderName": "a\nb"}},
-			"/settings/logoUrl", "/settings/colours/primary", "/settings/currencies/1", "/settings/currencies/2", "/settings/defaultCurrency", "/settings/senderName"),
+		Entry("settings", object{"slug": "ok", "name": "x", "settings": object{"logoUrl": "javascript:alert(1)", "storefrontUrl": "https://ana:sesame@shop.example", "colours": object{"primary": "red"}, "currencies": []string{"EUR", "CHF", "EUR"}, "defaultCurrency": "USD", "senderName": "a\nb", "replyTo": "Ana <ana@example.com>"}},
+			"/settings/logoUrl", "/settings/storefrontUrl", "/settings/colours/primary", "/settings/currencies/1", "/settings/currencies/2", "/settings/defaultCurrency", "/settings/senderName", "/settings/replyTo"),
 		Entry("quotas", object{"slug": "ok", "name": "x", "quotas": object{"products": -1, "requestsPerMinute": 0}}, "/quotas/products", "/quotas/requestsPerMinute"),
 	)
 
@@ -148,11 +150,11 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 		Expect(at(s, "/v1/events", host).Status).To(Equal(http.StatusUnauthorized))
 		Expect(s.Post("/v1/tenants/"+id+"/suspend", object{"reason": "to see whose name it is"}).Status).To(Equal(http.StatusOK))
 		for _, name := range []string{host, host + ":8080", strings.ToUpper(host), host + "."} {
-			Eventually(func() string { return at(s, "/v1/events", name).Code() }, "2s").Should(Equal("tenant_suspended"), name)
+			Eventually(func() string { return at(s, "/v1/events", name).Code() }).Should(Equal("tenant_suspended"), name)
 		}
 		Expect(at(s, "/v1/events", "x"+host).Code()).To(Equal("unauthenticated"))
 		Expect(s.Call(http.MethodPatch, "/v1/tenants/"+id, object{"hosts": []string{}}).Status).To(Equal(http.StatusOK))
-		Eventually(func() string { return at(s, "/v1/events", host).Code() }, "3s").Should(Equal("unauthenticated"))
+		Eventually(func() string { return at(s, "/v1/events", host).Code() }).Should(Equal("unauthenticated"))
 	})
 
 	It("has its names alone, also those that are written in another script", func() {
@@ -173,8 +175,8 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 		suspended := s.Post("/v1/tenants/"+id+"/suspend", object{"reason": "unpaid"})
 		Expect(suspended.JSON()).To(And(HaveKeyWithValue("status", "suspended"), HaveKeyWithValue("reason", "unpaid")))
 		for _, r := range replicas {
-			Eventually(func() string { return r.With(key).Get("/v1/settings").Code() }, "2s").Should(Equal("tenant_suspended"))
-			Eventually(func() string { return at(r, "/v1/settings", host).Code() }, "2s").Should(Equal("tenant_suspended"))
+			Eventually(func() string { return r.With(key).Get("/v1/settings").Code() }).Should(Equal("tenant_suspended"))
+			Eventually(func() string { return at(r, "/v1/settings", host).Code() }).Should(Equal("tenant_suspended"))
 			Expect(r.With(key).Get("/health").Status).To(Equal(http.StatusOK))
 			Expect(at(r, "/readyz", host).Status).To(Equal(http.StatusOK))
 			Expect(at(r, "/.well-known/jwks.json", host).Status).To(Equal(http.StatusOK), "tokens of all shops are checked with it")
@@ -183,7 +185,7 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 		Expect(s.Post("/v1/tenants/"+id+"/suspend", object{"reason": "again"}).Code()).To(Equal("tenant_status"))
 		Expect(s.Post("/v1/tenants/"+id+"/resume", nil).JSON()).To(And(HaveKeyWithValue("status", "active"), Not(HaveKey("reason"))))
 		for _, r := range replicas {
-			Eventually(func() int { return r.With(key).Get("/v1/settings").Status }, "2s").Should(Equal(http.StatusOK))
+			Eventually(func() int { return r.With(key).Get("/v1/settings").Status }).Should(Equal(http.StatusOK))
 		}
 		Expect(facts(s, id)).To(Equal([]string{"tenant.created", "tenant.suspended", "tenant.resumed"}))
 	})
@@ -191,7 +193,7 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 	It("is for other deployments of the installation open also while it is closed to people", func() {
 		id, _, _ := created(s, nil)
 		Expect(s.Post("/v1/tenants/"+id+"/suspend", object{"reason": "unpaid"}).Status).To(Equal(http.StatusOK))
-		directory := tenant.NewDirectory(s.App.DB(), time.Now, false)
+		directory := tenant.NewDirectory(s.App.DB(), time.Now, false, "")
 		_, err := directory.Admit(GinkgoT().Context(), identity.Service(uuid.MustParse(id)))
 		Expect(err).NotTo(HaveOccurred())
 		_, err = directory.Admit(GinkgoT().Context(), identity.Identity{Tenant: uuid.MustParse(id), Actor: "key:spec"})
@@ -311,6 +313,32 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 		Expect(all).NotTo(Or(ContainSubstring("Canary of theirs"), ContainSubstring(key), ContainSubstring(foreign), ContainSubstring(`"hash"`)))
 	})
 
+	It("loses nothing of two changes at the same moment", func() {
+		patient := shop(d.Patient(), app.Options{})
+		id, _, _ := created(patient, nil)
+		super := testkit.SQL(d.Super)
+		tx, err := super.Begin()
+		Expect(err).NotTo(HaveOccurred())
+		defer func() { _ = tx.Rollback() }() // when an expectation fails
+		_, err = tx.Exec(`select from platform.tenant where tenant_id = $1 for update`, id)
+		Expect(err).NotTo(HaveOccurred())
+		answers := make(chan int, 2)
+		for _, change := range []object{{"name": "Renamed"}, {"quotas": object{"products": 5}}} {
+			go func() {
+				defer GinkgoRecover()
+				answers <- patient.Call(http.MethodPatch, "/v1/tenants/"+id, change).Status
+			}()
+		}
+		Eventually(func() (waiting int, err error) {
+			return waiting, super.QueryRow(`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waiting)
+		}).Should(BeNumerically(">=", 2)) // others of the program wait for each other, too
+		Expect(tx.Commit()).To(Succeed())
+		for range 2 {
+			Eventually(answers).Should(Receive(Equal(http.StatusOK)))
+		}
+		Expect(s.Get("/v1/tenants/" + id).JSON()).To(And(HaveKeyWithValue("name", "Renamed"), HaveKeyWithValue("quotas", HaveKeyWithValue("products", BeEquivalentTo(5)))))
+	})
+
 	It("can be taken back for a while after it was deleted", func() {
 		id, key, _ := created(s, nil)
 		deleted := s.Call(http.MethodDelete, "/v1/tenants/"+id, nil)
@@ -318,10 +346,36 @@ var _ = Describe("a tenant", Ordered, ContinueOnFailure, func() {
 		after, err := time.Parse(time.RFC3339, text(deleted.JSON()["purgeAfter"]))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(after).To(BeTemporally("~", time.Now().Add(30*24*time.Hour), time.Hour))
-		Eventually(func() string { return s.With(key).Get("/v1/settings").Code() }, "2s").Should(Equal("tenant_suspended"))
+		Eventually(func() string { return s.With(key).Get("/v1/settings").Code() }).Should(Equal("tenant_suspended"))
 		Expect(s.Post("/v1/tenants/"+id+"/resume", nil).JSON()).To(And(HaveKeyWithValue("status", "active"), Not(HaveKey("purgeAfter"))))
-		Eventually(func() int { return s.With(key).Get("/v1/settings").Status }, "2s").Should(Equal(http.StatusOK))
+		Eventually(func() int { return s.With(key).Get("/v1/settings").Status }).Should(Equal(http.StatusOK))
 		Expect(facts(s, id)).To(Equal([]string{"tenant.created", "tenant.deleted", "tenant.resumed"}))
+	})
+
+	It("is neither taken back when its time is over nor half given up meanwhile", func() {
+		id, _, _ := created(s, nil)
+		Expect(s.Call(http.MethodDelete, "/v1/tenants/"+id, nil).Status).To(Equal(http.StatusOK))
+		Expect(s.Post("/v1/tenants/"+id+"/suspend", object{"reason": "instead"}).Code()).To(Equal("tenant_status"))
+		Expect(s.Call(http.MethodDelete, "/v1/tenants/"+id, nil).Code()).To(Equal("tenant_status"))
+		_, err := testkit.SQL(d.Super).Exec(`update platform.tenant set purge_after = now() where tenant_id = $1`, id)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(s.Post("/v1/tenants/"+id+"/resume", nil).Code()).To(Equal("tenant_status"))
+		Expect(s.Get("/v1/tenants/" + id).JSON()).To(HaveKeyWithValue("status", "deleting"))
+	})
+
+	It("that ends at once does not end under requests that came before", func() {
+		id, _, _ := created(s, nil)
+		svc := tenant.New(s.App.DB(), event.NewLog(), 30*24*time.Hour)
+		operator := testkit.As(identity.DefaultTenant)
+		var given tenant.Tenant
+		Expect(s.App.DB().InTx(operator, func(tx *db.Tx) (err error) {
+			given, err = svc.DeleteNow(operator, tx, uuid.MustParse(id))
+			if err == nil {
+				Expect(given.PurgeAfter).To(HaveValue(BeTemporally("~", tx.Now.Add(tenant.Settle), time.Millisecond)))
+			}
+			return err
+		})).To(Succeed())
+		Expect(tenant.Settle).To(BeNumerically(">", memory.Freshness), "until then requests are let in by what is remembered")
 	})
 })
 
@@ -449,6 +503,18 @@ var _ = Describe("the end of a tenant", func() {
 		Expect(rounds).To(Equal(3))
 		Expect(events).To(BeEquivalentTo(12001))
 		Expect(everything(super, gone)).To(BeEmpty())
+	})
+
+	It("has nothing in its export that is a hash or is sealed, in any table", func() {
+		var archive bytes.Buffer
+		_, err := tenant.Export(testkit.As(gone), pool, &archive)
+		Expect(err).NotTo(HaveOccurred())
+		files := unpacked(archive.Bytes())
+		Expect(len(files)).To(BeNumerically(">", 20))
+		for name, body := range files {
+			Expect(body).NotTo(ContainSubstring(`"\\x`), "bytes in %s", name)
+			Expect(body).NotTo(MatchRegexp(`"[a-z_]*(hash|secret|sealed|password|token|nonce)[a-z_]*":"`), name)
+		}
 	})
 
 	It("is the work of a job, once its time is over", func() {

@@ -12,7 +12,7 @@ func tenant(status string) tenantapi.Tenant {
 	return tenantapi.Tenant{
 		TenantID: "019d1a02-77c0-7d4e-9b1f-3c5a8e60d214", Slug: "harbour", Name: "Harbour & Pine", Status: status, Hosts: []string{"shop.harbour.example"},
 		Settings: tenantapi.Settings{
-			LogoURL: "https://cdn.harbour.example/logo.png", StorefrontURL: "https://shop.harbour.example", SenderName: "Harbour & Pine",
+			LogoURL: "https://cdn.harbour.example/logo.png", StorefrontURL: "https://shop.harbour.example", SenderName: "Harbour & Pine", ReplyTo: "hello@harbour.example",
 			Colours:    tenantapi.Colours{Primary: "#114b5f", Accent: "#f45b69", Background: "#ffffff", Text: "#0b132b"},
 			Currencies: []string{"EUR", "USD"}, DefaultCurrency: "EUR", SecondFactorForStaff: true,
 		},

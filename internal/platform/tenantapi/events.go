@@ -17,10 +17,12 @@ type Settings struct {
 	LogoURL              string   `json:"logoUrl,omitempty"`
 	StorefrontURL        string   `json:"storefrontUrl,omitempty"`
 	SenderName           string   `json:"senderName,omitempty"`
+	ReplyTo              string   `json:"replyTo,omitempty"`
 	Colours              Colours  `json:"colours,omitzero"`
 	Currencies           []string `json:"currencies,omitempty"`      // empty: all that the platform has enabled
 	DefaultCurrency      string   `json:"defaultCurrency,omitempty"` // empty: the first of them
 	SecondFactorForStaff bool     `json:"secondFactorForStaff,omitempty"`
+	RequireVerifiedEmail bool     `json:"requireVerifiedEmail,omitempty"` // of customers, to sign in
 }
 
 // Colours of a shop, as #rrggbb.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -221,6 +222,20 @@ func NewDatabase() Database {
 func (d Database) Copy() Database {
 	ginkgo.GinkgoHelper()
 	return forSpec(d.name)
+}
+
+// Patient is the same database for a program that waits as long as it takes: where a spec
+// holds what others wait for, on a machine that may stand still meanwhile.
+func (d Database) Patient() Database {
+	ginkgo.GinkgoHelper()
+	u, err := url.Parse(d.App)
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	q := u.Query()
+	q.Set("lock_timeout", "0")
+	q.Set("statement_timeout", "0")
+	u.RawQuery = q.Encode()
+	d.App = u.String()
+	return d
 }
 
 func forSpec(origin string) Database {

@@ -11,6 +11,7 @@ import (
 
 func TestVault(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(testkit.Patience)
 	RunSpecs(t, "vault")
 }
 

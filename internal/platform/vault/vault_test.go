@@ -2,7 +2,10 @@ package vault_test
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"database/sql"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -49,6 +52,25 @@ var _ = Describe("a sealed secret", func() {
 		one, other := seal(v, tenant, "totp", canary), seal(v, tenant, "totp", canary)
 		Expect(bytes.Contains(one, []byte(canary))).To(BeFalse())
 		Expect(one).NotTo(Equal(other))
+	})
+	It("has a data key and nonces of its own", func() {
+		raw, err := base64.StdEncoding.DecodeString(key.Reveal())
+		Expect(err).NotTo(HaveOccurred())
+		block, err := aes.NewCipher(raw)
+		Expect(err).NotTo(HaveOccurred())
+		gcm, err := cipher.NewGCM(block)
+		Expect(err).NotTo(HaveOccurred())
+		const wrappedAt, secretAt, nonce = 9, 69, 12 // as the comment of the sealed form says
+		seen := map[string]bool{string(make([]byte, nonce)): true, string(make([]byte, 32)): true}
+		for range 3 {
+			sealed := seal(v, tenant, "totp", canary)
+			dataKey, err := gcm.Open(nil, sealed[wrappedAt:wrappedAt+nonce], sealed[wrappedAt+nonce:secretAt], []byte(tenant.String()+"|totp"))
+			Expect(err).NotTo(HaveOccurred())
+			for _, random := range [][]byte{dataKey, sealed[wrappedAt : wrappedAt+nonce], sealed[secretAt : secretAt+nonce]} {
+				Expect(seen).NotTo(HaveKey(string(random)))
+				seen[string(random)] = true
+			}
+		}
 	})
 	It("opens for its tenant and its purpose only", func() {
 		sealed := seal(v, tenant, "totp", canary)
@@ -161,6 +183,8 @@ var _ = Describe("a database and its master key", func() {
 		Expect(vault.New(old).Adopt(ctx, pool)).To(Succeed())
 		Expect(sealedBy()).To(Equal([]string{old.ID()}))
 		Expect(vault.New(now).Adopt(ctx, pool)).To(And(MatchError(vault.ErrOtherKey), MatchError(ContainSubstring(old.ID()))))
+		Expect(vault.New(now).Opens(ctx, pool)).To(And(MatchError(vault.ErrOtherKey), MatchError(ContainSubstring(old.ID()))))
+		Expect(vault.New(now, old).Opens(ctx, pool)).To(Succeed())
 		Expect(vault.New(now, old).Adopt(ctx, pool)).To(Succeed())
 		Expect(sealedBy()).To(ConsistOf(old.ID(), now.ID()))
 		Expect(vault.New(old).Adopt(ctx, pool)).To(MatchError(vault.ErrOtherKey), "secrets of the new one may be there already")
@@ -241,6 +265,26 @@ var _ = Describe("a database and its master key", func() {
 			Expect(vault.New(now, old).Adopt(ctx, pool)).To(Succeed())
 		})
 
+		It("nothing is left that somebody seals meanwhile", func() {
+			tx, err := super.Begin()
+			Expect(err).NotTo(HaveOccurred())
+			defer func() { _ = tx.Rollback() }() // when an expectation fails
+			_, err = tx.Exec(`update catalog.secret set sealed = $2 where tenant_id = $1 and id = 0`, tenants[0], seal(vault.New(old), tenants[0], "spec", "newer"))
+			Expect(err).NotTo(HaveOccurred())
+			var holder int
+			Expect(tx.QueryRow(`select pg_backend_pid()`).Scan(&holder)).To(Succeed())
+			v, patient, done := with(vault.New(now, old)), testkit.Open(d.Patient().App), make(chan error, 1)
+			go func() {
+				_, err := v.Rotate(ctx, patient)
+				done <- err
+			}()
+			Eventually(func() (waiting bool, err error) {
+				return waiting, super.QueryRow(`select exists (select from pg_stat_activity where $1 = any(pg_blocking_pids(pid)))`, holder).Scan(&waiting)
+			}).Should(BeTrue())
+			Expect(tx.Commit()).To(Succeed())
+			Eventually(done).Should(Receive(BeNil()))
+			Expect(read(now)).To(And(HaveLen(2*each+1), ContainElement("newer")))
+		})
 		It("everything is sealed anew, of every tenant, and the earlier key is forgotten", func() {
 			v := with(vault.New(now, old))
 			Expect(v.Status(ctx, pool)).To(Equal([]vault.Use{

@@ -1,0 +1,16 @@
+package oidc
+
+import (
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+)
+
+func TestOIDC(t *testing.T) {
+	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(testkit.Patience)
+	RunSpecs(t, "oidc")
+}
