@@ -247,7 +247,7 @@ func (a *assessment) acknowledged() cart {
 
 // wish is the stock that the cart wants to hold.
 func (a *assessment) wish(lasts time.Duration) inventoryapi.Wish {
-	w := inventoryapi.Wish{HoldID: a.HoldID, For: lasts}
+	w := inventoryapi.Wish{HoldID: a.HoldID, Lasts: lasts}
 	if a.isRegistered() {
 		w.Customer = a.CustomerID
 	}

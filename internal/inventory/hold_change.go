@@ -63,7 +63,7 @@ func (s *service) holdInstead(ctx context.Context, tx *db.Tx, w inventoryapi.Wis
 		}
 	}
 	if len(former) == 1 && slices.Equal(former[0].Items, items) && former[0].Customer == w.Customer {
-		return s.store.extend(ctx, tx, former[0], w.For)
+		return s.store.extend(ctx, tx, former[0], w.Lasts)
 	}
 	h := hold{ID: clock.NewID(), Customer: w.Customer, Status: holdHeld, Items: items}
 	levels, err := s.store.lockAll(ctx, tx, skusOf(append(former, h)...))
@@ -87,7 +87,7 @@ func (s *service) holdInstead(ctx context.Context, tx *db.Tx, w inventoryapi.Wis
 			return inventoryapi.Held{}, err
 		}
 	}
-	if h, err = s.store.keep(ctx, tx, h, w.For); err != nil {
+	if h, err = s.store.keep(ctx, tx, h, w.Lasts); err != nil {
 		return inventoryapi.Held{}, err
 	}
 	if err := s.timers.Set(ctx, tx, expireHold, h.ID.String(), h.ExpiresAt); err != nil {

@@ -28,7 +28,7 @@ var _ = Describe("the hold of a cart", Label("db"), func() {
 
 	wants := func(hold string, items ...inventoryapi.Item) inventoryapi.Held {
 		GinkgoHelper()
-		held, err := m.Hold(ctx, inventoryapi.Wish{HoldID: hold, Items: items, For: time.Minute})
+		held, err := m.Hold(ctx, inventoryapi.Wish{HoldID: hold, Items: items, Lasts: time.Minute})
 		Expect(err).NotTo(HaveOccurred())
 		return held
 	}
@@ -51,7 +51,7 @@ var _ = Describe("the hold of a cart", Label("db"), func() {
 
 	It("lasts longer when nothing has changed, and is the same", func() {
 		first := wants("", cups(2))
-		later, err := m.Hold(ctx, inventoryapi.Wish{HoldID: first.HoldID, Items: []inventoryapi.Item{cups(2)}, For: time.Hour})
+		later, err := m.Hold(ctx, inventoryapi.Wish{HoldID: first.HoldID, Items: []inventoryapi.Item{cups(2)}, Lasts: time.Hour})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(later.HoldID).To(Equal(first.HoldID))
 		Expect(later.ExpiresAt).To(BeTemporally(">", first.ExpiresAt.Add(50*time.Minute)))

@@ -9,7 +9,7 @@ type Wish struct {
 	HoldID   string
 	Customer string // whose it is; empty: a guest's
 	Items    []Item
-	For      time.Duration
+	Lasts    time.Duration
 }
 
 // Held is the stock that a shopper holds.
