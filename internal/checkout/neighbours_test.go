@@ -172,7 +172,7 @@ func (s *street) Hold(_ context.Context, w inventoryapi.Wish) (held inventoryapi
 	if len(held.Short) > 0 {
 		return held, nil
 	}
-	held.HoldID, held.ExpiresAt = clock.NewID().String(), clock.System().Add(w.For)
+	held.HoldID, held.ExpiresAt = clock.NewID().String(), clock.System().Add(w.Lasts)
 	if old, ok := s.holds[w.HoldID]; ok && slices.Equal(old.Items, w.Items) {
 		held.HoldID = w.HoldID
 	}
