@@ -12,6 +12,7 @@ import (
 
 func TestCatalog(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(testkit.Patience)
 	RunSpecs(t, "catalog")
 }
 

@@ -11,6 +11,7 @@ import (
 
 func TestGroupbuy(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(testkit.Patience)
 	RunSpecs(t, "groupbuy")
 }
 

@@ -12,6 +12,7 @@ import (
 
 func TestInventory(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(testkit.Patience)
 	RunSpecs(t, "inventory")
 }
 

@@ -12,6 +12,7 @@ import (
 
 func TestOrders(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(testkit.Patience)
 	RunSpecs(t, "orders")
 }
 

@@ -5,6 +5,6 @@ create index one_time_token_by_end on identity.one_time_token (tenant_id, expire
 create index device_by_age on identity.device (tenant_id, last_seen_at);
 
 -- A token of a letter also adds to an account what was ordered with its address before. Last,
--- and not validated: nobody can use a token meanwhile, and those that there are were held to less.
+-- because nobody can use a token meanwhile.
 alter table identity.one_time_token drop constraint one_time_token_purpose_check;
-alter table identity.one_time_token add constraint one_time_token_purpose_check check (purpose in ('verify', 'change', 'reset', 'invite', 'claim')) not valid;
+alter table identity.one_time_token add constraint one_time_token_purpose_check check (purpose in ('verify', 'change', 'reset', 'invite', 'claim'));

@@ -11,11 +11,14 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+
 	"github.com/fusioncommerce/fusion/test/faults/lab"
 )
 
 func TestFaults(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(testkit.Patience)
 	RunSpecs(t, "faults")
 }
 

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,18 +21,6 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
-// watch is a clock that stands still until somebody turns it.
-type watch struct{ at atomic.Int64 }
-
-func newWatch() *watch {
-	w := &watch{}
-	w.at.Store(clock.System().UnixNano())
-	return w
-}
-
-func (w *watch) now() time.Time       { return time.Unix(0, w.at.Load()).UTC() }
-func (w *watch) turn(d time.Duration) { w.at.Add(int64(d)) }
-
 func revoke(ctx context.Context, d *db.DB, id uuid.UUID) error {
 	return d.InTx(ctx, func(tx *db.Tx) error { return apikey.End(ctx, tx, id) })
 }
@@ -44,7 +31,7 @@ var _ = Describe("an API key", func() {
 		super      *sql.DB
 		ours       uuid.UUID
 		theirs     uuid.UUID
-		wrist      *watch
+		wrist      *testkit.Watch
 		verifier   *apikey.Verifier
 		ctx        context.Context // acts for us
 		unverified = context.Background()
@@ -55,8 +42,8 @@ var _ = Describe("an API key", func() {
 		d, super = testkit.Open(shared.App), testkit.SQL(shared.Super)
 		ours, theirs = testkit.NewTenant(shared), testkit.NewTenant(shared)
 		ctx = testkit.As(ours)
-		wrist = newWatch()
-		verifier = apikey.NewVerifier(d, wrist.now, "", "")
+		wrist = testkit.NewWatch(clock.System())
+		verifier = apikey.NewVerifier(d, wrist.Now, "", "")
 	})
 
 	newKey := func(permissions ...string) (apikey.Key, string) {
@@ -167,9 +154,9 @@ var _ = Describe("an API key", func() {
 			key, secret := newKey("*")
 			Expect(whose(verifier, secret)).NotTo(BeNil())
 			Expect(revoke(ctx, d, key.ID)).To(Succeed())
-			wrist.turn(apikey.Freshness - time.Microsecond)
+			wrist.Turn(apikey.Freshness - time.Microsecond)
 			Expect(whose(verifier, secret)).NotTo(BeNil(), "busy clients cost no query")
-			wrist.turn(time.Microsecond)
+			wrist.Turn(time.Microsecond)
 			Expect(whose(verifier, secret)).To(BeNil())
 			Expect(verifier.Known()).To(BeZero())
 		})
@@ -179,10 +166,10 @@ var _ = Describe("an API key", func() {
 			Expect(whose(verifier, secret)).NotTo(BeNil())
 			Expect(revoke(ctx, d, key.ID)).To(Succeed())
 			for range 3 {
-				wrist.turn(apikey.Freshness / 4)
+				wrist.Turn(apikey.Freshness / 4)
 				Expect(whose(verifier, secret)).NotTo(BeNil())
 			}
-			wrist.turn(apikey.Freshness / 4)
+			wrist.Turn(apikey.Freshness / 4)
 			Expect(whose(verifier, secret)).To(BeNil())
 		})
 
@@ -190,7 +177,7 @@ var _ = Describe("an API key", func() {
 			key, secret := newKey("*")
 			Expect(whose(verifier, secret)).NotTo(BeNil())
 			Expect(revoke(ctx, d, key.ID)).To(Succeed())
-			wrist.turn(-time.Hour)
+			wrist.Turn(-time.Hour)
 			Expect(whose(verifier, secret)).To(BeNil())
 		})
 
@@ -213,7 +200,7 @@ var _ = Describe("an API key", func() {
 
 	Describe("of the configuration", func() {
 		It("is an owner of the default merchant", func() {
-			v := apikey.NewVerifier(d, wrist.now, "open sesame", "")
+			v := apikey.NewVerifier(d, wrist.Now, "open sesame", "")
 			id := whose(v, "open sesame")
 			Expect(id).To(HaveValue(Equal(identity.Identity{Tenant: identity.DefaultTenant, Actor: "key:bootstrap", Permissions: []string{"*"}})))
 			Expect(id.Can("orders:write")).To(BeTrue())
@@ -230,7 +217,7 @@ var _ = Describe("an API key", func() {
 	Describe("of the shop's other deployments", func() {
 		const shared = "the-deployments@of.the-specs"
 		var peers *apikey.Verifier
-		BeforeEach(func() { peers = apikey.NewVerifier(d, wrist.now, "open sesame", shared) })
+		BeforeEach(func() { peers = apikey.NewVerifier(d, wrist.Now, "open sesame", shared) })
 
 		It("asks for prices and for who has signed in on behalf of the merchant that it names, and may do nothing else", func() {
 			id := whose(peers, identity.ServiceCredential(shared, ours))
@@ -264,7 +251,7 @@ var _ = Describe("an API key", func() {
 		)
 
 		It("is none where none is set, also not the empty one", func() {
-			alone := apikey.NewVerifier(d, wrist.now, "open sesame", "")
+			alone := apikey.NewVerifier(d, wrist.Now, "open sesame", "")
 			Expect(whose(alone, identity.ServiceCredential(shared, ours))).To(BeNil())
 			Expect(whose(alone, identity.ServiceCredential("", ours))).To(BeNil())
 		})
@@ -274,7 +261,7 @@ var _ = Describe("an API key", func() {
 			Expect(whose(peers, secret)).To(HaveValue(HaveField("Actor", "key:"+key.ID.String())))
 			Expect(whose(peers, "open sesame")).To(HaveValue(HaveField("Actor", "key:bootstrap")))
 			Expect(whose(peers, secret+"@"+ours.String())).To(BeNil())
-			with := apikey.NewVerifier(d, wrist.now, "open@"+ours.String(), shared)
+			with := apikey.NewVerifier(d, wrist.Now, "open@"+ours.String(), shared)
 			Expect(whose(with, "open@"+ours.String())).To(HaveValue(HaveField("Actor", "key:bootstrap")))
 		})
 	})
@@ -291,19 +278,19 @@ var _ = Describe("an API key", func() {
 			var err error
 			pool, err = db.Open(db.Options{DSN: testkit.Shared().App, Connections: 2})
 			Expect(err).NotTo(HaveOccurred())
-			losing = apikey.NewVerifier(pool, wrist.now, "open sesame", "")
+			losing = apikey.NewVerifier(pool, wrist.Now, "open sesame", "")
 			Expect(whose(losing, key)).NotTo(BeNil())
 			Expect(pool.Close()).To(Succeed())
 		})
 
 		It("is taken while it is fresh, and so is the one of the configuration", func() {
 			Expect(whose(losing, key)).NotTo(BeNil())
-			wrist.turn(time.Hour)
+			wrist.Turn(time.Hour)
 			Expect(whose(losing, "open sesame")).NotTo(BeNil())
 		})
 
 		It("is neither taken nor refused afterwards: that is an error", func() {
-			wrist.turn(apikey.Freshness)
+			wrist.Turn(apikey.Freshness)
 			_, ok, err := losing.Authenticate(unverified, key)
 			Expect(err).To(HaveOccurred())
 			Expect(ok).To(BeFalse())
@@ -340,7 +327,7 @@ var _ = Describe("an API key", func() {
 					Expect(whose(verifier, secrets[i])).To(HaveValue(HaveField("Tenant", tenants[i])))
 					Expect(whose(verifier, same)).To(HaveValue(HaveField("Tenant", ours)))
 					Expect(whose(verifier, secrets[i]+"x")).To(BeNil())
-					wrist.turn(apikey.Freshness / 10)
+					wrist.Turn(apikey.Freshness / 10)
 				}
 			})
 		}

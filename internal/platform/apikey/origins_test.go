@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
@@ -50,24 +51,24 @@ var _ = Describe("the origins of publishable keys", func() {
 	})
 
 	It("are known again within two seconds, also by a clock that is set back", func() {
-		wrist := newWatch()
-		known := apikey.NewOrigins(d, wrist.now, testkit.Log())
+		wrist := testkit.NewWatch(clock.System())
+		known := apikey.NewOrigins(d, wrist.Now, testkit.Log())
 		Expect(known.Allow(none, page)).To(BeTrue())
 		Expect(revoke(ctx, d, key.ID)).To(Succeed())
-		wrist.turn(apikey.Freshness - 1)
+		wrist.Turn(apikey.Freshness - 1)
 		Expect(known.Allow(none, page)).To(BeTrue(), "browsers cost a query every two seconds")
-		wrist.turn(-time.Hour)
+		wrist.Turn(-time.Hour)
 		Expect(known.Allow(none, page)).To(BeFalse())
 	})
 
 	It("are what was known last while the database is away", func() {
 		pool, err := db.Open(db.Options{DSN: testkit.Shared().App, Connections: 1})
 		Expect(err).NotTo(HaveOccurred())
-		wrist := newWatch()
-		losing := apikey.NewOrigins(pool, wrist.now, testkit.Log())
+		wrist := testkit.NewWatch(clock.System())
+		losing := apikey.NewOrigins(pool, wrist.Now, testkit.Log())
 		Expect(losing.Allow(none, page)).To(BeTrue())
 		Expect(pool.Close()).To(Succeed())
-		wrist.turn(time.Hour)
+		wrist.Turn(time.Hour)
 		Expect(losing.Allow(none, page)).To(BeTrue())
 		Expect(losing.Allow(none, "https://nobody.example")).To(BeFalse())
 	})

@@ -11,6 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/fusioncommerce/fusion/internal/platform/apikey"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
@@ -22,7 +23,7 @@ var _ = Describe("the terms of an API key", func() {
 		d        *db.DB
 		super    *sql.DB
 		ctx      context.Context
-		wrist    *watch
+		wrist    *testkit.Watch
 		verifier *apikey.Verifier
 	)
 
@@ -30,8 +31,8 @@ var _ = Describe("the terms of an API key", func() {
 		shared := testkit.Shared()
 		d, super = testkit.Open(shared.App), testkit.SQL(shared.Super)
 		ctx = testkit.As(testkit.NewTenant(shared))
-		wrist = newWatch()
-		verifier = apikey.NewVerifier(d, wrist.now, "", "")
+		wrist = testkit.NewWatch(clock.System())
+		verifier = apikey.NewVerifier(d, wrist.Now, "", "")
 	})
 
 	add := func(t apikey.Terms) (key apikey.Key, secret string) {
@@ -82,7 +83,7 @@ var _ = Describe("the terms of an API key", func() {
 		key, secret := add(apikey.Terms{Kind: apikey.Secret, Permissions: []string{"*"}, ExpiresAt: &soon})
 		Expect(good(secret)).To(BeTrue())
 		later(key.ID, "expires_at")
-		wrist.turn(apikey.Freshness)
+		wrist.Turn(apikey.Freshness)
 		Expect(good(secret)).To(BeFalse())
 		_, _, err := rotate(key.ID, time.Hour)
 		Expect(err).To(MatchError(apikey.ErrEnded))
@@ -93,7 +94,7 @@ var _ = Describe("the terms of an API key", func() {
 		key, secret := add(apikey.Terms{Kind: apikey.Secret, Permissions: []string{"*"}, ExpiresAt: &almost})
 		Expect(good(secret)).To(BeTrue())
 		later(key.ID, "expires_at")
-		wrist.turn(apikey.Freshness / 2)
+		wrist.Turn(apikey.Freshness / 2)
 		Expect(good(secret)).To(BeFalse())
 	})
 
@@ -116,7 +117,7 @@ var _ = Describe("the terms of an API key", func() {
 			Expect(good(first)).To(BeTrue())
 			Expect(good(second)).To(BeTrue())
 			later(key.ID, "previous_until")
-			wrist.turn(apikey.Freshness)
+			wrist.Turn(apikey.Freshness)
 			Expect(good(first)).To(BeFalse())
 			Expect(good(second)).To(BeTrue())
 		})
@@ -177,11 +178,11 @@ var _ = Describe("the terms of an API key", func() {
 			return []*time.Time{list[0].LastUsedAt, list[1].LastUsedAt}
 		}
 		Expect(good(secret)).To(BeTrue())
-		wrist.turn(time.Second)
+		wrist.Turn(time.Second)
 		Expect(good(secret)).To(BeTrue(), "remembered, and used all the same")
 		Expect(lastUses()).To(HaveEach(BeNil()), "no request has waited for it")
 		Expect(verifier.Flush(context.Background(), d)).To(Succeed())
-		Expect(lastUses()).To(HaveExactElements(HaveValue(BeTemporally("~", wrist.now(), time.Microsecond)), BeNil()))
+		Expect(lastUses()).To(HaveExactElements(HaveValue(BeTemporally("~", wrist.Now(), time.Microsecond)), BeNil()))
 
 		elsewhere, shown := add(apikey.Terms{Kind: apikey.Secret, Permissions: []string{"*"}, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}})
 		_, _, err := verifier.Authenticate(context.Background(), shown)
@@ -191,10 +192,10 @@ var _ = Describe("the terms of an API key", func() {
 		Expect(super.QueryRow(`select last_used_at is not null from platform.api_key where id = $1`, elsewhere.ID).Scan(&used)).To(Succeed())
 		Expect(used).To(BeFalse(), "who is refused has not used it")
 
-		wrist.turn(-time.Hour)
+		wrist.Turn(-time.Hour)
 		Expect(good(secret)).To(BeTrue())
 		Expect(verifier.Flush(context.Background(), d)).To(Succeed())
-		Expect(lastUses()[0]).To(HaveValue(BeTemporally(">", wrist.now().Add(time.Minute))), "another program was later")
+		Expect(lastUses()[0]).To(HaveValue(BeTemporally(">", wrist.Now().Add(time.Minute))), "another program was later")
 	})
 })
 

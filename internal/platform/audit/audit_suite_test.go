@@ -11,6 +11,7 @@ import (
 
 func TestAudit(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(testkit.Patience)
 	RunSpecs(t, "audit")
 }
 

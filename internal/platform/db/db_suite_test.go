@@ -11,6 +11,7 @@ import (
 
 func TestDB(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(testkit.Patience)
 	RunSpecs(t, "db")
 }
 

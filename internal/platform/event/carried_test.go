@@ -39,8 +39,11 @@ var _ = Describe("Kafka", func() {
 			values []string
 		)
 		for _, p := range partitions {
-			c, err := client.ConsumePartition(name, p, sarama.OffsetOldest)
-			Expect(err).NotTo(HaveOccurred())
+			var c sarama.PartitionConsumer
+			Eventually(func() (err error) { // a partition that nobody wrote to may not have its leader yet
+				c, err = client.ConsumePartition(name, p, sarama.OffsetOldest)
+				return err
+			}).Should(Succeed())
 			DeferCleanup(c.Close)
 			go func() {
 				for m := range c.Messages() {

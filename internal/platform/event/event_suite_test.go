@@ -11,6 +11,7 @@ import (
 
 func TestEvent(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(testkit.Patience)
 	RunSpecs(t, "event")
 }
 

@@ -3,6 +3,7 @@ package httpx
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -137,13 +138,15 @@ type sure interface{ Knows(credential string) bool }
 const (
 	// trustLasts is how long a credential that was good is looked at whatever others guess.
 	trustLasts = 15 * time.Minute
+	// trustNoted is how long that is noted before it is noted anew.
+	trustNoted = time.Minute
 	// trustedMost bounds how many are remembered.
 	trustedMost = 10_000
 )
 
 // trusted remembers credentials that were good lately, and of which kind they are, by their hashes.
 type trusted struct {
-	mu   sync.Mutex
+	mu   sync.RWMutex
 	last map[[32]byte]trust
 }
 
@@ -152,11 +155,11 @@ type trust struct {
 	kind Authenticator // that knew it
 }
 
-func (t *trusted) find(hash [32]byte, now time.Time) (kind Authenticator, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	found, ok := t.last[hash]
-	return found.kind, ok && now.Sub(found.at).Abs() < trustLasts
+func (t *trusted) find(hash [32]byte, now time.Time) (found trust, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	found, ok = t.last[hash]
+	return found, ok && now.Sub(found.at).Abs() < trustLasts
 }
 
 func (t *trusted) note(hash [32]byte, now time.Time, kind Authenticator) {
@@ -176,23 +179,20 @@ func (t *trusted) drop(hash [32]byte) {
 
 // knows tells a credential that needs no guessing: others at its address cannot keep its
 // owner out.
-func (s *Server) knows(credential string, hash [32]byte) bool {
-	for _, kind := range s.credentials {
-		if known, ok := kind.(sure); ok && known.Knows(credential) {
-			return true
-		}
-	}
-	_, ok := s.good.find(hash, s.opt.Clock())
-	return ok
+func (s *Server) knows(credential string) bool {
+	return slices.ContainsFunc(s.credentials, func(kind Authenticator) bool {
+		known, ok := kind.(sure)
+		return ok && known.Knows(credential)
+	})
 }
 
-// guessing refuses who shows one credential after the other: to look them up costs more than
-// to count them.
-func (s *Server) guessing(ip netip.Addr, credential string, hash [32]byte) error {
+// guessing refuses who shows one credential after the other that was not good lately: to look
+// them up costs more than to count them.
+func (s *Server) guessing(ip netip.Addr, credential string) error {
 	if s.opt.Limits.Guesses == nil {
 		return nil
 	}
-	if d := s.opt.Limits.Guesses.Peek(network(ip), guesses); !d.Allowed && !s.knows(credential, hash) {
+	if d := s.opt.Limits.Guesses.Peek(network(ip), guesses); !d.Allowed && !s.knows(credential) {
 		return errRateLimited.Saying("Too many credentials from your address were not valid.").After(seconds(d.Wait))
 	}
 	return nil

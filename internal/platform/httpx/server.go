@@ -303,8 +303,10 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 			scheme, token, _ := strings.Cut(header, " ")
 			token = strings.TrimSpace(token)
 			hash := sha256.Sum256([]byte(token))
-			if err := s.guessing(from, token, hash); err != nil {
-				return err
+			if _, known := s.good.find(hash, s.opt.Clock()); !known {
+				if err := s.guessing(from, token); err != nil {
+					return err
+				}
 			}
 			if !strings.EqualFold(scheme, "Bearer") {
 				return errBadCredential.Saying("Send the credential as: Authorization: Bearer <credential>.")
@@ -360,7 +362,8 @@ func (s *Server) admit(c echo.Context, id identity.Identity) (context.Context, i
 // same kind still: to tell it by its look costs more than to look it up.
 func (s *Server) authenticate(ctx context.Context, token string, hash [32]byte) (id identity.Identity, ok bool, err error) {
 	now := s.opt.Clock()
-	kind, known := s.good.find(hash, now)
+	noted, known := s.good.find(hash, now)
+	kind := noted.kind
 	if !known {
 		at := slices.IndexFunc(s.credentials, func(kind Authenticator) bool { return kind.Recognises(token) })
 		if at < 0 {
@@ -371,10 +374,11 @@ func (s *Server) authenticate(ctx context.Context, token string, hash [32]byte) 
 	if id, ok, err = kind.Authenticate(ctx, token); err != nil {
 		return id, false, err
 	}
-	if ok {
-		s.good.note(hash, now, kind)
-	} else {
+	switch {
+	case !ok:
 		s.good.drop(hash)
+	case !known || now.Sub(noted.at).Abs() > trustNoted:
+		s.good.note(hash, now, kind)
 	}
 	return id, ok, nil
 }

@@ -11,6 +11,7 @@ import (
 
 func TestJobs(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(testkit.Patience)
 	RunSpecs(t, "jobs")
 }
 

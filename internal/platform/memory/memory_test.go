@@ -221,12 +221,12 @@ var _ = Describe("what is remembered for a moment", func() {
 			}()
 			Eventually(asking).Should(Receive())
 			second := make(chan int64, 1)
-			waiting := &noticed{Context: ctx, at: make(chan struct{}, 1)}
+			waiting := &testkit.Noticed{Context: ctx, At: make(chan struct{}, 1)}
 			go func() {
 				v, _, _ := m.Get(waiting, "a", slow)
 				second <- v
 			}()
-			Eventually(waiting.at).Should(Receive())
+			Eventually(waiting.At).Should(Receive())
 			Expect(asked.Load()).To(BeZero())
 			leave()
 			Eventually(first).Should(Receive(MatchError(context.Canceled)))
@@ -259,12 +259,12 @@ var _ = Describe("what is remembered for a moment", func() {
 			}()
 			Eventually(asking).Should(Receive())
 			second := make(chan int64, 1)
-			waiting := &noticed{Context: ctx, at: make(chan struct{}, 1)}
+			waiting := &testkit.Noticed{Context: ctx, At: make(chan struct{}, 1)}
 			go func() {
 				v, _, _ := m.Get(waiting, "a", ask)
 				second <- v
 			}()
-			Eventually(waiting.at).Should(Receive())
+			Eventually(waiting.At).Should(Receive())
 			close(fail)
 			Eventually(first).Should(Receive(Equal("a")))
 			Eventually(second).Should(Receive(BeEquivalentTo(7)))
@@ -289,17 +289,3 @@ var _ = Describe("what is remembered for a moment", func() {
 		})
 	})
 })
-
-// noticed is a context that tells when somebody waits for its end.
-type noticed struct {
-	context.Context
-	at chan struct{}
-}
-
-func (n *noticed) Done() <-chan struct{} {
-	select {
-	case n.at <- struct{}{}:
-	default:
-	}
-	return n.Context.Done()
-}

@@ -3,7 +3,6 @@ package tenant_test
 import (
 	"context"
 	"database/sql"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,48 +18,22 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
-// watch is a clock that stands still until somebody turns it.
-type watch struct{ at atomic.Int64 }
-
-func newWatch() *watch {
-	w := &watch{}
-	w.at.Store(clock.System().UnixNano())
-	return w
-}
-
-func (w *watch) now() time.Time       { return time.Unix(0, w.at.Load()).UTC() }
-func (w *watch) turn(d time.Duration) { w.at.Add(int64(d)) }
-
-// noticed is a context that tells when somebody waits for its end.
-type noticed struct {
-	context.Context
-	at chan struct{}
-}
-
-func (n *noticed) Done() <-chan struct{} {
-	select {
-	case n.at <- struct{}{}:
-	default:
-	}
-	return n.Context.Done()
-}
-
 var _ = Describe("whose shop a request is for", func() {
 	var (
 		super     *sql.DB
 		shop      uuid.UUID
 		host      string
-		wrist     *watch
+		wrist     *testkit.Watch
 		directory *tenant.Directory
 		ctx       = context.Background()
 	)
 	BeforeEach(func() {
 		shared := testkit.Shared()
-		super, shop, wrist = testkit.SQL(shared.Super), testkit.NewTenant(shared), newWatch()
+		super, shop, wrist = testkit.SQL(shared.Super), testkit.NewTenant(shared), testkit.NewWatch(clock.System())
 		host = shop.String()[24:] + ".example.com"
 		_, err := super.Exec(`insert into platform.tenant_host (tenant_id, host) values ($1, $2)`, shop, host)
 		Expect(err).NotTo(HaveOccurred())
-		directory = tenant.NewDirectory(testkit.Open(shared.App), wrist.now, false, "")
+		directory = tenant.NewDirectory(testkit.Open(shared.App), wrist.Now, false, "")
 	})
 	// admitted is what somebody hears who comes for the shop.
 	admitted := func(d *tenant.Directory) error {
@@ -81,7 +54,7 @@ var _ = Describe("whose shop a request is for", func() {
 	It("is the default tenant's under a name that is nobody's, and nobody's where names are held to", func() {
 		Expect(directory.At(ctx, "nobody.example")).To(Equal(identity.DefaultTenant))
 		Expect(directory.At(ctx, "127.0.0.1:8080")).To(Equal(identity.DefaultTenant))
-		strict := tenant.NewDirectory(testkit.Open(testkit.Shared().App), wrist.now, true, "")
+		strict := tenant.NewDirectory(testkit.Open(testkit.Shared().App), wrist.Now, true, "")
 		Expect(strict.At(ctx, host)).To(Equal(shop))
 		for _, stranger := range []string{"nobody.example", "nobody.example", "x" + host, "127.0.0.1:8080", "localhost", ""} {
 			at, err := strict.At(ctx, stranger)
@@ -95,9 +68,9 @@ var _ = Describe("whose shop a request is for", func() {
 		Expect(directory.At(ctx, host)).To(Equal(shop))
 		closed()
 		taken()
-		wrist.turn(memory.Freshness/2 - 1)
+		wrist.Turn(memory.Freshness/2 - 1)
 		Expect(admitted(directory)).To(Succeed(), "a busy shop costs a query a second")
-		wrist.turn(-time.Hour)
+		wrist.Turn(-time.Hour)
 		Expect(admitted(directory)).To(MatchError(tenant.ErrSuspended))
 		Expect(directory.At(ctx, host)).To(Equal(identity.DefaultTenant))
 	})
@@ -107,14 +80,14 @@ var _ = Describe("whose shop a request is for", func() {
 		super, shop = testkit.SQL(own.Super), testkit.NewTenant(own)
 		_, err := super.Exec(`insert into platform.tenant_host (tenant_id, host) values ($1, $2)`, shop, host)
 		Expect(err).NotTo(HaveOccurred())
-		losing := tenant.NewDirectory(testkit.Open(own.App), wrist.now, false, "")
+		losing := tenant.NewDirectory(testkit.Open(own.App), wrist.Now, false, "")
 		Expect(admitted(losing)).To(Succeed())
 		Expect(losing.At(ctx, host)).To(Equal(shop))
 		_, err = super.Exec(`
 			do $$ begin execute format('alter database %I connection limit 0', current_database()); end $$;
 			select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and usename = 'fusion_app'`)
 		Expect(err).NotTo(HaveOccurred())
-		wrist.turn(time.Hour)
+		wrist.Turn(time.Hour)
 		Expect(admitted(losing)).To(Succeed())
 		Expect(losing.At(ctx, host)).To(Equal(shop))
 		_, err = losing.At(ctx, "x"+host)
@@ -122,7 +95,7 @@ var _ = Describe("whose shop a request is for", func() {
 	})
 
 	It("is not what was known longer than two seconds while one request waits to know it better", func() {
-		directory = tenant.NewDirectory(testkit.Open(testkit.Shared().Patient().App), wrist.now, false, "")
+		directory = tenant.NewDirectory(testkit.Open(testkit.Shared().Patient().App), wrist.Now, false, "")
 		Expect(directory.At(ctx, host)).To(Equal(shop))
 		tx, err := super.Begin()
 		Expect(err).NotTo(HaveOccurred())
@@ -138,7 +111,7 @@ var _ = Describe("whose shop a request is for", func() {
 			Expect(err).NotTo(HaveOccurred())
 			answers <- at
 		}
-		wrist.turn(memory.Freshness * 3 / 4)
+		wrist.Turn(memory.Freshness * 3 / 4)
 		go ask(ctx)
 		Eventually(func() (waiting int, err error) {
 			return waiting, super.QueryRow(`
@@ -146,10 +119,10 @@ var _ = Describe("whose shop a request is for", func() {
 				and database = (select oid from pg_database where datname = current_database())`).Scan(&waiting)
 		}).Should(BeNumerically(">=", 1))
 		Expect(directory.At(ctx, host)).To(Equal(shop), "it is known well enough")
-		wrist.turn(memory.Freshness / 4)
-		second := &noticed{Context: ctx, at: make(chan struct{}, 1)}
+		wrist.Turn(memory.Freshness / 4)
+		second := &testkit.Noticed{Context: ctx, At: make(chan struct{}, 1)}
 		go ask(second)
-		Eventually(second.at).Should(Receive(), "it is not known well enough any more")
+		Eventually(second.At).Should(Receive(), "it is not known well enough any more")
 		Expect(answers).NotTo(Receive())
 		Expect(tx.Commit()).To(Succeed())
 		for range 2 {

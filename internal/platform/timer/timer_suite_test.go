@@ -11,6 +11,7 @@ import (
 
 func TestTimer(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(testkit.Patience)
 	RunSpecs(t, "timer")
 }
 

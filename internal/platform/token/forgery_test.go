@@ -343,12 +343,12 @@ var _ = Describe("what nobody here signed", func() {
 				tokens = i.replica(func(o *token.Options) { o.Algorithm = algorithm })
 				raw := issue(tokens, somebody())
 				key := i.key()
-				f = forgeries{raw: raw, header: part(raw, 0), claims: part(raw, 1), ours: by(key), key: key, public: key.Public(), now: i.wrist.now().Unix()}
+				f = forgeries{raw: raw, header: part(raw, 0), claims: part(raw, 1), ours: by(key), key: key, public: key.Public(), now: i.wrist.Now().Unix()}
 			})
 
 			It("can be told apart: written again with our key, it is ours", func() {
 				Expect(tokens.Verify(ctx, write(f.header, f.claims, f.ours))).To(HaveField("Methods", []string{"pwd", "otp"}))
-				Expect(tokens.Verify(ctx, f.saying("exp", f.now+1))).To(HaveField("Expires", i.wrist.now().Add(time.Second)))
+				Expect(tokens.Verify(ctx, f.saying("exp", f.now+1))).To(HaveField("Expires", i.wrist.Now().Add(time.Second)))
 				Expect(tokens.Verify(ctx, f.saying("nbf", f.now+30))).Error().NotTo(HaveOccurred())
 				Expect(tokens.Verify(ctx, f.saying("aud", "store"))).To(HaveField("Kind", token.Customer))
 			})

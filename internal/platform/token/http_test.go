@@ -57,7 +57,7 @@ var _ = Describe("a request with a token", Ordered, func() {
 	)
 	BeforeAll(func() {
 		i = install()
-		shop = testkit.Start(i.database, app.Options{Clock: i.wrist.now}, func(k app.Kit) []app.Module {
+		shop = testkit.Start(i.database, app.Options{Clock: i.wrist.Now}, func(k app.Kit) []app.Module {
 			tokens = k.Tokens
 			return []app.Module{door{k.Tokens}}
 		}).With("")
@@ -88,7 +88,7 @@ var _ = Describe("a request with a token", Ordered, func() {
 	It("is refused with the same words whatever is wrong with the token", func() {
 		raw := issue(tokens, member())
 		key := i.key()
-		f := forgeries{raw: raw, header: part(raw, 0), claims: part(raw, 1), ours: by(key), key: key, public: key.Public(), now: i.wrist.now().Unix()}
+		f := forgeries{raw: raw, header: part(raw, 0), claims: part(raw, 1), ours: by(key), key: key, public: key.Public(), now: i.wrist.Now().Unix()}
 		words := said("nonsense")
 		Expect(words.Status).To(Equal(http.StatusUnauthorized))
 		Expect(words.Code()).To(Equal("invalid_credentials"))

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,37 +20,25 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/vault"
 )
 
-// watch is a clock that stands still until somebody turns it.
-type watch struct{ at atomic.Int64 }
-
-func newWatch() *watch {
-	w := &watch{}
-	w.at.Store(clock.System().Truncate(time.Second).UnixNano())
-	return w
-}
-
-func (w *watch) now() time.Time       { return time.Unix(0, w.at.Load()).UTC() }
-func (w *watch) turn(d time.Duration) { w.at.Add(int64(d)) }
-
 // installation is a database with replicas of a program on it.
 type installation struct {
 	database testkit.Database
 	pool     *db.DB
 	super    *sql.DB
 	vault    *vault.Vault
-	wrist    *watch
+	wrist    *testkit.Watch
 	options  token.Options
 }
 
 func install() *installation {
 	GinkgoHelper()
 	d := testkit.NewDatabase()
-	i := &installation{database: d, super: testkit.SQL(d.Super), vault: testkit.Vault(), wrist: newWatch()}
-	pool, err := db.Open(db.Options{DSN: d.App, Connections: 20, Clock: i.wrist.now})
+	i := &installation{database: d, super: testkit.SQL(d.Super), vault: testkit.Vault(), wrist: testkit.NewWatch(clock.System().Truncate(time.Second))}
+	pool, err := db.Open(db.Options{DSN: d.App, Connections: 20, Clock: i.wrist.Now})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(pool.Close)
 	i.pool = pool
-	i.options = token.Options{DB: pool, Vault: i.vault, Clock: i.wrist.now, Algorithm: token.EdDSA}
+	i.options = token.Options{DB: pool, Vault: i.vault, Clock: i.wrist.Now, Algorithm: token.EdDSA}
 	return i
 }
 
@@ -125,11 +112,11 @@ var _ = Describe("an access token", func() {
 		c.Kind = kind
 		raw, expires, err := tokens.Issue(ctx, c)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(expires).To(Equal(i.wrist.now().Add(15 * time.Minute)))
+		Expect(expires).To(Equal(i.wrist.Now().Add(15 * time.Minute)))
 		c.Expires = expires
 		Expect(tokens.Verify(ctx, raw)).To(Equal(c))
 		Expect(part(raw, 0)).To(Equal(map[string]any{"alg": algorithm, "typ": "at+jwt", "kid": kids(tokens)[0]}))
-		now := float64(i.wrist.now().Unix())
+		now := float64(i.wrist.Now().Unix())
 		Expect(part(raw, 1)).To(And(HaveKeyWithValue("jti", Not(BeEmpty())), HaveLen(10)))
 		Expect(part(raw, 1)).To(And(
 			HaveKeyWithValue("iss", "fusion"), HaveKeyWithValue("aud", []any{audience}), HaveKeyWithValue("sub", c.Account.String()),
@@ -138,9 +125,9 @@ var _ = Describe("an access token", func() {
 		))
 		Expect(len(raw)).To(BeNumerically("<", 1024))
 
-		i.wrist.turn(15*time.Minute - time.Microsecond)
+		i.wrist.Turn(15*time.Minute - time.Microsecond)
 		Expect(tokens.Verify(ctx, raw)).To(Equal(c))
-		i.wrist.turn(time.Microsecond)
+		i.wrist.Turn(time.Microsecond)
 		Expect(tokens.Verify(ctx, raw)).Error().To(MatchError(token.ErrInvalid))
 	},
 		Entry("of staff, signed with RSA", "RS256", token.Staff, "admin"),
@@ -163,9 +150,9 @@ var _ = Describe("an access token", func() {
 		i := install()
 		tokens := i.replica()
 		raw := issue(tokens, somebody())
-		i.wrist.turn(-30 * time.Second)
+		i.wrist.Turn(-30 * time.Second)
 		Expect(tokens.Verify(ctx, raw)).Error().NotTo(HaveOccurred())
-		i.wrist.turn(-time.Second)
+		i.wrist.Turn(-time.Second)
 		Expect(tokens.Verify(ctx, raw)).Error().To(MatchError(token.ErrInvalid))
 	})
 
@@ -173,7 +160,7 @@ var _ = Describe("an access token", func() {
 		i := install()
 		_, expires, err := i.replica(func(o *token.Options) { o.TTL = time.Minute }).Issue(ctx, somebody())
 		Expect(err).NotTo(HaveOccurred())
-		Expect(expires).To(Equal(i.wrist.now().Add(time.Minute)))
+		Expect(expires).To(Equal(i.wrist.Now().Add(time.Minute)))
 	})
 })
 
@@ -237,24 +224,24 @@ var _ = Describe("the keys that sign", func() {
 
 		next, from, err := tokens.Rotate(ctx)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(from.Sub(i.wrist.now())).To(BeNumerically(">", token.CacheFor))
-		i.wrist.turn(token.Freshness)
+		Expect(from.Sub(i.wrist.Now())).To(BeNumerically(">", token.CacheFor))
+		i.wrist.Turn(token.Freshness)
 		Expect(kids(tokens)).To(Equal([]string{old, next}))
 		Expect(kidOf(issue(tokens, somebody()))).To(Equal(old))
 
-		i.wrist.turn(from.Sub(i.wrist.now()) - time.Microsecond)
+		i.wrist.Turn(from.Sub(i.wrist.Now()) - time.Microsecond)
 		last := issue(tokens, somebody())
 		Expect(kidOf(last)).To(Equal(old))
-		i.wrist.turn(time.Microsecond)
+		i.wrist.Turn(time.Microsecond)
 		Expect(kidOf(issue(tokens, somebody()))).To(Equal(next))
 		Expect(tokens.Verify(ctx, last)).Error().NotTo(HaveOccurred())
 
-		i.wrist.turn(15*time.Minute - 2*time.Second)
+		i.wrist.Turn(15*time.Minute - 2*time.Second)
 		i.maintain(tokens)
 		Expect(kids(tokens)).To(Equal([]string{old, next}))
 		Expect(tokens.Verify(ctx, last)).Error().NotTo(HaveOccurred())
 
-		i.wrist.turn(2 * time.Minute)
+		i.wrist.Turn(2 * time.Minute)
 		Expect(kids(tokens)).To(Equal([]string{next}))
 		Expect(i.stored()).To(Equal(2))
 		i.maintain(tokens)
@@ -265,13 +252,13 @@ var _ = Describe("the keys that sign", func() {
 		i := install()
 		tokens := i.replica()
 		old := kidOf(issue(tokens, somebody()))
-		i.wrist.turn(90*24*time.Hour - time.Second)
+		i.wrist.Turn(90*24*time.Hour - time.Second)
 		i.maintain(tokens)
 		Expect(kids(tokens)).To(Equal([]string{old}))
-		i.wrist.turn(time.Second)
+		i.wrist.Turn(time.Second)
 		i.maintain(tokens)
 		i.maintain(i.replica())
-		i.wrist.turn(token.Freshness)
+		i.wrist.Turn(token.Freshness)
 		Expect(kids(tokens)).To(And(HaveLen(2), HaveExactElements(old, Not(Equal(old)))))
 	})
 
@@ -283,7 +270,7 @@ var _ = Describe("the keys that sign", func() {
 		i.maintain(rsa)
 		i.maintain(rsa)
 		Expect(i.stored()).To(Equal(2))
-		i.wrist.turn(10 * time.Minute)
+		i.wrist.Turn(10 * time.Minute)
 		Expect(part(issue(rsa, somebody()), 0)).To(HaveKeyWithValue("alg", "RS256"))
 		Expect(rsa.Verify(ctx, raw)).Error().NotTo(HaveOccurred())
 		Expect(i.replica().Verify(ctx, issue(rsa, somebody()))).Error().NotTo(HaveOccurred())
@@ -302,7 +289,7 @@ var _ = Describe("the keys that sign", func() {
 		Expect(there.Verify(ctx, raw)).Error().NotTo(HaveOccurred())
 		kid, _, err := here.Replace(ctx)
 		Expect(err).NotTo(HaveOccurred())
-		i.wrist.turn(token.Freshness)
+		i.wrist.Turn(token.Freshness)
 		for _, tokens := range []*token.Tokens{here, there} {
 			Expect(tokens.Verify(ctx, raw)).Error().To(MatchError(token.ErrInvalid))
 			Expect(kids(tokens)).To(Equal([]string{kid}))
@@ -358,7 +345,7 @@ var _ = Describe("the keys that sign", func() {
 			Expect(tokens.Verify(ctx, raw)).Error().NotTo(HaveOccurred())
 		}
 		Expect(tokens.Loads()).To(Equal(loads))
-		i.wrist.turn(token.Freshness)
+		i.wrist.Turn(token.Freshness)
 		Expect(tokens.Verify(ctx, raw)).Error().NotTo(HaveOccurred())
 		Expect(tokens.Loads()).To(Equal(loads + 1))
 	})
@@ -369,7 +356,7 @@ var _ = Describe("the keys that sign", func() {
 		raw := issue(tokens, somebody())
 		Expect(i.pool.Close()).To(Succeed())
 		Expect(tokens.Verify(ctx, raw)).Error().NotTo(HaveOccurred())
-		i.wrist.turn(token.Freshness)
+		i.wrist.Turn(token.Freshness)
 		_, err := tokens.Verify(ctx, raw)
 		Expect(err).To(HaveOccurred())
 		Expect(err).NotTo(MatchError(token.ErrInvalid))
