@@ -12,7 +12,6 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
-
 	"github.com/fusioncommerce/fusion/test/faults/lab"
 )
 
