@@ -192,12 +192,12 @@ var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 // offers reads what SKUs cost. Those that are not for sale are absent.
 func (store) offers(ctx context.Context, tx *db.Tx, skus []string) (map[string]catalogapi.Offer, error) {
-	return offers(ctx, tx, `v.sku = any($1)`, skus, func(o catalogapi.Offer) string { return o.SKU })
+	return offers(ctx, tx, `v.sku = any((select $1)::text[])`, skus, func(o catalogapi.Offer) string { return o.SKU })
 }
 
 // offersByProduct reads what products cost. Those that are not for sale are absent.
 func (store) offersByProduct(ctx context.Context, tx *db.Tx, ids []string) (map[string]catalogapi.Offer, error) {
-	return offers(ctx, tx, `v.product_id = any($1::uuid[]) and v.position = 0`, ids, func(o catalogapi.Offer) string { return o.ProductID })
+	return offers(ctx, tx, `v.product_id = any((select $1)::uuid[]) and v.position = 0`, ids, func(o catalogapi.Offer) string { return o.ProductID })
 }
 
 func offers(ctx context.Context, tx *db.Tx, condition string, wanted []string, key func(catalogapi.Offer) string) (map[string]catalogapi.Offer, error) {
@@ -209,7 +209,7 @@ func offers(ctx context.Context, tx *db.Tx, condition string, wanted []string, k
 		Currency  string    `db:"currency"`
 		Minor     int64     `db:"minor"`
 	}
-	if err := tx.Select(ctx, &rows, `
+	if err := tx.Select(ctx, &rows, db.Keep+`
 		select v.sku, v.product_id, p.name, p.tax_class, c.currency, c.minor
 		from catalog.variant v
 		join catalog.product p on p.tenant_id = v.tenant_id and p.id = v.product_id

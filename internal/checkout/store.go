@@ -122,7 +122,7 @@ func (s store) latest(ctx context.Context, tx *db.Tx, customer string, other uui
 
 func (store) carts(ctx context.Context, tx *db.Tx, query string, args ...any) ([]cart, error) {
 	var rows []row
-	if err := tx.Select(ctx, &rows, `select `+cartColumns+` from checkout.cart c `+query, args...); err != nil {
+	if err := tx.Select(ctx, &rows, db.Keep+`select `+cartColumns+` from checkout.cart c `+query, args...); err != nil {
 		return nil, fmt.Errorf("read carts: %w", err)
 	}
 	list := make([]cart, len(rows))
@@ -224,7 +224,7 @@ func (store) save(ctx context.Context, tx *db.Tx, before, c cart) (ok bool, err 
 		return false, err
 	}
 	var n int
-	if err := tx.Get(ctx, &n, `
+	if err := tx.Get(ctx, &n, db.Keep+`
 		with c as (
 			update checkout.cart set status = $2, ticket = $3, customer_id = $4, currency = $5, email = $6, shipping_address = $7, billing_address = $8, shipping_method_id = $9, codes = $10,
 				metadata = $11, hold_id = $12, hold_expires_at = $13, shown = $14, updated_at = $15, version = $16, abandoned_at = null
@@ -251,7 +251,7 @@ func (l line) equal(o line) bool {
 
 // place closes a cart that has become an order, if it still is the version that was agreed.
 func (store) place(ctx context.Context, tx *db.Tx, c cart, order uuid.UUID) (ok bool, err error) {
-	n, err := tx.Exec(ctx, `
+	n, err := tx.Exec(ctx, db.Keep+`
 		update checkout.cart set status = 'placed', order_id = $3, version = version + 1, updated_at = $4 where id = $1 and version = $2 and status = 'open'`,
 		c.ID, c.Version, order, tx.Now)
 	if err != nil {

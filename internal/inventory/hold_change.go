@@ -130,7 +130,7 @@ func (store) available(ctx context.Context, tx *db.Tx, skus []string) (map[strin
 		SKU       string `db:"sku"`
 		Available int64  `db:"available"`
 	}
-	if err := tx.Select(ctx, &rows, `select sku, on_hand - reserved available from inventory.stock where location = $1 and sku = any($2)`, defaultLocation, db.Array(skus)); err != nil {
+	if err := tx.Select(ctx, &rows, db.Keep+`select sku, on_hand - reserved available from inventory.stock where location = $1 and sku = any((select $2)::text[])`, defaultLocation, db.Array(skus)); err != nil {
 		return nil, fmt.Errorf("read what is available: %w", err)
 	}
 	available := make(map[string]int64, len(rows))

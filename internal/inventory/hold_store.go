@@ -27,9 +27,9 @@ func (store) keep(ctx context.Context, tx *db.Tx, h hold, lasts time.Duration) (
 		CreatedAt time.Time `db:"created_at"`
 		ExpiresAt time.Time `db:"expires_at"`
 	}
-	err = tx.Get(ctx, &times, `
+	err = tx.Get(ctx, &times, db.Keep+`
 		with lines as (
-			select * from unnest($5::uuid[], $6::text[], $7::bigint[]) with ordinality l(id, sku, quantity, position)
+			select * from unnest((select $5::uuid[]), (select $6::text[]), (select $7::bigint[])) with ordinality l(id, sku, quantity, position)
 		), s as (
 			update inventory.stock s set reserved = s.reserved + l.quantity, version = s.version + 1, updated_at = $4
 			from lines l where s.location = $1 and s.sku = l.sku
@@ -65,7 +65,7 @@ type holdRow struct {
 // holds reads those that a query of inventory.hold finds, each with its lines.
 func (store) holds(ctx context.Context, tx *db.Tx, query string, args ...any) ([]hold, error) {
 	var rows []holdRow
-	if err := tx.Select(ctx, &rows, `
+	if err := tx.Select(ctx, &rows, db.Keep+`
 		with h as materialized (select id, customer_id, status, order_id, expires_at, created_at from inventory.hold `+query+`)
 		select h.*, l.sku, l.quantity from h join inventory.hold_line l on l.hold_id = h.id order by h.id, l.position`, args...); err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func (s store) oneHold(ctx context.Context, tx *db.Tx, query string, args ...any
 
 // lockHolds locks those of some holds that are still held, in order. The others are absent.
 func (s store) lockHolds(ctx context.Context, tx *db.Tx, ids []string) ([]hold, error) {
-	list, err := s.holds(ctx, tx, `where id = any($1::uuid[]) and status = 'held' order by id for update`, db.Array(ids))
+	list, err := s.holds(ctx, tx, `where id = any((select $1)::uuid[]) and status = 'held' order by id for update`, db.Array(ids))
 	if err != nil {
 		return nil, fmt.Errorf("lock holds: %w", err)
 	}

@@ -44,7 +44,7 @@ func one(ctx context.Context, tx *db.Tx, query, sku string) (level, error) {
 // lockAll locks levels in the order of their SKUs. A SKU without stock is absent.
 func (store) lockAll(ctx context.Context, tx *db.Tx, skus []string) (map[string]*level, error) {
 	var rows []level
-	if err := tx.Select(ctx, &rows, `select `+levelColumns+` from inventory.stock where location = $1 and sku = any($2) order by sku for update`,
+	if err := tx.Select(ctx, &rows, db.Keep+`select `+levelColumns+` from inventory.stock where location = $1 and sku = any((select $2)::text[]) order by sku for update`,
 		defaultLocation, db.Array(skus)); err != nil {
 		return nil, fmt.Errorf("lock stock: %w", err)
 	}
@@ -123,7 +123,7 @@ func (store) claim(ctx context.Context, tx *db.Tx, orders []string) (map[string]
 
 func enter(ctx context.Context, tx *db.Tx, orders []string, status string) (map[string]bool, error) {
 	var ids []string
-	if err := tx.Select(ctx, &ids, `
+	if err := tx.Select(ctx, &ids, db.Keep+`
 		insert into inventory.reservation (order_id, status, created_at, updated_at)
 		select distinct o, $2, $3::timestamptz, $3::timestamptz from unnest($1::uuid[]) o order by o
 		on conflict do nothing returning order_id::text`, db.Array(orders), status, tx.Now); err != nil {
@@ -165,7 +165,7 @@ func (store) conclude(ctx context.Context, tx *db.Tx, outcomes []outcome) error 
 		}
 		lines.add(o.demand)
 	}
-	_, err = tx.Exec(ctx, `
+	_, err = tx.Exec(ctx, db.Keep+`
 		with r as (
 			update inventory.reservation set status = 'refused' where order_id = any($2::uuid[])
 		), claimed as (

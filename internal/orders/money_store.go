@@ -25,9 +25,9 @@ func (store) heed(ctx context.Context, tx *db.Tx, latest map[uuid.UUID]heard) ([
 		versions = append(versions, h.version)
 	}
 	var news []string
-	if err := tx.Select(ctx, &news, `
+	if err := tx.Select(ctx, &news, db.Keep+`
 		with ours as materialized (
-			select id from orders.orders where id = any($1::uuid[]) order by id for update
+			select id from orders.orders where id = any((select $1)::uuid[]) order by id for update
 		)
 		insert into orders.payment as old (order_id, payment_id, status, authorized_minor, captured_minor, refunded_minor, disputed_minor, version, updated_at)
 		select n.order_id, n.payment_id, n.status, n.authorized, n.captured, n.refunded, n.disputed, n.version, $9
@@ -64,11 +64,11 @@ func (store) settle(ctx context.Context, tx *db.Tx, orders []string) ([]string, 
 		Refunded int64  `db:"refunded"`
 		Disputed int64  `db:"disputed"`
 	}
-	if err := tx.Select(ctx, &rows, `
+	if err := tx.Select(ctx, &rows, db.Keep+`
 		select o.id::text id, o.status, o.payment_status, o.total_minor, o.captured_minor was_captured, o.refunded_minor was_refunded,
 		       coalesce(sum(p.authorized_minor - p.captured_minor) filter (where p.status = 'authorized'), 0)::bigint held,
 		       coalesce(sum(p.captured_minor), 0)::bigint captured, coalesce(sum(p.refunded_minor), 0)::bigint refunded, coalesce(sum(p.disputed_minor), 0)::bigint disputed
-		from orders.orders o join orders.payment p on p.order_id = o.id where o.id = any($1::uuid[])
+		from orders.orders o join orders.payment p on p.order_id = o.id where o.id = any((select $1)::uuid[])
 		group by o.id, o.status, o.payment_status, o.total_minor, o.captured_minor, o.refunded_minor`, db.Array(orders)); err != nil {
 		return nil, fmt.Errorf("add up what was paid: %w", err)
 	}
@@ -88,7 +88,7 @@ func (store) settle(ctx context.Context, tx *db.Tx, orders []string) ([]string, 
 	if len(ids) == 0 {
 		return due, nil
 	}
-	if _, err := tx.Exec(ctx, `
+	if _, err := tx.Exec(ctx, db.Keep+`
 		with changed as (
 			update orders.orders o set payment_status = n.standing, captured_minor = n.captured, refunded_minor = n.refunded, version = o.version + 1, updated_at = $5
 			from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[]) n(id, standing, captured, refunded) where o.id = n.id

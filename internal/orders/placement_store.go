@@ -179,12 +179,12 @@ func (store) withShares(ctx context.Context, tx *db.Tx, list []order, at map[uui
 		Reason  string    `db:"reason"`
 		Amount  int64     `db:"amount"`
 	}
-	if err := tx.Select(ctx, &rows, `
+	if err := tx.Select(ctx, &rows, db.Keep+`
 		select order_id, true tax, rate_id id, name, rate said, reason, sum(amount_minor)::bigint amount
-		from orders.tax_line where order_id = any($1::uuid[]) group by order_id, rate_id, name, rate, reason
+		from orders.tax_line where order_id = any((select $1)::uuid[]) group by order_id, rate_id, name, rate, reason
 		union all
 		select order_id, false, discount_id, name, code, '', sum(amount_minor)::bigint
-		from orders.discount_line where order_id = any($1::uuid[]) group by order_id, discount_id, name, code
+		from orders.discount_line where order_id = any((select $1)::uuid[]) group by order_id, discount_id, name, code
 		order by order_id, tax, amount desc, id`, db.Array(ids)); err != nil {
 		return fmt.Errorf("read shares: %w", err)
 	}

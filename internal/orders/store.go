@@ -214,9 +214,9 @@ func (s store) withLines(ctx context.Context, tx *db.Tx, rows []row) ([]order, e
 		Tax       int64     `db:"tax_minor"`
 		Total     int64     `db:"total_minor"`
 	}
-	if err := tx.Select(ctx, &lines, `
+	if err := tx.Select(ctx, &lines, db.Keep+`
 		select order_id, product_id, sku, name, quantity, price_minor, discount_minor, tax_minor, total_minor
-		from orders.line where order_id = any($1::uuid[]) order by order_id, position`, db.Array(ids)); err != nil {
+		from orders.line where order_id = any((select $1)::uuid[]) order by order_id, position`, db.Array(ids)); err != nil {
 		return nil, fmt.Errorf("read lines: %w", err)
 	}
 	for _, l := range lines {
@@ -251,9 +251,9 @@ func (s store) advance(ctx context.Context, tx *db.Tx, ids []string, from, to st
 		return nil, err
 	}
 	var rows []row
-	if err := tx.Select(ctx, &rows, `
+	if err := tx.Select(ctx, &rows, db.Keep+`
 		with mine as (
-			select id from orders.orders where id = any($1::uuid[]) and status = $2 order by id for update
+			select id from orders.orders where id = any((select $1)::uuid[]) and status = $2 order by id for update
 		), moved as (
 			update orders.orders o set status = $3, reason = $4, version = o.version + 1, updated_at = $5
 			from mine where o.id = mine.id returning o.*

@@ -118,7 +118,7 @@ func (s store) oneAccount(ctx context.Context, tx *db.Tx, where string, args ...
 
 func (store) accounts(ctx context.Context, tx *db.Tx, where string, args ...any) ([]account, error) {
 	var rows []accountRow
-	if err := tx.Select(ctx, &rows, `select `+accountColumns+` from payments.account `+where, args...); err != nil {
+	if err := tx.Select(ctx, &rows, db.Keep+`select `+accountColumns+` from payments.account `+where, args...); err != nil {
 		return nil, fmt.Errorf("read accounts: %w", err)
 	}
 	list := make([]account, len(rows))

@@ -21,7 +21,7 @@ func (store) book(ctx context.Context, tx *db.Tx, list []posting) error {
 		ids[i], kinds[i], sources[i], payments[i], orders[i], accounts[i] = p.ID.String(), p.Kind, p.Source, p.Payment.String(), p.Order.String(), p.Account.String()
 		debits[i], credits[i], currencies[i], amounts[i] = p.Debit, p.Credit, string(p.Amount.Currency), p.Amount.Minor
 	}
-	if _, err := tx.Exec(ctx, `
+	if _, err := tx.Exec(ctx, db.Keep+`
 		with news as materialized (
 			select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[], $10::bigint[])
 			              n(id, kind, source, payment, order_id, account, debit, credit, currency, amount)

@@ -160,6 +160,14 @@ const chargeColumns = payableColumns + `, ` + paymentColumns + `, ` + attemptCol
 
 const chargeTables = ` from payments.payable b join payments.payment p on p.order_id = b.order_id join payments.attempt a on a.payment_id = p.id`
 
+// Rows named by their whole keys, each: as long as PostgreSQL knows nothing of the tables it
+// takes any other index for as good, and reads all payments of a shop.
+const (
+	ofAttempt = ` where a.id = $1 and p.id = (select payment_id from payments.attempt where id = $1)
+		and b.order_id = (select order_id from payments.payment where id = (select payment_id from payments.attempt where id = $1))`
+	ofPayment = ` where p.id = $1 and a.id = (select attempt_id from payments.payment where id = $1) and b.order_id = (select order_id from payments.payment where id = $1)`
+)
+
 func (r chargeRow) domain() charge {
 	p := r.paymentRow.domain()
 	return charge{r.payableRow.domain(), p, r.attemptRow.domain(p.Amount.Currency)}
@@ -167,7 +175,7 @@ func (r chargeRow) domain() charge {
 
 // lockCharge reads an attempt and locks all that it has to do with.
 func (s store) lockCharge(ctx context.Context, tx *db.Tx, attempt uuid.UUID) (charge, error) {
-	return s.charge(ctx, tx, ` where a.id = $1 for update`, attempt)
+	return s.charge(ctx, tx, ofAttempt+` for update`, attempt)
 }
 
 // lockPayment reads a payment with its latest attempt. Which attempt that is can be told once
@@ -186,15 +194,15 @@ func (s store) lockPayment(ctx context.Context, tx *db.Tx, id uuid.UUID) (charge
 
 // findPayment reads a payment with its latest attempt; only one of a customer when one is named.
 func (s store) findPayment(ctx context.Context, tx *db.Tx, id uuid.UUID, only string) (charge, error) {
-	return s.charge(ctx, tx, ` where p.id = $1 and a.id = p.attempt_id and ($2 = '' or p.customer_id = $2)`, id, only)
+	return s.charge(ctx, tx, ofPayment+` and ($2 = '' or p.customer_id = $2)`, id, only)
 }
 
 func (s store) findAttempt(ctx context.Context, tx *db.Tx, id uuid.UUID) (charge, error) {
-	return s.charge(ctx, tx, ` where a.id = $1`, id)
+	return s.charge(ctx, tx, ofAttempt, id)
 }
 
 func (s store) charge(ctx context.Context, tx *db.Tx, where string, args ...any) (charge, error) {
-	list, err := s.charges(ctx, tx, where, args...)
+	list, err := s.charges(ctx, tx, db.Keep, where, args...)
 	if err != nil {
 		return charge{}, err
 	}
@@ -204,9 +212,9 @@ func (s store) charge(ctx context.Context, tx *db.Tx, where string, args ...any)
 	return list[0], nil
 }
 
-func (store) charges(ctx context.Context, tx *db.Tx, where string, args ...any) ([]charge, error) {
+func (store) charges(ctx context.Context, tx *db.Tx, how, where string, args ...any) ([]charge, error) {
 	var rows []chargeRow
-	if err := tx.Select(ctx, &rows, `select `+chargeColumns+chargeTables+where, args...); err != nil {
+	if err := tx.Select(ctx, &rows, how+`select `+chargeColumns+chargeTables+where, args...); err != nil {
 		return nil, fmt.Errorf("read payments: %w", err)
 	}
 	list := make([]charge, len(rows))
@@ -218,7 +226,7 @@ func (store) charges(ctx context.Context, tx *db.Tx, where string, args ...any) 
 
 // ofOrder are the payments of an order, the oldest first, with the latest attempt of each.
 func (s store) ofOrder(ctx context.Context, tx *db.Tx, order uuid.UUID) ([]charge, error) {
-	return s.charges(ctx, tx, ` where p.order_id = $1 and a.id = p.attempt_id order by p.created_at, p.id`, order)
+	return s.charges(ctx, tx, db.Keep, ` where p.order_id = $1 and a.id = p.attempt_id order by p.created_at, p.id`, order)
 }
 
 // attemptOf is the attempt that a charge at a provider is of; uuid.Nil when it is nobody's.
@@ -273,7 +281,7 @@ func (store) tryAgain(ctx context.Context, tx *db.Tx, c charge) error {
 func (store) save(ctx context.Context, tx *db.Tx, c charge) error {
 	p, a := c.payment, c.attempt
 	code, message := words(p.Failure)
-	if _, err := tx.Exec(ctx, `
+	if _, err := tx.Exec(ctx, db.Keep+`
 		with a as (
 			update payments.attempt set state = $2, reference = $3, capturable_minor = $4, captured_minor = $5, fee_minor = $6, client_secret = $7, next_action = $8, return_url = $9, updated_at = $20
 			where id = $1
@@ -333,7 +341,7 @@ func (s store) list(ctx context.Context, tx *db.Tx, f filter) ([]charge, error) 
 		conditions = append(conditions, fmt.Sprintf(`(p.created_at, p.id) < ($%d::timestamptz, $%d::uuid)`, len(args)-1, len(args)))
 	}
 	args = append(args, f.Limit)
-	return s.charges(ctx, tx, ` where `+strings.Join(conditions, ` and `)+fmt.Sprintf(` order by p.created_at desc, p.id desc limit $%d`, len(args)), args...)
+	return s.charges(ctx, tx, "", ` where `+strings.Join(conditions, ` and `)+fmt.Sprintf(` order by p.created_at desc, p.id desc limit $%d`, len(args)), args...)
 }
 
 func text(s *string) string {

@@ -211,6 +211,13 @@ func closedErrands(ctx context.Context, addr string, clients int, d time.Duratio
 // openLoop asks at a fixed rate, however slow the answers are. Time counts from when a
 // request was due: a stall is felt by all that it holds up, not by one client.
 func openLoop(ctx context.Context, addr string, clients, perSecond int, d time.Duration, next asker) outcome {
+	return openErrands(ctx, addr, clients, perSecond, d, func(ctx context.Context, c *connection, dice *rand.Rand) (answer, error) {
+		return c.ask(ctx, next(dice))
+	})
+}
+
+// openErrands is openLoop for what takes several requests.
+func openErrands(ctx context.Context, addr string, clients, perSecond int, d time.Duration, do errand) outcome {
 	due := make(chan time.Time, perSecond) // a second late, and the schedule waits, too
 	go func() {
 		defer close(due)
@@ -227,7 +234,7 @@ func openLoop(ctx context.Context, addr string, clients, perSecond int, d time.D
 	}()
 	return crowd(ctx, addr, clients, func(ctx context.Context, c *connection, dice *rand.Rand) (o outcome) {
 		for at := range due {
-			a, err := c.ask(ctx, next(dice))
+			a, err := do(ctx, c, dice)
 			o.note(at, a, err)
 		}
 		return o

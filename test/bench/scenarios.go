@@ -28,7 +28,9 @@ func scenarios() []scenario {
 		{"saga_steady", sagaSteady},
 		{"join", join},
 		{"checkout", checkout},
+		{"checkout_steady", checkoutSteady},
 		{"add_item", addItem},
+		{"add_item_steady", addItemSteady},
 		{"cold_start", coldStart},
 		{"rss", rss},
 		{"footprint", size},
@@ -50,6 +52,9 @@ const (
 	floorIntake  = "orders accepted meanwhile"
 	floorOffered = "orders offered"
 	floorGoal    = "the goal"
+
+	floorCheckouts = "checkouts offered"
+	floorAdditions = "additions offered"
 )
 
 // warmUp is not counted: connections, prepared statements and caches come to be in it.

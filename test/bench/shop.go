@@ -201,6 +201,13 @@ func (b *bench) within(ctx context.Context, dir string, do func(l *lab.Lab, db *
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if b.statements {
+		for _, statement := range []string{`alter system set pg_stat_statements.track_planning = on`, `select pg_reload_conf()`} {
+			if _, err := db.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+		}
+	}
 	if err := do(l, db); err != nil {
 		return err
 	}
@@ -218,21 +225,21 @@ func (b *bench) within(ctx context.Context, dir string, do func(l *lab.Lab, db *
 // sayStatements tells what PostgreSQL spent its time on, for those who want to know why.
 func (b *bench) sayStatements(ctx context.Context, db *sql.DB) error {
 	rows, err := db.QueryContext(ctx, `
-		select round(total_exec_time + total_plan_time), calls, round(((total_exec_time + total_plan_time) / calls)::numeric, 3), rows, left(regexp_replace(query, '\s+', ' ', 'g'), 150)
-		from pg_stat_statements where userid = 'fusion_app'::regrole order by 1 desc limit 20`)
+		select round(total_exec_time + total_plan_time), calls, round((total_exec_time / calls)::numeric, 3), round((total_plan_time / calls)::numeric, 3), rows, left(regexp_replace(query, '\s+', ' ', 'g'), 150)
+		from pg_stat_statements where userid = 'fusion_app'::regrole order by 1 desc limit 50`)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rows.Close() }()
-	b.say("  %10s %8s %8s %8s  statement", "ms", "calls", "ms each", "rows")
+	b.say("  %10s %8s %8s %8s %8s  statement", "ms", "calls", "each", "planned", "rows")
 	for rows.Next() {
-		var total, each float64
+		var total, each, planned float64
 		var calls, n int64
 		var query string
-		if err := rows.Scan(&total, &calls, &each, &n, &query); err != nil {
+		if err := rows.Scan(&total, &calls, &each, &planned, &n, &query); err != nil {
 			return err
 		}
-		b.say("  %10.0f %8d %8.3f %8d  %s", total, calls, each, n, query)
+		b.say("  %10.0f %8d %8.3f %8.3f %8d  %s", total, calls, each, planned, n, query)
 	}
 	return rows.Err()
 }

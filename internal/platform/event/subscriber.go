@@ -110,7 +110,7 @@ func pause(ctx context.Context, d time.Duration) {
 // failing event of the same subject waits with it: that is looked up in an index for each
 // delivery, whatever the statistics say (offset 0 keeps it from becoming a join, which
 // compares all that wait with all that fail).
-const claimSQL = `
+const claimSQL = db.Keep + `
 with mine as materialized (select from platform.subscription where consumer = $1 and part = $2 for update skip locked)
 select d.seq, d.recorded_at, d.attempts, e.id, e.tenant_id, e.type, e.version, e.subject, e.sequence, e.occurred_at,
        e.correlation_id, e.causation_id, e.traceparent, e.actor, e.data
@@ -301,7 +301,7 @@ func (b *batchRun) try(ctx context.Context, events []received) error {
 // Taking the deliveries and noting the events is one statement. What the inbox knew
 // already was delivered twice and is dropped here. The range looks redundant: without
 // it the whole backlog is read to find a few deliveries.
-const takeSQL = `
+const takeSQL = db.Keep + `
 with taken as (delete from platform.delivery where consumer = $1 and part = $2 and seq between $3 and $4 and seq = any($5))
 insert into platform.inbox (consumer, event_id, recorded_at)
 select $1, f.id, f.at from unnest($6::uuid[], $7::timestamptz[]) f(id, at)

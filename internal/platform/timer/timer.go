@@ -59,19 +59,21 @@ func (t *Timers) OnErrand(kind string, e Errand) { t.errands[kind] = e }
 
 // Set has the subject's timer of a kind go off at a moment; it replaces an earlier one.
 func (t *Timers) Set(ctx context.Context, tx *db.Tx, kind, subject string, at time.Time) error {
-	_, err := tx.Exec(ctx, `
+	_, err := tx.Exec(ctx, db.Keep+`
 		insert into platform.timer (kind, subject, due_at) values ($1, $2, $3)
 		on conflict (tenant_id, kind, subject) do update set due_at = excluded.due_at, attempts = 0, last_error = null`, kind, subject, at)
 	if err != nil {
 		return fmt.Errorf("set timer %s: %w", kind, err)
 	}
-	tx.AfterCommit(t.alert)
+	if at.Sub(tx.Now) < 2*lookEvery { // a later one is found in time by looking every so often
+		tx.AfterCommit(t.alert)
+	}
 	return nil
 }
 
 // Clear forgets a timer, if there is one.
 func (t *Timers) Clear(ctx context.Context, tx *db.Tx, kind, subject string) error {
-	if _, err := tx.Exec(ctx, `delete from platform.timer where tenant_id = platform.current_tenant() and kind = $1 and subject = $2`, kind, subject); err != nil {
+	if _, err := tx.Exec(ctx, db.Keep+`delete from platform.timer where tenant_id = platform.current_tenant() and kind = $1 and subject = $2`, kind, subject); err != nil {
 		return fmt.Errorf("clear timer %s: %w", kind, err)
 	}
 	return nil
