@@ -225,11 +225,8 @@ create trigger balanced after insert on payments.ledger_entry referencing new ta
 -- The ledger goes with the merchant, and in no other way.
 create function payments.refuse_change() returns trigger language plpgsql as $$
 begin
-    if tg_op = 'DELETE' then
-        perform from platform.tenant t where t.tenant_id = old.tenant_id and t.status = 'deleted' and t.purge_after <= clock_timestamp();
-        if found then
-            return old;
-        end if;
+    if tg_op = 'DELETE' and platform.may_purge(old.tenant_id) then
+        return old;
     end if;
     raise exception 'the ledger is never changed' using errcode = 'insufficient_privilege';
 end $$;

@@ -35,7 +35,7 @@ const (
 	aSKU = `(select sku from inventory.stock where reserved > 0 and on_hand > reserved order by sku limit 1)`
 )
 
-var forgeries = slices.Concat(holdForgeries, []forgery{
+var forgeries = slices.Concat(holdForgeries, moneyForgeries, []forgery{
 	{
 		lie:  "stock that is promised twice",
 		sql:  `alter table inventory.stock drop constraint stock_reserved_check; update inventory.stock set reserved = on_hand + 1 where sku = ` + aSKU,
@@ -337,8 +337,8 @@ var _ = Describe("the auditor", func() {
 		var claims audit.Claims
 
 		BeforeAll(func(ctx SpecContext) {
-			s = openShop(ctx, 4)
-			s.stock(ctx, 6, 12) // orders leave the last one to holds
+			s = openShop(ctx, 4, "FUSION_PAYMENTS_TEST_PROVIDER=true")
+			s.stock(ctx, 7, 12) // orders leave the last two to holds and carts
 			c := s.openCrowd(ctx, 4, 40)
 			for n := range 40 {
 				c.ask(order(fmt.Sprintf("order-%02d", n), line{sku(n % 5), 2}, line{sku((n + 1) % 5), 1}))
@@ -349,6 +349,7 @@ var _ = Describe("the auditor", func() {
 			}
 			c.close()
 			s.holdInEveryWay(ctx, sku(5))
+			s.sellForMoney(ctx, sku(6))
 			s.settle(ctx, toEnd)
 			cancelled := 0
 			for _, id := range ids {
@@ -415,7 +416,7 @@ var _ = Describe("the auditor", func() {
 
 			sold := sabotage(ctx, s, buyers, take)
 			Expect(sold).To(Equal(buyers), "all of them, of %d units", units)
-			Eventually(func() []audit.Violation { return sampler.Now().Violations }).WithContext(ctx).WithTimeout(5 * time.Second).
+			Eventually(func() []audit.Violation { return sampler.Now().Violations }).WithContext(ctx).WithTimeout(toEnd).
 				Should(ContainElement(HaveField("Invariant", seen)))
 		},
 		Entry("which writes what it has read plus one", `select`,
@@ -452,7 +453,7 @@ var _ = Describe("the auditor", func() {
 		Expect(one.Rollback()).To(Succeed())
 		Expect(other.Rollback()).To(Succeed())
 		Expect(s.PostgresSaid("deadlock detected")).To(Equal(1))
-		Eventually(func() (int, error) { return audit.Deadlocks(ctx, s.db) }).WithContext(ctx).WithTimeout(5 * time.Second).Should(Equal(1))
+		Eventually(func() (int, error) { return audit.Deadlocks(ctx, s.db) }).WithContext(ctx).WithTimeout(toEnd).Should(Equal(1))
 	}, SpecTimeout(time.Minute))
 })
 
