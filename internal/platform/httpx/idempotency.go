@@ -43,6 +43,16 @@ type call struct {
 	began time.Time
 	took  time.Duration   // until a feed began, for one that is a feed
 	gone  <-chan struct{} // closed when the caller is
+	conn  *http.ResponseController
+}
+
+// received says that the request is there as a whole. Huma gives a body five seconds, and
+// gives them also to one that was read before, to recognise it: net/http takes the end of
+// that time for the end of the connection, and cancels all requests that come on it.
+func (c *call) received() {
+	if c.conn != nil {
+		_ = c.conn.SetReadDeadline(time.Time{}) // what is no connection has none
+	}
 }
 
 // opened notes that the answer is a feed: how long somebody listens says nothing about
