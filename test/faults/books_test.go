@@ -26,7 +26,7 @@ func (s *shop) sellForMoney(ctx context.Context, sku string) {
 	}
 	ask(http.MethodPost, "/v1/payments/accounts", object{"provider": "test"})
 	ask(http.MethodPost, "/v1/tax/rates", object{"name": "IVA", "country": "PT", "rate": "23"})
-	ask(http.MethodPost, "/v1/discounts", object{"name": "Ten off", "effect": "percent", "percent": "10", "code": "TEN"})
+	ask(http.MethodPost, "/v1/discounts", object{"name": "Ten off", "effect": "percent", "percent": "10", "code": "TEN", "maxUses": 5})
 	ask(http.MethodPost, "/v1/discounts", object{"name": "Sent for nothing", "effect": "free_shipping", "code": "SENT"})
 	way := ask(http.MethodPost, "/v1/shipping/methods", object{"name": "Parcel", "prices": []object{{"currency": "USD", "price": "4.90"}}}).ID
 	var payments []string
@@ -103,7 +103,7 @@ var moneyForgeries = []forgery{
 	{
 		lie:  "a discount of which nobody knows which it was",
 		sql:  `delete from orders.discount_line where order_id = ` + aSale,
-		seen: "the shares of a line are what it has", alone: true,
+		seen: "the shares of a line are what it has",
 	},
 	{
 		lie:  "a parcel without its shares",
@@ -119,6 +119,16 @@ var moneyForgeries = []forgery{
 		lie:  "a unit that is worth a cent more",
 		sql:  `update orders.allocation set net_minor = net_minor + 1 where position = 1 and order_id = ` + aSale,
 		seen: "the shares of a line are what it has", alone: true,
+	},
+	{
+		lie:  "a discount that another one was used up for",
+		sql:  `update pricing.redemption set amount_minor = amount_minor + 1 where discount_id not in (select discount_id from pricing.budget)`,
+		seen: "an order's discounts are those that it used up", alone: true,
+	},
+	{
+		lie:  "a discount that costs its budget nothing",
+		sql:  `update pricing.budget set uses = 0`,
+		seen: "a budget is what was used of it", alone: true,
 	},
 	{
 		lie:  "an order of a cart that was never placed",
