@@ -11,9 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
-	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/pricing/pricingapi"
 )
@@ -145,27 +143,32 @@ func (store) spend(ctx context.Context, tx *db.Tx, u usage, limited int) (bool, 
 
 // useUp uses discounts whatever their limits are, and returns those of which there is not
 // enough left. Whoever is the first to use one waits for nobody, and whoever is not waits for
-// the others in one order.
+// the others in the order of giveBack. PostgreSQL begins such a statement where it likes, and
+// goes no further than it needs to: each step counts the one before it, which ends that first.
 func (store) useUp(ctx context.Context, tx *db.Tx, u usage) (refused []string, err error) {
 	if err := tx.Select(ctx, &refused, `
 		with want as materialized (
 			select w.id, w.code, w.amount, d.status = 'active' open, d.max_uses_per_buyer per_buyer
 			from unnest($1::uuid[], $2::text[], $3::bigint[]) w(id, code, amount) join pricing.discount d on d.id = w.id
-		), held as materialized ( -- in one order, so that nobody waits in a circle
+		), held as materialized (
 			select b.discount_id id, coalesce(b.uses < b.max_uses, true) and coalesce(b.spent_minor + w.amount <= b.max_spend_minor, true) ok
 			from pricing.budget b join want w on w.id = b.discount_id order by b.discount_id for no key update of b
-		), spent as (
-			update pricing.budget b set uses = b.uses + 1, spent_minor = b.spent_minor + w.amount
-			from want w join held h on h.id = w.id where b.discount_id = w.id and h.ok
-		), coupon as (
-			update pricing.code c set uses = c.uses + 1 from want w
-			where c.code = w.code and c.discount_id = w.id and c.uses < c.max_uses returning c.discount_id id
+		), coupon as materialized (
+			select c.code, c.discount_id id, c.uses < c.max_uses ok
+			from pricing.code c join want w on c.code = w.code and c.discount_id = w.id
+			where c.max_uses is not null and (select count(*) from held) >= 0 order by c.code for no key update of c
 		), used as (
 			insert into pricing.buyer_use as u (discount_id, buyer, uses)
-			select w.id, k, 1 from want w, unnest($4::text[]) k where w.per_buyer is not null order by w.id, k
+			select w.id, k, 1 from want w, unnest($4::text[]) k
+			where w.per_buyer is not null and (select count(*) from coupon) >= 0 order by w.id, k
 			on conflict (tenant_id, discount_id, buyer) do update set uses = u.uses + 1
 			where u.uses < (select w.per_buyer from want w where w.id = u.discount_id)
 			returning u.discount_id id
+		), spent as (
+			update pricing.budget b set uses = b.uses + 1, spent_minor = b.spent_minor + w.amount
+			from want w join held h on h.id = w.id where b.discount_id = w.id and h.ok
+		), couponed as (
+			update pricing.code c set uses = c.uses + 1 from coupon k where c.code = k.code and k.ok
 		), redeemed as (
 			insert into pricing.redemption (order_id, discount_id, code, amount_minor, currency, customer_id, email_key, redeemed_at)
 			select $5, w.id, w.code, w.amount, $6, $7, $8, $9 from want w
@@ -173,53 +176,11 @@ func (store) useUp(ctx context.Context, tx *db.Tx, u usage) (refused []string, e
 		select x.id::text from unnest($1::uuid[]) x(id) left join want w on w.id = x.id
 		where w.id is null or not w.open
 		   or exists (select from held h where h.id = w.id and not h.ok)
-		   or w.code <> '' and not exists (select from coupon c where c.id = w.id)
+		   or w.code <> '' and not exists (select from coupon c where c.id = w.id and c.ok)
 		      and not exists (select from pricing.code c where c.code = w.code and c.discount_id = w.id and c.max_uses is null)
 		   or w.per_buyer is not null and (select count(*) from used u where u.id = w.id) < greatest(1, cardinality($4::text[]))`,
 		db.Array(u.ids), db.Array(u.codes), db.Array(u.amounts), db.Array(u.buyers), u.order, u.currency, u.customer, u.email, u.at); err != nil {
 		return nil, fmt.Errorf("redeem discounts: %w", err)
 	}
 	return refused, nil
-}
-
-// onCancelled and onFailed give back what orders have used that will not be.
-func (s *service) onCancelled(ctx context.Context, tx *db.Tx, batch []event.Received[ordersapi.OrderCancelled]) error {
-	return giveBack(ctx, tx, s, batch, func(e ordersapi.OrderCancelled) string { return e.OrderID })
-}
-
-func (s *service) onFailed(ctx context.Context, tx *db.Tx, batch []event.Received[ordersapi.OrderFailed]) error {
-	return giveBack(ctx, tx, s, batch, func(e ordersapi.OrderFailed) string { return e.OrderID })
-}
-
-func giveBack[T any](ctx context.Context, tx *db.Tx, s *service, batch []event.Received[T], orderOf func(T) string) error {
-	orders := make([]string, len(batch))
-	for i, r := range batch {
-		orders[i] = orderOf(r.Fact)
-	}
-	return s.store.giveBack(ctx, tx, orders)
-}
-
-// giveBack returns what orders have used, once, however often it is asked for.
-func (store) giveBack(ctx context.Context, tx *db.Tx, orders []string) error {
-	if _, err := tx.Exec(ctx, `
-		with back as (
-			update pricing.redemption set returned_at = $2 where order_id = any($1::uuid[]) and returned_at is null
-			returning discount_id id, code, amount_minor, customer_id, email_key
-		), sums as (
-			select id, count(*) n, sum(amount_minor) amount from back group by id
-		), held as materialized (
-			select b.discount_id id from pricing.budget b join sums s on s.id = b.discount_id order by b.discount_id for no key update of b
-		), budget as (
-			update pricing.budget b set uses = greatest(0, b.uses - s.n), spent_minor = greatest(0, b.spent_minor - s.amount)
-			from sums s join held h on h.id = s.id where b.discount_id = s.id
-		), coupon as (
-			update pricing.code c set uses = greatest(0, c.uses - s.n) from (select code, count(*) n from back where code <> '' group by code) s
-			where c.code = s.code and c.max_uses is not null
-		)
-		update pricing.buyer_use u set uses = greatest(0, u.uses - s.n)
-		from (select id, k, count(*) n from back, unnest(array['customer:' || customer_id, email_key]) k where k is not null group by id, k) s
-		where u.discount_id = s.id and u.buyer = s.k`, db.Array(orders), tx.Now); err != nil {
-		return fmt.Errorf("give back discounts: %w", err)
-	}
-	return nil
 }

@@ -99,6 +99,14 @@ var _ = Describe("redeeming discounts", Label("db"), func() {
 		Expect(err).NotTo(HaveOccurred())
 		return d
 	}
+	codesOf := func(d discount) (codes []codeRow) {
+		GinkgoHelper()
+		Expect(svc.db.Read(ctx, func(tx *db.Tx) (err error) {
+			codes, err = svc.store.codes(ctx, tx, d.ID, "", 9)
+			return err
+		})).To(Succeed())
+		return codes
+	}
 	failed := func(orders ...uuid.UUID) {
 		GinkgoHelper()
 		batch := make([]event.Received[ordersapi.OrderFailed], len(orders))
@@ -175,12 +183,10 @@ var _ = Describe("redeeming discounts", Label("db"), func() {
 		Expect(stored(plenty).Uses).To(BeEquivalentTo(1))
 	})
 
-	It("makes nobody wait in a circle who uses the same discounts in another order", func() {
-		limit := func(d *discount) { d.MaxUses = new(int64(1000)) }
-		first, second := offered("FIRST", limit), offered("SECOND", limit)
-		there := quote(1000, ana, "FIRST", "SECOND")
-		back := there
-		back.Applied = []pricingapi.Applied{there.Applied[1], there.Applied[0]}
+	// queued is several transactions that wait for a row, in this order, until the last of them
+	// does. Each comes true at its first try.
+	queued := func(row string, of any, waiters ...func(tx *db.Tx) error) {
+		GinkgoHelper()
 		auditor := testkit.SQL(testkit.Shared().Super)
 		waiting := func() (n int, err error) {
 			err = auditor.QueryRow(`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&n)
@@ -188,27 +194,91 @@ var _ = Describe("redeeming discounts", Label("db"), func() {
 		}
 		var group sync.WaitGroup
 		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error {
-			if _, err := tx.Exec(ctx, `update pricing.budget set uses = uses where discount_id = $1`, first.ID); err != nil {
+			if _, err := tx.Exec(ctx, row, of); err != nil {
 				return err
 			}
-			for i, q := range []pricingapi.Quote{there, back} {
+			for i, waiter := range waiters {
 				group.Go(func() {
 					defer GinkgoRecover()
 					tries := 0
-					order := clock.NewID()
 					Expect(svc.db.InTx(ctx, func(tx *db.Tx) error {
 						tries++
-						return svc.redeem(ctx, tx, order, q, someone(i))
+						return waiter(tx)
 					})).To(Succeed())
-					Expect(tries).To(Equal(1))
+					Expect(tries).To(Equal(1), "waiter %d was in a circle", i)
 				})
 				Eventually(waiting, testkit.Patience).Should(Equal(i + 1))
 			}
 			return nil
 		})).To(Succeed())
 		group.Wait()
+	}
+	redeeming := func(q pricingapi.Quote, who pricingapi.Buyer) func(tx *db.Tx) error {
+		order := clock.NewID()
+		return func(tx *db.Tx) error { return svc.redeem(ctx, tx, order, q, who) }
+	}
+	const (
+		rowOfBudget = `update pricing.budget set uses = uses where discount_id = $1`
+		rowOfCode   = `update pricing.code set uses = uses where code = $1`
+		rowOfBuyer  = `update pricing.buyer_use set uses = uses where discount_id = $1`
+	)
+
+	It("makes nobody wait in a circle who uses the same discounts in another order", func() {
+		limit := func(d *discount) { d.MaxUses = new(int64(1000)) }
+		first, second := offered("FIRST", limit), offered("SECOND", limit)
+		there := quote(1000, ana, "FIRST", "SECOND")
+		back := there
+		back.Applied = []pricingapi.Applied{there.Applied[1], there.Applied[0]}
+		queued(rowOfBudget, first.ID, redeeming(there, someone(1)), redeeming(back, someone(2)))
 		Expect(stored(first).Uses).To(BeEquivalentTo(2))
 		Expect(stored(second).Uses).To(BeEquivalentTo(2))
+	})
+
+	// couponed is a discount with many codes that are good for nine orders each, and one of them.
+	couponed := func(change func(*discount)) (discount, string) {
+		GinkgoHelper()
+		d := offered("", change)
+		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error { return svc.generate(ctx, tx, d.ID, 2000, "", new(int64(9))) })).To(Succeed())
+		return d, codesOf(d)[0].Code
+	}
+
+	It("makes nobody wait in a circle who uses the same codes in another order", func() {
+		_, one := couponed(nil)
+		_, two := couponed(nil)
+		there := quote(1000, ana, one, two)
+		back := there
+		back.Applied = []pricingapi.Applied{there.Applied[1], there.Applied[0]}
+		queued(rowOfCode, one, redeeming(there, someone(1)), redeeming(back, someone(2)))
+		queued(rowOfCode, two, redeeming(there, someone(1)), redeeming(back, someone(2)))
+		Expect(count(`select count(*) from pricing.code where uses = 4`)).To(Equal(2))
+	})
+
+	It("makes nobody wait in a circle who gives back what another is about to use", func() {
+		d, code := couponed(func(d *discount) { d.MaxUses, d.MaxPerBuyer = new(int64(9)), new(int64(9)) })
+		q := quote(1000, ana, code)
+		givingBack := func() func(tx *db.Tx) error {
+			batch := make([]event.Received[ordersapi.OrderCancelled], 1)
+			batch[0].Fact.OrderID = redeemed(q, ana).String()
+			return func(tx *db.Tx) error { return svc.onCancelled(ctx, tx, batch) }
+		}
+		one, two, three, four := givingBack(), givingBack(), givingBack(), givingBack()
+		queued(rowOfCode, code, one, redeeming(q, ana))
+		queued(rowOfCode, code, redeeming(q, ana), two)
+		queued(rowOfBuyer, d.ID, three, redeeming(q, ana))
+		queued(rowOfBudget, d.ID, redeeming(q, ana), four)
+		Expect(stored(d).budget).To(Equal(budget{Uses: 4, Spent: 400}))
+		Expect(codesOf(d)[0].Uses).To(BeEquivalentTo(4))
+		Expect(count(`select uses from pricing.buyer_use where discount_id = $1`, d.ID)).To(Equal(4))
+	})
+
+	It("makes nobody wait in a circle who uses a code beside others while it is given back", func() {
+		perBuyer := func(d *discount) { d.MaxPerBuyer = new(int64(9)) }
+		_, one := couponed(perBuyer)
+		d, two := couponed(perBuyer)
+		batch := make([]event.Received[ordersapi.OrderCancelled], 1)
+		batch[0].Fact.OrderID = redeemed(quote(1000, ana, two), ana).String()
+		queued(rowOfBuyer, d.ID, redeeming(quote(1000, ana, one, two), ana), func(tx *db.Tx) error { return svc.onCancelled(ctx, tx, batch) })
+		Expect(codesOf(d)[0].Uses).To(BeEquivalentTo(1))
 	})
 
 	It("counts each buyer's uses by customer and by address, also at the same moment", func() {
@@ -240,8 +310,7 @@ var _ = Describe("redeeming discounts", Label("db"), func() {
 	It("takes a code that is good for one order once, and others of the discount as well", func() {
 		d := offered("", nil)
 		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error { return svc.generate(ctx, tx, d.ID, 2, "ONE-", new(int64(1))) })).To(Succeed())
-		var codes []codeRow
-		Expect(svc.db.Read(ctx, func(tx *db.Tx) (err error) { codes, err = svc.store.codes(ctx, tx, d.ID, "", 9); return err })).To(Succeed())
+		codes := codesOf(d)
 		Expect(codes).To(HaveLen(2))
 		q := quote(1000, ana, codes[0].Code)
 		order := redeemed(q, ana)
