@@ -13,6 +13,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/pricing/pricingapi"
 )
 
@@ -38,18 +39,21 @@ func keysOf(b pricingapi.Buyer) (keys []string) {
 }
 
 // redeem takes what an order uses of its discounts, or refuses: then nothing of the
-// transaction may come true. It is one statement, and none for an order without discounts.
+// transaction may come true. It is one statement, none for an order without discounts, and a
+// second one only to find out what quickly has not.
 func (s *service) redeem(ctx context.Context, tx *db.Tx, order uuid.UUID, q pricingapi.Quote, buyer pricingapi.Buyer) error {
 	if len(q.Applied) == 0 {
 		return nil
 	}
-	r, err := s.rules(ctx, tx)
+	id, err := identity.From(ctx)
 	if err != nil {
 		return err
 	}
 	u := newUsage(order, q, buyer, tx)
-	if done, err := s.quickly(ctx, tx, u, r); err != nil || done {
-		return err
+	if r, _ := s.cache.get(id.Tenant); r != nil {
+		if done, err := s.quickly(ctx, tx, u, r); err != nil || done {
+			return err
+		}
 	}
 	refused, err := s.store.useUp(ctx, tx, u)
 	if err != nil || len(refused) == 0 {
@@ -113,13 +117,24 @@ func newUsage(order uuid.UUID, q pricingapi.Quote, buyer pricingapi.Buyer, tx *d
 	return u
 }
 
-const noteUse = `insert into pricing.redemption (order_id, discount_id, code, amount_minor, currency, customer_id, email_key, redeemed_at)
-		select $4, w.id, w.code, w.amount, $5, $6, $7, $8 from unnest($1::uuid[], $2::text[], $3::bigint[]) w(id, code, amount) where `
+// sound tells whether all discounts of an order but one, $9, are what the rules in memory say:
+// to be had by anybody, as often as they like. Another replica may have decided otherwise.
+const sound = `
+	with sound as materialized (
+		select count(*) = cardinality($1::uuid[]) yes from unnest($1::uuid[], $2::text[]) w(id, code) join pricing.discount d on d.id = w.id
+		where d.status = 'active' and d.max_uses_per_buyer is null and not d.first_order
+		  and (w.id = $9::uuid or not exists (select from pricing.budget b where b.discount_id = w.id))
+		  and not exists (select from pricing.code c where c.code = w.code and c.max_uses is not null)
+	)`
+
+const noteUse = `
+	insert into pricing.redemption (order_id, discount_id, code, amount_minor, currency, customer_id, email_key, redeemed_at)
+	select $4, w.id, w.code, w.amount, $5, $6, $7, $8 from unnest($1::uuid[], $2::text[], $3::bigint[]) w(id, code, amount) where `
 
 // note uses discounts of which none is limited.
 func (store) note(ctx context.Context, tx *db.Tx, u usage) (bool, error) {
-	n, err := tx.Exec(ctx, noteUse+`not exists (select from pricing.budget b where b.discount_id = any($1::uuid[]))`,
-		db.Array(u.ids), db.Array(u.codes), db.Array(u.amounts), u.order, u.currency, u.customer, u.email, u.at)
+	n, err := tx.Exec(ctx, sound+noteUse+`(select yes from sound)`,
+		db.Array(u.ids), db.Array(u.codes), db.Array(u.amounts), u.order, u.currency, u.customer, u.email, u.at, nil)
 	if err != nil {
 		return false, fmt.Errorf("note uses of discounts: %w", err)
 	}
@@ -129,11 +144,11 @@ func (store) note(ctx context.Context, tx *db.Tx, u usage) (bool, error) {
 // spend uses discounts of which one is limited. Whoever else uses that one waits until the
 // transaction is over.
 func (store) spend(ctx context.Context, tx *db.Tx, u usage, limited int) (bool, error) {
-	n, err := tx.Exec(ctx, `
-		with spent as (
+	n, err := tx.Exec(ctx, sound+`, spent as (
 			update pricing.budget set uses = uses + 1, spent_minor = spent_minor + $10
-			where discount_id = $9 and coalesce(uses < max_uses, true) and coalesce(spent_minor + $10 <= max_spend_minor, true) returning discount_id
-		) `+noteUse+`exists (select from spent)`,
+			where discount_id = $9 and coalesce(uses < max_uses, true) and coalesce(spent_minor + $10 <= max_spend_minor, true) and (select yes from sound)
+			returning discount_id
+		)`+noteUse+`exists (select from spent)`,
 		db.Array(u.ids), db.Array(u.codes), db.Array(u.amounts), u.order, u.currency, u.customer, u.email, u.at, u.ids[limited], u.amounts[limited])
 	if err != nil {
 		return false, fmt.Errorf("spend a budget: %w", err)
@@ -148,7 +163,7 @@ func (store) spend(ctx context.Context, tx *db.Tx, u usage, limited int) (bool, 
 func (store) useUp(ctx context.Context, tx *db.Tx, u usage) (refused []string, err error) {
 	if err := tx.Select(ctx, &refused, `
 		with want as materialized (
-			select w.id, w.code, w.amount, d.status = 'active' open, d.max_uses_per_buyer per_buyer
+			select w.id, w.code, w.amount, d.status = 'active' open, `+perBuyer+` per_buyer
 			from unnest($1::uuid[], $2::text[], $3::bigint[]) w(id, code, amount) join pricing.discount d on d.id = w.id
 		), held as materialized (
 			select b.discount_id id, coalesce(b.uses < b.max_uses, true) and coalesce(b.spent_minor + w.amount <= b.max_spend_minor, true) ok
