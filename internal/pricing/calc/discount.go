@@ -197,11 +197,10 @@ func (b *bargain) take(d *Discount) (total int64, err error) {
 			if !d.Items.has(it.line) {
 				continue
 			}
-			price, err := money.Amount{Minor: d.Amount}.Mul(it.line.Quantity)
-			if err != nil {
-				return 0, err
+			// A price that does not fit is more than anything costs: nothing comes off.
+			if price, err := (money.Amount{Minor: d.Amount}).Mul(it.line.Quantity); err == nil {
+				b.off[i] = max(0, it.left-price.Minor)
 			}
-			b.off[i] = max(0, it.left-price.Minor)
 			total += b.off[i]
 		}
 		return total, nil
