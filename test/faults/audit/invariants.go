@@ -65,6 +65,15 @@ func Settled() []Invariant {
 	return append(settledCampaigns(), []Invariant{
 		{Name: "every order has ended", sql: `
 			select format('order %s is %s', id, status) from orders.orders where status not in ('confirmed', 'paid', 'failed', 'cancelled')`},
+		{Name: "every order has heard of its money", sql: `
+			with booked as (
+				select t.tenant_id, t.order_id id, coalesce(sum(-e.amount_minor) filter (where t.kind = 'capture' and e.account = 'sales'), 0) captured,
+				       coalesce(sum(-e.amount_minor) filter (where t.kind in ('refund.paid', 'refund.returned') and e.account = 'clearing'), 0) refunded
+				from payments.ledger_transaction t join payments.ledger_entry e on e.tenant_id = t.tenant_id and e.transaction_id = t.id group by t.tenant_id, t.order_id
+			)
+			select format('order %s: captured %s, refunded %s; the ledger says %s and %s', id, o.captured_minor, o.refunded_minor, b.captured, b.refunded)
+			from orders.orders o full join booked b using (tenant_id, id)
+			where (o.captured_minor, o.refunded_minor) is distinct from (coalesce(b.captured, 0), coalesce(b.refunded, 0))`},
 		{Name: "the carrier has brought every fact", sql: reached + `
 			select format('%s has not heard of %s %s', consumer, type, id) from reached where waits + handled = 0 and carried`},
 		{Name: "nothing is left to deliver", sql: `
