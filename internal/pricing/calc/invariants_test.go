@@ -332,6 +332,23 @@ var _ = Describe("a price that a discount fixes and that does not fit", func() {
 	})
 })
 
+var _ = Describe("a discount for some customers", func() {
+	It("tells others nothing of who has ordered or used it before", func() {
+		d := &calc.Discount{ID: "d", Effect: calc.PercentOff, Percent: 10_0000, Groups: []string{"club"}, FirstOrder: true}
+		said := map[calc.Candidate]bool{}
+		for _, first := range []bool{true, false} {
+			for _, used := range []bool{true, false} {
+				_, candidates, err := calc.Evaluate(
+					pricingapi.Basket{Currency: money.EUR, Codes: []string{"CLUB"}, FirstOrder: first, Lines: []pricingapi.Line{{Quantity: 1, Price: money.Amount{Minor: 100, Currency: money.EUR}}}},
+					calc.Rules{Codes: map[string]calc.Coupon{"CLUB": {Discount: d}}, Standing: map[string]calc.Standing{"d": {UsedByBuyer: used}}}, calc.Settings{Mode: calc.HalfUp}, noon)
+				Expect(err).NotTo(HaveOccurred())
+				said[candidates[0]] = true
+			}
+		}
+		Expect(said).To(HaveLen(1))
+	})
+})
+
 var _ = DescribeTable("a percentage", func(text, shown string) {
 	p, err := calc.ParsePercent(text)
 	if shown == "" {
