@@ -121,10 +121,9 @@ func newUsage(order uuid.UUID, q pricingapi.Quote, buyer pricingapi.Buyer, tx *d
 // to be had by anybody, as often as they like. Another replica may have decided otherwise.
 const sound = `
 	with sound as materialized (
-		select count(*) = cardinality($1::uuid[]) yes from unnest($1::uuid[], $2::text[]) w(id, code) join pricing.discount d on d.id = w.id
-		where d.status = 'active' and d.max_uses_per_buyer is null and not d.first_order
-		  and (w.id = $9::uuid or not exists (select from pricing.budget b where b.discount_id = w.id))
-		  and not exists (select from pricing.code c where c.code = w.code and c.max_uses is not null)
+		select (select count(*) from pricing.discount where id = any($1::uuid[]) and status = 'active' and max_uses_per_buyer is null and not first_order) = cardinality($1::uuid[])
+			and not exists (select from pricing.budget where discount_id = any($1::uuid[]) and discount_id is distinct from $9::uuid)
+			and not exists (select from pricing.code where code = any($2::text[]) and max_uses is not null) yes
 	)`
 
 const noteUse = `
