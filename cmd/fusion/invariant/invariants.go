@@ -35,7 +35,7 @@ func Stock() []Invariant {
 
 // Always are all of them: each compares what one transaction must have written together.
 func Always() []Invariant {
-	return slices.Concat(Stock(), campaigns(), ordered(), money(), []Invariant{
+	return slices.Concat(Stock(), campaigns(), discounts(), ordered(), money(), []Invariant{
 		{Name: "a hold takes its stock once and ends at most once", Schemas: []string{"inventory"}, SQL: `
 			with moved as (
 				select tenant_id, hold_id, location, sku, sum(reserved_delta) quantity, count(*) filter (where kind = 'held') takes,

@@ -49,21 +49,6 @@ func ordered() []Invariant {
 			full join taxed t using (tenant_id, order_id, position) full join reduced r using (tenant_id, order_id, position)
 			where (w.units, w.discount, w.tax, w.total - w.tax) is distinct from (g.units, g.discount, g.tax, g.net) or not g.gapless
 			   or w.tax is distinct from coalesce(t.tax, 0) or w.discount is distinct from coalesce(r.discount, 0)`},
-		{Name: "an order's discounts are those that it used up", Schemas: []string{"orders", "pricing"}, SQL: `
-			with given as (
-				select tenant_id, order_id, discount_id::uuid discount_id, sum(amount_minor) amount from orders.discount_line group by tenant_id, order_id, discount_id
-			)
-			select format('order %s, discount %s: its lines have %s, it used up %s', order_id, discount_id, g.amount, r.amount_minor)
-			from given g full join pricing.redemption r using (tenant_id, order_id, discount_id)
-			where coalesce(g.amount, 0) is distinct from r.amount_minor`},
-		{Name: "a budget is what was used of it", Schemas: []string{"pricing"}, SQL: `
-			with used as (
-				select tenant_id, discount_id, count(*) uses, sum(amount_minor) spent from pricing.redemption where returned_at is null group by tenant_id, discount_id
-			)
-			select format('discount %s: %s uses of %s; redemptions %s of %s', discount_id, b.uses, b.spent_minor, u.uses, u.spent)
-			from pricing.budget b left join used u using (tenant_id, discount_id)
-			where (b.uses, b.spent_minor) is distinct from (coalesce(u.uses, 0), coalesce(u.spent, 0))`},
-		// A cart may be gone, with who wanted it.
 		{Name: "a cart is placed as one order", Schemas: []string{"checkout", "orders"}, SQL: `
 			select format('cart %s is %s as order %s; order %s is of cart %s', c.id, c.status, c.order_id, o.id, o.cart_id)
 			from checkout.cart c full join orders.orders o on o.tenant_id = c.tenant_id and o.cart_id = c.id

@@ -104,6 +104,10 @@ func Settled() []Invariant {
 			   or (select jsonb_agg(jsonb_build_array(i->>'sku', (i->>'quantity')::bigint) order by i->>'sku') from json_array_elements(e.data->'items') i)
 			      is distinct from
 			      (select jsonb_agg(jsonb_build_array(l.sku, l.quantity) order by l.sku) from orders.line l where l.tenant_id = o.tenant_id and l.order_id = o.id)`},
+		{Name: "what came to nothing has used no discount", sql: `
+			select format('order %s is %s and uses discount %s', o.id, o.status, r.discount_id)
+			from pricing.redemption r join orders.orders o on o.tenant_id = r.tenant_id and o.id = r.order_id
+			where r.returned_at is null and o.status in ('failed', 'cancelled')`},
 		{Name: "no order is refused what there is", sql: `
 			select format('order %s wanted %s of %s and was refused with %s left', e.subject, i->>'quantity', i->>'sku', i->>'available')
 			from platform.event e, json_array_elements(e.data->'items') i
