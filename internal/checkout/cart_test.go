@@ -260,13 +260,14 @@ var _ = Describe("a cart", Label("db"), func() {
 		c.street.sells("MUG", eur(1300), 1)
 		c.street.withdraws("CUP")
 		delete(c.street.gifts, "")
-		Expect(done(c.Get(g.at))["changes"]).To(HaveLen(4), "staff who look take nothing from the buyer")
+		Expect(done(c.Get(g.at))["changes"]).To(HaveLen(5), "staff who look take nothing from the buyer")
 		seen := g.read()
 		Expect(seen["changes"]).To(ConsistOf(
 			And(HaveKeyWithValue("type", "price"), HaveKeyWithValue("sku", "MUG"), HaveKeyWithValue("before", "12.50"), HaveKeyWithValue("after", "13.00")),
 			And(HaveKeyWithValue("type", "gone"), HaveKeyWithValue("sku", "CUP")),
 			And(HaveKeyWithValue("type", "stock"), HaveKeyWithValue("before", "2"), HaveKeyWithValue("after", "1")),
 			And(HaveKeyWithValue("type", "discount"), HaveKeyWithValue("before", "Gift ")),
+			And(HaveKeyWithValue("type", "total"), HaveKeyWithValue("before", "33.00"), HaveKeyWithValue("after", "26.00")),
 		))
 		Expect(seen).To(HaveKeyWithValue("total", "26.00"))
 		Expect(seen["items"]).To(HaveExactElements(
