@@ -2,6 +2,7 @@ package checkout
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -39,6 +40,9 @@ type street struct {
 	numbers int64
 	baskets []pricingapi.Basket // that were asked about
 	late    bool                // what is redeemed is used up just before
+	wanted  bool                // others are always quicker to redeem
+	// asks sees what is wished for before anything is held.
+	asks func(inventoryapi.Wish)
 }
 
 // errSpent is the refusal as the pricing words it.
@@ -116,7 +120,11 @@ func (s *street) Quote(_ context.Context, b pricingapi.Basket) (pricingapi.Quote
 		q.ShippingTotal = b.Shipping.Price
 		q.Shipping = &pricingapi.Priced{ID: "shipping", Quantity: 1, Price: q.ShippingTotal, Subtotal: q.ShippingTotal, Discount: zero, Net: q.ShippingTotal, Tax: zero, Total: q.ShippingTotal}
 	}
-	q.Total.Minor = q.Subtotal.Minor - q.DiscountTotal.Minor + q.ShippingTotal.Minor
+	var err error
+	q.Total, err = money.Amount{Minor: q.Subtotal.Minor - q.DiscountTotal.Minor, Currency: b.Currency}.Add(q.ShippingTotal)
+	if err != nil {
+		return pricingapi.Quote{}, fmt.Errorf("add up: %w", err)
+	}
 	return q, nil
 }
 
@@ -125,7 +133,7 @@ func (s *street) Redeem(_ context.Context, _ *db.Tx, _ uuid.UUID, q pricingapi.Q
 	defer s.mu.Unlock()
 	for _, a := range q.Applied {
 		s.used[a.Code] = s.used[a.Code] || s.late
-		if s.used[a.Code] {
+		if s.used[a.Code] || s.wanted {
 			return errSpent
 		}
 	}
@@ -162,6 +170,9 @@ func (s *street) free(sku string, but ...string) int64 {
 }
 
 func (s *street) Hold(_ context.Context, w inventoryapi.Wish) (held inventoryapi.Held, _ error) {
+	if s.asks != nil {
+		s.asks(w)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked++
