@@ -136,7 +136,7 @@ func (s *service) restore(ctx context.Context, taken string, stored []cart) erro
 	return s.stock.Release(ctx, taken)
 }
 
-// reheld writes which stock a cart holds instead, if nobody has changed it meanwhile.
+// reheld writes which stock a cart holds instead, if nobody else has done so meanwhile.
 func (s *service) reheld(ctx context.Context, before, after cart) (ok bool, err error) {
 	err = s.db.InTx(ctx, func(tx *db.Tx) error {
 		ok, err = s.store.rehold(ctx, tx, before, after)

@@ -276,11 +276,12 @@ func (store) acknowledge(ctx context.Context, tx *db.Tx, before, c cart) error {
 	return nil
 }
 
-// rehold writes which stock a cart holds, if it still is the version before.
+// rehold writes which stock a cart holds instead, if it still has that hold: who changes what
+// is in it changes the hold as well.
 func (store) rehold(ctx context.Context, tx *db.Tx, before, c cart) (ok bool, err error) {
 	n, err := tx.Exec(ctx, `
-		update checkout.cart set hold_id = $3, hold_expires_at = $4, version = version + 1 where id = $1 and version = $2 and status = 'open'`,
-		c.ID, before.Version, orNull(c.HoldID), c.HoldExpiresAt)
+		update checkout.cart set hold_id = $3, hold_expires_at = $4, version = version + 1 where id = $1 and hold_id = $2 and status = 'open'`,
+		c.ID, before.HoldID, orNull(c.HoldID), c.HoldExpiresAt)
 	if err != nil {
 		return false, fmt.Errorf("save the hold of a cart: %w", err)
 	}
