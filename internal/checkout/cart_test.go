@@ -1,7 +1,10 @@
 package checkout
 
 import (
+	"context"
+	"math"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -9,10 +12,14 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
 )
@@ -278,6 +285,73 @@ var _ = Describe("a cart", Label("db"), func() {
 		c.street.sells("MUG", eur(1300), 1000)
 		Expect(changesOf(done(g.Post(g.at+"/items", object{"sku": "MUG"}, g.token)))).To(ConsistOf("back", "stock"))
 		Expect(changesOf(g.read())).To(BeEmpty())
+	})
+
+	It("tells its buyer once what sending and all of it costs now, and is placed at that", func() {
+		const parcel = "0199c1de-0000-7000-8000-00000000000a"
+		c.street.ways = []shippingapi.Option{{MethodID: parcel, Name: "Parcel", Price: eur(490)}}
+		g := c.begins(object{"items": basket, "email": "ana@example.com", "shippingAddress": lisbon, "shippingMethodId": parcel})
+		c.street.ways[0].Price = eur(590)
+		Expect(g.read()["changes"]).To(HaveExactElements(
+			And(HaveKeyWithValue("type", "shipping"), HaveKeyWithValue("before", "4.90"), HaveKeyWithValue("after", "5.90")),
+			And(HaveKeyWithValue("type", "total"), HaveKeyWithValue("before", "38.90"), HaveKeyWithValue("after", "39.90")),
+		))
+		Expect(changesOf(g.read())).To(BeEmpty())
+		Expect(done(g.places())).To(HaveKeyWithValue("total", "39.90"))
+	})
+
+	It("has the same tag for who looks again, also when there is too little", func() {
+		g := c.begins(object{"items": basket})
+		c.street.sells("MUG", eur(1250), 1)
+		g.read()
+		seen := g.Get(g.at, g.token).Header.Get("ETag")
+		Expect(g.Get(g.at, g.token, testkit.Header{Name: "If-None-Match", Value: seen}).Status).To(Equal(304))
+	})
+
+	It("knows a shipping method in any case of letters", func() {
+		const parcel = "0199c1de-0000-7000-8000-00000000000a"
+		c.street.ways = []shippingapi.Option{{MethodID: parcel, Name: "Parcel", Price: eur(490)}}
+		g := c.begins(object{"items": basket, "email": "ana@example.com", "shippingAddress": lisbon, "shippingMethodId": strings.ToUpper(parcel)})
+		Expect(g.read("/checkout")).To(HaveKeyWithValue("status", "ready"))
+	})
+
+	It("is looked at by staff who may do nothing else", func() {
+		clerk := c.With(testkit.Key(c.App.DB(), c.Tenant, "carts:read"))
+		g := c.begins(whole)
+		for _, path := range []string{g.at, g.at + "/checkout"} {
+			Expect(clerk.Get(path).Status).To(Equal(200))
+			Expect(c.With(testkit.Key(c.App.DB(), c.Tenant, "products:read")).Get(path).Status).To(Equal(404))
+		}
+		Expect(clerk.Post("/v1/carts", whole).Status).To(Equal(403))
+	})
+
+	It("that is worth more than can be counted with what sending costs is refused, not broken", func() {
+		const parcel = "0199c1de-0000-7000-8000-00000000000a"
+		c.street.ways = []shippingapi.Option{{MethodID: parcel, Name: "Parcel", Price: eur(math.MaxInt64)}}
+		g := c.begins(object{"items": basket})
+		refused(g.does(object{"op": "setShippingMethod", "shippingMethodId": parcel}), 422, "amount_out_of_range")
+		Expect(g.read()).To(HaveKeyWithValue("total", "34.00"))
+	})
+
+	It("is in a currency that the shop sells in, also when that has changed", func() {
+		in := func(currency string) context.Context {
+			return tenant.With(testkit.As(c.Tenant, "carts:use"), tenant.Terms{Settings: tenant.Settings{Currencies: []string{currency}}})
+		}
+		g := c.begins(whole)
+		_, err := c.mod.svc.handleAdd(in("USD"), &addInput{ID: g.id, Token: g.token.Value, JSON: bodyOf(itemBody{SKU: "MUG", Quantity: 1})})
+		Expect(err).NotTo(HaveOccurred(), "what is in it can be changed")
+		c.street.sells("SPOON", eur(300), 9)
+		_, err = c.mod.svc.handleAdd(in("USD"), &addInput{ID: g.id, Token: g.token.Value, JSON: bodyOf(itemBody{SKU: "SPOON", Quantity: 1})})
+		Expect(fault.From(err).Fields).To(HaveExactElements(And(HaveField("Pointer", "/sku"), HaveField("Code", "currency_not_enabled"))))
+		_, err = c.mod.svc.handlePlace(in("USD"), &placeInput{ID: g.id, Token: g.token.Value})
+		Expect(err).To(MatchError(errNotReady))
+		Expect(fault.From(err).Extra["requirements"]).To(HaveExactElements(requirement{"currency", "unavailable", "The shop does not sell in EUR any more: begin another cart."}))
+		Expect(c.street.placements()).To(BeEmpty())
+
+		c.street.offers["MUG"] = catalogapi.Offer{SKU: "MUG", ProductID: uuid.NewString(), Name: "The MUG", Prices: []money.Amount{eur(1250), testAmount(1400, "USD")}}
+		_, err = c.mod.svc.handleCreate(in("GBP"), &createInput{bodyOf(createBody{Items: []itemBody{{SKU: "MUG", Quantity: 1}}})})
+		Expect(fault.From(err).Fields).To(HaveExactElements(HaveField("Code", "currency_not_enabled")))
+		Expect(c.mod.svc.handleCreate(in("USD"), &createInput{bodyOf(createBody{Items: []itemBody{{SKU: "MUG", Quantity: 1}}})})).To(HaveField("Total", "14.00"))
 	})
 
 	It("costs two statements of its own to add to, however much is in it", func() {

@@ -33,7 +33,9 @@ var _ = Describe("the stock of a cart", Label("db"), func() {
 		Expect(testkit.SQL(testkit.Shared().Super).QueryRow(`select coalesce(hold_id::text, '') from checkout.cart where id = $1`, id).Scan(&hold)).To(Succeed())
 		return hold
 	}
-	mugs := func(n int) object { return object{"items": []object{{"sku": "MUG", "quantity": n}}, "email": "ana@example.com", "shippingAddress": lisbon} }
+	mugs := func(n int) object {
+		return object{"items": []object{{"sku": "MUG", "quantity": n}}, "email": "ana@example.com", "shippingAddress": lisbon}
+	}
 	erase := func(who string) {
 		GinkgoHelper()
 		ctx := testkit.As(c.Tenant)
