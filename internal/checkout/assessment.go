@@ -66,7 +66,7 @@ func (s *service) assess(ctx context.Context, c cart, offers map[string]cataloga
 	}
 	parcel := shippingapi.Parcel{Subtotal: subtotal}
 	if to := a.ShippingAddress; to != nil {
-		parcel.Country, parcel.Region, parcel.PostalCode = to.Country, to.Region, to.PostalCode
+		parcel.Country, parcel.Region = to.Country, to.Region
 	}
 	if a.Currency != "" {
 		if a.Rates, err = s.shipping.Rates(ctx, parcel); err != nil {
