@@ -17,6 +17,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
@@ -34,10 +35,13 @@ type counter struct {
 	page   *testkit.Shop
 }
 
-func opened(st *street) counter {
+func opened(st *street, limits ...httpx.Limits) counter {
 	GinkgoHelper()
-	c := counter{street: st}
-	c.Shop = testkit.Start(testkit.Shared(), app.Options{}, func(k app.Kit) []app.Module {
+	c, o := counter{street: st}, app.Options{}
+	for _, l := range limits {
+		o.Gateway.Limits = l
+	}
+	c.Shop = testkit.Start(testkit.Shared(), o, func(k app.Kit) []app.Module {
 		c.mod = New(k, st, st, st, st, st, 10*time.Minute)
 		c.mod.Knows(st)
 		return []app.Module{c.mod, badge{}}
@@ -285,6 +289,17 @@ var _ = Describe("a cart", Label("db"), func() {
 		c.street.sells("MUG", eur(1300), 1000)
 		Expect(changesOf(done(g.Post(g.at+"/items", object{"sku": "MUG"}, g.token)))).To(ConsistOf("back", "stock"))
 		Expect(changesOf(g.read())).To(BeEmpty())
+	})
+
+	It("is changed by one shopper as often as they may place, so that codes cannot be tried out", func() {
+		c := opened(c.street, httpx.Limits{Checkouts: 3})
+		me := c.member(clock.NewID().String())
+		at := "/v1/carts/" + done(me.Post("/v1/carts", object{"items": basket}))["id"].(string)
+		tries := func() int {
+			return me.Call(http.MethodPatch, at, object{"operations": []object{{"op": "addCode", "code": "A1"}}}).Status
+		}
+		Expect([]int{tries(), tries(), tries()}).To(Equal([]int{200, 200, 429}))
+		Expect(me.Get(at).Status).To(Equal(200), "to look costs nothing of it")
 	})
 
 	It("tells its buyer once what sending and all of it costs now, and is placed at that", func() {
