@@ -12,14 +12,15 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 )
 
-// What stored timers go by: the names never change. Their subjects are ids; a notice's is that
-// of its account and its own.
+// What stored timers go by: the names never change. Their subjects are ids, of an order to be
+// closed; a notice's is that of its account and its own.
 const (
 	timerAttempt   = "payments.attempt"
 	timerOperation = "payments.operation"
 	timerRefund    = "payments.refund"
 	timerNotice    = "payments.notice"
 	timerReconcile = "payments.reconcile"
+	timerClose     = "payments.close"
 )
 
 const (

@@ -79,6 +79,7 @@ func (m *Module) Mount(on app.Mount) {
 	event.OnBatch(on.Bus, "payments.close-cancelled-order", m.svc.onOrderCancelled)
 	event.OnBatch(on.Bus, "payments.claim-order", m.svc.onOrderClaimed)
 
+	m.svc.timers.On(timerClose, m.svc.letGo)
 	m.svc.timers.OnErrand(timerAttempt, m.svc.lookAfterAttempt)
 	m.svc.timers.OnErrand(timerOperation, m.svc.lookAfterOperation)
 	m.svc.timers.OnErrand(timerRefund, m.svc.lookAfterRefund)

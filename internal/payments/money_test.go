@@ -34,7 +34,7 @@ var _ = Describe("refunds", Label("db"), func() {
 				w := refundWish{Once: clock.NewID(), Amount: "3.00", Reason: "damaged"}
 				// A request that finds no connection is repeated, and is the same refund.
 				for err := error(db.ErrUnavailable); errors.Is(err, db.ErrUnavailable); {
-					if _, _, _, _, err = c.svc.refund(c.ctx, uuid.MustParse(r.ID), w); err == nil {
+					if _, _, _, err = c.svc.refund(c.ctx, uuid.MustParse(r.ID), w); err == nil {
 						given.Add(1)
 					} else if !errors.Is(err, db.ErrUnavailable) {
 						Expect(err).To(Or(MatchError(errAmountTooLarge), MatchError(errNothingToRefund)))
@@ -93,6 +93,54 @@ var _ = Describe("refunds", Label("db"), func() {
 		list, err := c.svc.handleRefunds(c.ctx, &byID{r.ID})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(list.Data).To(HaveExactElements(And(HaveField("Reason", reasonElsewhere), HaveField("Actor", "provider"), HaveField("Status", "succeeded"))))
+	})
+
+	It("that bear the key of another program are booked once, however often they are heard of", func() {
+		r := c.paid(c.orders.owes(eur(2500), "ana"), "card")
+		reference := c.current(r.ID).attempt.Reference
+		c.bank.does(reference, func(o *provider.Object) {
+			o.Refunds = append(o.Refunds, provider.RefundObject{Reference: "re_theirs", Key: clock.NewID().String(), Amount: eur(2000), Status: "succeeded"})
+		})
+		for range 3 {
+			c.hearsOf(reference)
+		}
+		Expect(c.read(r.ID).Refunded).To(Equal("20.00"))
+		Expect(c.books().Strays).To(BeEmpty())
+	})
+
+	It("of more than there is are for a person to look at, until there is so much, and keep nothing else from being believed", func() {
+		r := c.paid(c.orders.owes(eur(2500), "ana"), "card")
+		reference := c.current(r.ID).attempt.Reference
+		c.bank.wrong(once("refund", deaf))
+		asked, err := c.refund(r.ID, "", "damaged")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(asked.Status).To(Equal("requested"))
+		c.bank.does(reference, func(o *provider.Object) {
+			o.Refunds = append(o.Refunds, provider.RefundObject{Reference: "re_dashboard", Amount: eur(2000), Status: "succeeded"})
+			o.Disputes = []provider.DisputeObject{{Reference: "dp_1", Amount: eur(500), Status: "needs_response", Reason: "fraudulent", Withdrawn: eur(500)}}
+		})
+		c.hearsOf(reference)
+		Expect(c.read(r.ID)).To(And(HaveField("Refunded", "0.00"), HaveField("Disputed", "5.00")))
+		Expect(c.books().Strays).To(HaveExactElements(And(HaveField("Reference", "re_dashboard"), HaveField("Captured", "20.00"))))
+		c.settles() // the provider refuses what was asked for
+		c.hearsOf(reference)
+		Expect(c.read(r.ID)).To(And(HaveField("Refunded", "20.00"), HaveField("Refunding", "0.00")))
+		Expect(c.books().Strays).To(BeEmpty())
+	})
+
+	It("that are asked for again with the same key are the same, however their amount is written", func() {
+		r := c.paid(c.orders.owes(eur(2500), "ana"), "card")
+		w := refundWish{Once: clock.NewID(), Amount: "5", Reason: "damaged"}
+		for _, amount := range []httpx.Decimal{"5", "5.0", "5.00"} {
+			w.Amount = amount
+			_, _, _, err := c.svc.refund(c.ctx, uuid.MustParse(r.ID), w)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		w.Amount = "5.01"
+		_, _, _, err := c.svc.refund(c.ctx, uuid.MustParse(r.ID), w)
+		Expect(err).To(MatchError(errOtherRefund))
+		c.settles()
+		Expect(c.read(r.ID).Refunded).To(Equal("5.00"))
 	})
 })
 

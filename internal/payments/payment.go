@@ -243,5 +243,14 @@ func (p *payment) refundable() (money.Amount, error) {
 	return left.Sub(p.Refunding)
 }
 
+// kept is what was captured and stays: what is disputed the buyer's bank has, or may take yet.
+func (p *payment) kept() (money.Amount, error) {
+	left, err := p.refundable()
+	if err != nil {
+		return left, err
+	}
+	return left.Sub(p.Disputed)
+}
+
 // live says that money may still come of the latest attempt.
 func (c *charge) live() bool { return c.attempt.ID != uuid.Nil && !c.attempt.State.over() }

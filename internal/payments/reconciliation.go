@@ -118,8 +118,10 @@ func (s store) reconciliation(ctx context.Context, tx *db.Tx, minutes int) (r re
 			union all select 'refund', f.id::text, f.payment_id::text, f.status, f.created_at from payments.refund f where f.status in ('requested', 'processing', 'requires_action')
 			union all select 'webhook', n.id, '', n.type, n.received_at from payments.notice n where n.handled_at is null
 			union all select 'failed_refund', f.id::text, f.payment_id::text, f.status, f.created_at
-			from payments.refund f join payments.payment p on p.id = f.payment_id
-			where f.status = 'failed' and f.reason in ('order_failed', 'order_cancelled') and p.captured_minor > p.refunded_minor + p.refunding_minor
+			from payments.refund f join payments.payment p on p.id = f.payment_id join payments.payable b on b.order_id = p.order_id
+			where f.status in ('failed', 'cancelled') and f.reason in ('order_failed', 'order_cancelled', 'overpaid')
+			      and (select sum(o.captured_minor - o.refunded_minor - o.refunding_minor) from payments.payment o where o.order_id = p.order_id and o.currency = b.currency)
+			          > case when b.reason is null then b.total_minor else 0 end
 		) u where since < statement_timestamp() - $1 * interval '1 minute' order by since limit $2`, minutes, mostListed); err != nil {
 		return r, fmt.Errorf("list what is undecided: %w", err)
 	}

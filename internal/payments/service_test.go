@@ -3,6 +3,7 @@ package payments
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -174,6 +175,12 @@ func (c *counter) settles() {
 		left := 0
 		for kind, subjects := range c.waiting() {
 			for _, subject := range subjects {
+				if kind == timerClose {
+					Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error {
+						return errors.Join(c.svc.letGo(c.ctx, tx, subject), c.svc.timers.Clear(c.ctx, tx, kind, subject))
+					})).To(Succeed())
+					continue
+				}
 				if errands[kind] == nil {
 					continue
 				}
@@ -203,6 +210,14 @@ func (c *counter) callsOff(orders ...uuid.UUID) {
 		}}})
 	}
 	Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error { return c.svc.onOrderCancelled(c.ctx, tx, batch) })).To(Succeed())
+}
+
+// hearsOf has a charge fetched and taken in, as a webhook does.
+func (c *counter) hearsOf(reference string) {
+	GinkgoHelper()
+	o, err := c.bank.Fetch(c.ctx, provider.Account{}, reference)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(c.svc.hear(c.ctx, c.acc, o, "", nil)).To(Succeed())
 }
 
 // facts are what was published, as "type status captured refunded".
@@ -492,20 +507,122 @@ var _ = Describe("what becomes of money whose order does not", Label("db"), func
 		Expect(c.svc.handleCapture(c.ctx, &amountInput{ID: r.ID})).Error().To(MatchError(errNotPayable))
 	})
 
-	It("is left to a person when the provider refuses to give it back", func() {
+	It("goes back as far as the provider has not given it back already", func() {
 		order := c.orders.owes(eur(2500), "ana")
 		r := c.paid(order, "card")
 		c.bank.does(c.current(r.ID).attempt.Reference, func(o *provider.Object) {
-			o.Refunds = append(o.Refunds, provider.RefundObject{Reference: "re_elsewhere", Amount: eur(2000), Status: "pending"})
+			o.Refunds = append(o.Refunds, provider.RefundObject{Reference: "re_elsewhere", Amount: eur(2000), Status: "succeeded"})
 		})
+		c.callsOff(order)
+		c.settles()
+		minor, _ := c.bank.took()
+		Expect(minor).To(BeZero())
+		Expect(c.read(r.ID)).To(And(HaveField("Refunded", "25.00"), HaveField("Refunding", "0.00")))
+		Expect(c.asWritten(`select reason || ' ' || status || ' ' || amount_minor from payments.refund order by created_at, amount_minor desc`)).To(Equal([]string{
+			"order_cancelled failed 2500", "made_elsewhere succeeded 2000", "order_cancelled succeeded 500",
+		}))
+		Expect(c.undecided()).To(BeEmpty())
+	})
+
+	It("goes back but for what the buyer's bank has taken, and that when it is given back", func() {
+		order := c.orders.owes(eur(2500), "ana")
+		r := c.paid(order, "card")
+		reference := c.current(r.ID).attempt.Reference
+		dispute := func(status string, withdrawn int64) {
+			c.bank.does(reference, func(o *provider.Object) {
+				o.Disputes = []provider.DisputeObject{{Reference: "dp_1", Amount: eur(1000), Status: status, Reason: "fraudulent", Withdrawn: eur(withdrawn)}}
+			})
+			c.hearsOf(reference)
+		}
+		dispute("needs_response", 1000)
+		c.callsOff(order)
+		c.settles()
+		Expect(c.read(r.ID)).To(And(HaveField("Refunded", "15.00"), HaveField("Disputed", "10.00")))
+		dispute("won", 0)
+		c.settles()
+		Expect(c.read(r.ID)).To(And(HaveField("Refunded", "25.00"), HaveField("Disputed", "0.00")))
+	})
+
+	It("is left to a person when the provider has refused the same amount twice", func() {
+		order := c.orders.owes(eur(2500), "ana")
+		r := c.paid(order, "card")
+		c.bank.stubborn = true
 		c.callsOff(order)
 		c.settles()
 		c.settles()
 		Expect(c.bank.asked).To(Equal([]string{"charge"}))
 		Expect(c.balance("refunds")).To(Equal("0.00"))
-		var state []string
-		Expect(c.svc.db.Read(c.ctx, func(tx *db.Tx) error { return tx.Select(c.ctx, &state, `select status from payments.refund`) })).To(Succeed())
-		Expect(state).To(Equal([]string{"failed"}))
+		Expect(c.asWritten(`select status from payments.refund`)).To(Equal([]string{"failed", "failed"}))
+		_, err := testkit.SQL(testkit.Shared().Super).Exec(`update payments.refund set created_at = created_at - interval '1 hour' where tenant_id = $1`, c.shop)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(c.undecided()).To(HaveLen(2))
+		c.bank.stubborn = false
+		Expect(c.refund(r.ID, "", "by hand")).To(HaveField("Status", "succeeded"))
+		Expect(c.undecided()).To(BeEmpty())
+	})
+
+	Describe("that was charged twice", func() {
+		var (
+			order uuid.UUID
+			r     begunResponse
+			first string // what the bank calls the charge of the attempt before
+		)
+		BeforeEach(func() {
+			order = c.orders.owes(eur(2500), "ana")
+			r = c.paid(order, "3ds")
+			first = c.current(r.ID).attempt.Reference
+			Expect(c.paid(order, "card").Status).To(Equal("succeeded"))
+			c.bank.does(first, func(o *provider.Object) { o.Phase, o.Captured = provider.Succeeded, o.Amount })
+		})
+
+		It("goes back once while the order is open, from the charge that came too many", func() {
+			c.hearsOf(first)
+			c.settles()
+			Expect(c.read(r.ID)).To(And(HaveField("Captured", "50.00"), HaveField("Refunded", "25.00"), HaveField("Refunding", "0.00")))
+			c.bank.does(first, func(o *provider.Object) { Expect(o.Refunds).To(HaveExactElements(HaveField("Amount", eur(2500)))) })
+			Expect(c.asWritten(`select reason from payments.refund`)).To(Equal([]string{reasonOverpaid}))
+			c.hearsOf(first)
+			c.settles()
+			minor, _ := c.bank.took()
+			Expect(minor).To(BeEquivalentTo(2500))
+		})
+
+		It("goes back from either charge when the order is called off", func() {
+			c.bank.wrong(func(call, _ string) mishap {
+				if call == "refund" {
+					return deaf
+				}
+				return none
+			})
+			c.hearsOf(first)
+			c.settles()
+			c.callsOff(order)
+			c.bank.wrong(nil)
+			c.settles()
+			minor, _ := c.bank.took()
+			Expect(minor).To(BeZero())
+			Expect(c.read(r.ID)).To(And(HaveField("Captured", "50.00"), HaveField("Refunded", "50.00"), HaveField("Refunding", "0.00")))
+		})
+
+		It("is refunded by hand from the charge that has it", func() {
+			c.hearsOf(first)
+			c.settles() // what was too much
+			Expect(c.refund(r.ID, "25.01", "returned")).Error().To(MatchError(errAmountTooLarge))
+			Expect(c.refund(r.ID, "20.00", "returned")).To(HaveField("Status", "succeeded"))
+			Expect(c.refund(r.ID, "", "returned")).To(And(HaveField("Status", "succeeded"), HaveField("Amount", "5.00")))
+			minor, _ := c.bank.took()
+			Expect(minor).To(BeZero())
+		})
+	})
+
+	It("is refunded by hand also when a later attempt came to nothing", func() {
+		order := c.orders.owes(eur(2500), "ana")
+		r := c.paid(order, "3ds")
+		first := c.current(r.ID).attempt.Reference
+		Expect(c.paid(order, "no").Status).To(Equal("failed"))
+		c.bank.does(first, func(o *provider.Object) { o.Phase, o.Captured = provider.Succeeded, o.Amount })
+		c.hearsOf(first)
+		Expect(c.refund(r.ID, "", "returned")).To(And(HaveField("Status", "succeeded"), HaveField("Amount", "25.00")))
 	})
 })
 
@@ -537,6 +654,26 @@ var _ = Describe("disputes and warnings", Label("db"), func() {
 		Expect(c.read(r.ID).Warning).To(Equal("fraudulent"))
 	})
 })
+
+// asWritten is what the shop's rows say.
+func (c *counter) asWritten(query string) (list []string) {
+	GinkgoHelper()
+	Expect(c.svc.db.Read(c.ctx, func(tx *db.Tx) error {
+		list = nil
+		return tx.Select(c.ctx, &list, query)
+	})).To(Succeed())
+	return list
+}
+
+// undecided is what the reconciliation shows of refunds that nobody tries any more.
+func (c *counter) undecided() (list []string) {
+	GinkgoHelper()
+	for _, u := range c.books().Undecided {
+		Expect(u.Kind).To(Equal("failed_refund"))
+		list = append(list, u.ID)
+	}
+	return list
+}
 
 // claims tells that a guest's order is a customer's now.
 func (c *counter) claims(order uuid.UUID, customer string) {

@@ -131,6 +131,7 @@ create table payments.refund (
 ) with (fillfactor = 80);
 create index refund_by_payment on payments.refund (tenant_id, payment_id, created_at, id);
 create unique index refund_once on payments.refund (tenant_id, once) where once is not null;
+create index refund_refused on payments.refund (tenant_id, created_at) where status in ('failed', 'cancelled') and reason in ('order_failed', 'order_cancelled', 'overpaid');
 create index refund_undecided on payments.refund (tenant_id, created_at) where status in ('requested', 'processing', 'requires_action');
 
 -- A buyer's objection at their bank.
@@ -272,4 +273,4 @@ end $$;
 grant usage on schema payments to fusion_app;
 grant select, insert on all tables in schema payments to fusion_app;
 grant update on payments.account, payments.payable, payments.payment, payments.attempt, payments.operation, payments.refund, payments.dispute, payments.notice, payments.stray, payments.inhouse to fusion_app;
-grant delete on payments.account to fusion_app;
+grant delete on payments.account, payments.stray to fusion_app;
