@@ -50,7 +50,7 @@ func (s *service) lookAfterAttempt(ctx context.Context, subject string, n int) (
 	}); err != nil {
 		return 0, err
 	}
-	if c.attempt.State.over() {
+	if c.rests() {
 		return 0, nil
 	}
 	o, failure := s.ask(ctx, c, a, false)
@@ -60,7 +60,7 @@ func (s *service) lookAfterAttempt(ctx context.Context, subject string, n int) (
 	}); err != nil {
 		return 0, err
 	}
-	if c.attempt.State.over() {
+	if c.rests() {
 		return 0, nil
 	}
 	if failure != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
@@ -331,4 +332,42 @@ var _ = Describe("a customer", Label("db"), func() {
 		c.claims(uuid.MustParse(other.OrderID), ana)
 		Expect(list(as)).To(HaveLen(2))
 	})
+
+	It("gets a guest's payments while those go on", func(ctx SpecContext) {
+		c := newCounter()
+		r := c.paid(c.orders.owes(eur(900), "guest"), "slow")
+		at := c.current(r.ID).attempt.ID
+		tries := 0
+		claimed := make(chan struct{})
+		Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error {
+			tries++
+			ch, _, err := c.svc.store.lockPayable(c.ctx, tx, payable{OrderID: uuid.MustParse(r.OrderID), CustomerID: "guest", Total: eur(900)})
+			Expect(err).NotTo(HaveOccurred())
+			go func() {
+				defer GinkgoRecover()
+				defer close(claimed)
+				c.claims(ch.OrderID, uuid.NewString())
+			}()
+			Eventually(func() (waiting bool) {
+				Expect(testkit.SQL(testkit.Shared().Super).QueryRow(`
+					select exists (select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'payments.pay' and $1 = any(pg_blocking_pids(pid)))`, backend(c.ctx, tx)).Scan(&waiting)).To(Succeed())
+				return waiting
+			}).WithContext(ctx).Should(BeTrue())
+			locked, err := c.svc.store.lockCharge(c.ctx, tx, at)
+			if err != nil {
+				return err
+			}
+			return c.svc.store.save(c.ctx, tx, locked)
+		})).To(Succeed())
+		Eventually(claimed).WithContext(ctx).Should(BeClosed())
+		Expect(tries).To(Equal(1), "nobody had to give way")
+		Expect(c.current(r.ID).payment.CustomerID).NotTo(Equal("guest"))
+	}, SpecTimeout(time.Minute))
 })
+
+// backend is the process of PostgreSQL that a transaction runs in.
+func backend(ctx context.Context, tx *db.Tx) (pid int) {
+	GinkgoHelper()
+	Expect(tx.Get(ctx, &pid, `select pg_backend_pid()`)).To(Succeed())
+	return pid
+}

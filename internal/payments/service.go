@@ -137,7 +137,7 @@ func (s *service) begin(ctx context.Context, w wish) (c charge, a account, fresh
 				err = s.events.Publish(ctx, tx, paymentCreated(c.payment))
 			}
 		}
-		if err != nil || a.Provider == manualName { // people are slow, and nobody can be asked
+		if err != nil {
 			return err
 		}
 		return s.timers.Set(ctx, tx, timerAttempt, c.attempt.ID.String(), tx.Now.Add(firstLook))
@@ -384,7 +384,7 @@ func (s *service) keep(ctx context.Context, tx *db.Tx, c *charge, n news) error 
 	if err := s.store.book(ctx, tx, n.postings); err != nil {
 		return err
 	}
-	if c.attempt.State.over() {
+	if c.rests() {
 		return s.timers.Clear(ctx, tx, timerAttempt, c.attempt.ID.String())
 	}
 	return nil

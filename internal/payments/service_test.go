@@ -20,6 +20,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
@@ -117,7 +118,17 @@ func (c *counter) holds(order uuid.UUID) begunResponse {
 	return r
 }
 
-// asked reads a payment of which nobody is asked.
+// transfers is a payment by bank transfer.
+func (c *counter) transfers(order uuid.UUID) begunResponse {
+	GinkgoHelper()
+	in := &payInput{}
+	in.Body = payBody{OrderID: order, Provider: manualName}
+	r, err := c.svc.handlePay(c.ctx, in)
+	Expect(err).NotTo(HaveOccurred())
+	return r
+}
+
+// read is a payment as staff see it, of which nobody is asked.
 func (c *counter) read(id string) paymentResponse {
 	GinkgoHelper()
 	r, err := c.svc.handleGet(c.ctx, &getInput{ID: id})
@@ -406,18 +417,80 @@ var _ = Describe("paying an order", Label("db"), func() {
 
 		It("notes what arrives by bank transfer", func() {
 			c.account(manualName)
-			in := &payInput{}
-			in.Body = payBody{OrderID: c.orders.owes(eur(2500), "ana"), Provider: manualName}
-			r, err := c.svc.handlePay(c.ctx, in)
-			Expect(err).NotTo(HaveOccurred())
+			r := c.transfers(c.orders.owes(eur(2500), "ana"))
 			Expect(r.Status).To(Equal("processing"))
 			Expect(c.waiting()).NotTo(HaveKey(timerAttempt))
 			Expect(c.handleReceived(c.ctx, &amountInput{r.ID, &amountBody{"10.00"}})).To(HaveField("Captured", "10.00"))
-			Expect(c.handleReceived(c.ctx, &amountInput{r.ID, &amountBody{"15.01"}})).Error().To(MatchError(errAmountTooLarge))
 			Expect(c.handleReceived(c.ctx, &amountInput{ID: r.ID})).To(And(HaveField("Captured", "25.00"), HaveField("Status", "succeeded")))
-			Expect(c.handleReceived(c.ctx, &amountInput{ID: r.ID})).Error().To(MatchError(errNotManual))
+			Expect(c.handleReceived(c.ctx, &amountInput{ID: r.ID})).Error().To(MatchError(httpx.ErrValidation()))
+			Expect(c.svc.handleCancel(c.ctx, &byID{r.ID})).Error().To(MatchError(errNotCancellable))
 			Expect(c.refund(r.ID, "", "returned")).To(HaveField("Status", "succeeded"))
 			Expect(c.balance("sales")).To(Equal("0.00"))
+			card := c.paid(c.orders.owes(eur(1), "ana"), "card")
+			Expect(c.handleReceived(c.ctx, &amountInput{ID: card.ID})).Error().To(MatchError(errNotManual))
+		})
+
+		It("books money that comes by bank transfer for nothing, and notes that it has to go back", func() {
+			c.account(manualName)
+			order := c.orders.owes(eur(2500), "ana")
+			r := c.transfers(order)
+			Expect(c.handleReceived(c.ctx, &amountInput{r.ID, &amountBody{"26.00"}})).To(And(HaveField("Captured", "26.00"), HaveField("Refunding", "1.00")))
+			c.settles()
+			Expect(c.read(r.ID)).To(And(HaveField("Captured", "26.00"), HaveField("Refunded", "1.00"), HaveField("Refunding", "0.00")))
+			off := c.orders.owes(eur(900), "ana")
+			late := c.transfers(off)
+			c.callsOff(off)
+			c.settles()
+			Expect(c.read(late.ID).Status).To(Equal("cancelled"))
+			Expect(c.handleReceived(c.ctx, &amountInput{ID: late.ID})).To(And(HaveField("Captured", "9.00"), HaveField("Refunding", "9.00")))
+			c.settles()
+			Expect(c.read(late.ID)).To(And(HaveField("Captured", "9.00"), HaveField("Refunded", "9.00")))
+			Expect(c.balance("sales")).To(Equal("-25.00"))
+		})
+
+		It("ends a transfer of which a part has come, so that the rest is paid by card", func() {
+			c.account(manualName)
+			order := c.orders.owes(eur(2500), "ana")
+			r := c.transfers(order)
+			Expect(c.handleReceived(c.ctx, &amountInput{r.ID, &amountBody{"10.00"}})).To(HaveField("Captured", "10.00"))
+			for range 2 {
+				Expect(c.svc.handleCancel(c.ctx, &byID{r.ID})).To(And(HaveField("Captured", "10.00"), HaveField("Status", "succeeded")))
+			}
+			Expect(c.paid(order, "card")).To(And(HaveField("Amount", "15.00"), HaveField("Captured", "15.00")))
+			Expect(c.pays(order, "card")).Error().To(MatchError(errPaid))
+		})
+
+		It("goes on with a transfer that the program was stopped over", func() {
+			c.account(manualName)
+			order := c.orders.owes(eur(2500), "ana")
+			ch, _, _, err := c.svc.begin(c.ctx, wish{Payable: c.orders.of(order), Provider: manualName})
+			Expect(err).NotTo(HaveOccurred())
+			id := ch.payment.ID.String()
+			Expect(c.handleReceived(c.ctx, &amountInput{ID: id})).Error().To(MatchError(errInProgress))
+			c.settles()
+			Expect(c.waiting()).NotTo(HaveKey(timerAttempt), "people are slow, and nobody can be asked")
+			Expect(c.handleReceived(c.ctx, &amountInput{ID: id})).To(HaveField("Captured", "25.00"))
+		})
+
+		It("tells a refusal again to who asks again", func() {
+			r := c.holds(c.orders.owes(eur(2500), "ana"))
+			c.bank.does(c.current(r.ID).attempt.Reference, func(o *provider.Object) { o.Phase, o.Authorized = provider.Cancelled, zero(o.Amount) })
+			key := clock.NewID()
+			capture := func() error {
+				_, _, err := c.svc.operate(c.ctx, func(tx *db.Tx) (op operation, ch charge, a account, err error) {
+					if ch, err = c.svc.store.lockPayment(c.ctx, tx, uuid.MustParse(r.ID)); err == nil {
+						op, err = c.svc.decide(c.ctx, tx, &ch, key, opCapture, "")
+					}
+					return op, ch, c.acc, err
+				})
+				return err
+			}
+			for range 2 {
+				var refusal *fault.Error
+				Expect(errors.As(capture(), &refusal)).To(BeTrue())
+				Expect(refusal).To(MatchError(errRefused))
+				Expect(refusal.Extra).To(HaveKeyWithValue("providerCode", "not_capturable"))
+			}
 		})
 	})
 
@@ -459,6 +532,10 @@ var _ = Describe("paying an order", Label("db"), func() {
 		Expect(answer(yes, "succeeded")).To(HaveField("Status", "succeeded"))
 		Expect(answer(no, "failed")).To(And(HaveField("Status", "failed"), HaveField("Failure.Code", "authentication_failed")))
 		Expect(answer(yes, "failed")).Error().To(MatchError(errNotWaiting))
+		gone := begin()
+		at := c.current(gone.ID).attempt
+		Expect(inhouse.Test(c.svc.db).Cancel(c.ctx, provider.Account{}, "elsewhere", at.Reference)).To(HaveField("Phase", provider.Cancelled))
+		Expect(answer(gone, "succeeded")).Error().To(MatchError(errRefused))
 	})
 })
 

@@ -59,6 +59,10 @@ func (store) closePayables(ctx context.Context, tx *db.Tx, list []payable) ([]st
 
 // claim gives what guests paid to the customers whose orders they are now.
 func (store) claim(ctx context.Context, tx *db.Tx, orders, customers []string) error {
+	// In a statement of its own: the parts of one that changes two tables run in no order.
+	if _, err := tx.Exec(ctx, `select from payments.payable where order_id = any($1) order by order_id for update`, db.Array(orders)); err != nil {
+		return fmt.Errorf("lock payables: %w", err)
+	}
 	if _, err := tx.Exec(ctx, `
 		with n as (select * from unnest($1::uuid[], $2::text[]) n(order_id, customer)),
 		b as (update payments.payable b set customer_id = n.customer from n where b.order_id = n.order_id)
