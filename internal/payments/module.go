@@ -86,6 +86,9 @@ func (m *Module) Mount(on app.Mount) {
 	m.svc.timers.OnErrand(timerNotice, m.svc.lookAfterNotice)
 	m.svc.timers.OnErrand(timerReconcile, m.svc.reconcile)
 
+	on.Jobs.Add(m.svc.tallying())
+	on.Jobs.Add(m.svc.sweeping())
+
 	m.svc.vault.Keep(
 		vault.Sealed{Table: "payments.account", Column: "secret_key", Purpose: sealedKey},
 		vault.Sealed{Table: "payments.account", Column: "webhook_secrets", Purpose: sealedWebhook},

@@ -89,16 +89,10 @@ func (s store) reconciliation(ctx context.Context, tx *db.Tx, minutes int) (r re
 		Ledger   int64  `db:"ledger"`
 		Currency string `db:"currency"`
 	}
-	if err := tx.Select(ctx, &differences, `
-		with booked as (
-			select t.payment_id, coalesce(sum(-e.amount_minor) filter (where t.kind = 'capture' and e.account = 'sales'), 0)::bigint captured,
-			       coalesce(sum(-e.amount_minor) filter (where t.kind in ('refund.paid', 'refund.returned') and e.account = 'clearing'), 0)::bigint refunded
-			from payments.ledger_transaction t join payments.ledger_entry e on e.transaction_id = t.id group by t.payment_id
-		)
-		select p.id, d.what, d.payment, d.ledger, p.currency
-		from payments.payment p left join booked b on b.payment_id = p.id,
-		     lateral (values ('captured', p.captured_minor, coalesce(b.captured, 0)), ('refunded', p.refunded_minor, coalesce(b.refunded, 0))) d(what, payment, ledger)
-		where d.payment <> d.ledger order by p.id limit $1`, mostListed); err != nil {
+	if err := tx.Select(ctx, &differences, differing(`
+			select t.payment_id id from payments.ledger_transaction t where t.id > `+theMark+`
+			union select p.id from payments.payment p where p.id > `+theMark+`
+			union select n.payment_id from payments.difference n`)+` order by p.id limit $1`, mostListed); err != nil {
 		return r, fmt.Errorf("compare payments with the ledger: %w", err)
 	}
 	for _, x := range differences {

@@ -445,6 +445,19 @@ var _ = Describe("paying an order", Label("db"), func() {
 			Expect(c.handleReceived(c.ctx, &amountInput{ID: late.ID})).To(And(HaveField("Captured", "9.00"), HaveField("Refunding", "9.00")))
 			c.settles()
 			Expect(c.read(late.ID)).To(And(HaveField("Captured", "9.00"), HaveField("Refunded", "9.00")))
+			sweep := func() {
+				Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error {
+					_, err := c.svc.store.sweep(c.ctx, tx, 100)
+					return err
+				})).To(Succeed())
+			}
+			keyed := func() []string { return c.asWritten(`select reference from payments.inhouse where keys <> '{}'`) }
+			sweep()
+			Expect(keyed()).To(HaveLen(2))
+			_, err := testkit.SQL(testkit.Shared().Super).Exec(`update payments.inhouse set changed_at = now() - interval '61 days' where tenant_id = $1`, c.shop)
+			Expect(err).NotTo(HaveOccurred())
+			sweep()
+			Expect(keyed()).To(BeEmpty(), "nobody repeats those calls any more")
 			Expect(c.balance("sales")).To(Equal("-25.00"))
 		})
 
