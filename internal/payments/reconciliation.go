@@ -15,7 +15,7 @@ type reconciliationInput struct {
 
 type strayResponse struct {
 	AccountID string    `json:"accountId" format:"uuid"`
-	Reference string    `json:"reference" doc:"The provider's name of the charge"`
+	Reference string    `json:"reference" doc:"The provider's name of the charge, or of the refund"`
 	Captured  string    `json:"captured" example:"25.00"`
 	Currency  string    `json:"currency" example:"EUR"`
 	Why       string    `json:"why"`
@@ -45,7 +45,7 @@ type balanceResponse struct {
 }
 
 type reconciliationResponse struct {
-	Strays      []strayResponse      `json:"strays" doc:"Charges at a provider that are nobody's here"`
+	Strays      []strayResponse      `json:"strays" doc:"Charges and refunds at a provider that are nobody's here"`
 	Differences []differenceResponse `json:"differences" doc:"Payments of which the ledger says something else"`
 	Undecided   []undecidedResponse  `json:"undecided" doc:"What nobody has answered yet, and refunds of orders that came to nothing which the provider refused"`
 	Ledger      []balanceResponse    `json:"ledger"`
