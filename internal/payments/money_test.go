@@ -129,6 +129,19 @@ var _ = Describe("refunds", Label("db"), func() {
 		Expect(c.books().Strays).To(BeEmpty())
 	})
 
+	It("of more than there is are forgotten when they come to nothing", func() {
+		r := c.paid(c.orders.owes(eur(2500), "ana"), "card")
+		reference := c.current(r.ID).attempt.Reference
+		for _, status := range []string{"pending", "failed"} {
+			c.bank.does(reference, func(o *provider.Object) {
+				o.Refunds = []provider.RefundObject{{Reference: "re_dashboard", Amount: eur(2600), Status: status}}
+			})
+			c.hearsOf(reference)
+			Expect(c.books().Strays).To(HaveLen(map[string]int{"pending": 1}[status]))
+		}
+		Expect(c.read(r.ID)).To(And(HaveField("Refunded", "0.00"), HaveField("Refunding", "0.00")))
+	})
+
 	It("that are asked for again with the same key are the same, however their amount is written", func() {
 		r := c.paid(c.orders.owes(eur(2500), "ana"), "card")
 		w := refundWish{Once: clock.NewID(), Amount: "5", Reason: "damaged"}

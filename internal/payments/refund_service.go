@@ -146,8 +146,9 @@ func (s *service) concludeRefund(ctx context.Context, tx *db.Tx, id, attempt uui
 }
 
 // concludeRefusal notes that a refund was refused, unless the charge shows that it was made
-// after all, and takes in the rest of what the charge shows. The refund is undone first: what it was to
-// give back may be what somebody else has given back.
+// concludeRefusal notes that a refund was refused, unless the charge shows that it was made
+// after all, and takes in the rest of what the charge shows. The refund is undone first: what
+// it was to give back may be what somebody else has given back.
 func (s *service) concludeRefusal(ctx context.Context, tx *db.Tx, c *charge, r refund, no *provider.Declined, o provider.Object) (n news, err error) {
 	if !slices.ContainsFunc(o.Refunds, func(said provider.RefundObject) bool { return said.Key == r.ID.String() }) {
 		if n, err = c.refuseRefund(&r, no, tx.Now); err != nil {

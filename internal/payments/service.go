@@ -303,8 +303,11 @@ func (s *service) takeInRefunds(ctx context.Context, tx *db.Tx, c *charge, list 
 		if at >= 0 {
 			r = known[at]
 		} else {
-			if refundUndone(said.Status) {
-				continue // it came to nothing before we heard of it
+			if refundUndone(said.Status) { // it came to nothing before we could book it
+				if err := s.store.forgetStray(ctx, tx, c.attempt.AccountID, said.Reference); err != nil {
+					return err
+				}
+				continue
 			}
 			var p posting
 			r, p, err = c.giveBack(known, in(&c.payment, said.Amount), reasonElsewhere, "", "provider", tx.Now)
