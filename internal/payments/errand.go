@@ -12,14 +12,15 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 )
 
-// What stored timers go by: the names never change. Their subjects are ids; a notice's is that
-// of its account and its own.
+// What stored timers go by: the names never change. Their subjects are ids, of an order to be
+// closed; a notice's is that of its account and its own.
 const (
 	timerAttempt   = "payments.attempt"
 	timerOperation = "payments.operation"
 	timerRefund    = "payments.refund"
 	timerNotice    = "payments.notice"
 	timerReconcile = "payments.reconcile"
+	timerClose     = "payments.close"
 )
 
 const (
@@ -49,7 +50,7 @@ func (s *service) lookAfterAttempt(ctx context.Context, subject string, n int) (
 	}); err != nil {
 		return 0, err
 	}
-	if c.attempt.State.over() {
+	if c.rests() {
 		return 0, nil
 	}
 	o, failure := s.ask(ctx, c, a, false)
@@ -59,7 +60,7 @@ func (s *service) lookAfterAttempt(ctx context.Context, subject string, n int) (
 	}); err != nil {
 		return 0, err
 	}
-	if c.attempt.State.over() {
+	if c.rests() {
 		return 0, nil
 	}
 	if failure != nil {
