@@ -235,7 +235,7 @@ func (s store) ofOrder(ctx context.Context, tx *db.Tx, order uuid.UUID) ([]charg
 
 // chargesOf are all attempts of a payment, the oldest first.
 func (s store) chargesOf(ctx context.Context, tx *db.Tx, payment uuid.UUID) ([]charge, error) {
-	return s.charges(ctx, tx, ` where p.id = $1 order by a.created_at, a.id`, payment)
+	return s.charges(ctx, tx, db.Keep, ` where p.id = $1 order by a.created_at, a.id`, payment)
 }
 
 // lockOrder reads all attempts of all payments of an order, the oldest first, and locks them.
@@ -243,7 +243,7 @@ func (s store) lockOrder(ctx context.Context, tx *db.Tx, order uuid.UUID) ([]cha
 	if _, err := tx.Exec(ctx, `select from payments.payable where order_id = $1 for update`, order); err != nil {
 		return nil, fmt.Errorf("lock payable: %w", err)
 	}
-	return s.charges(ctx, tx, ` where b.order_id = $1 order by a.created_at, a.id`, order)
+	return s.charges(ctx, tx, db.Keep, ` where b.order_id = $1 order by a.created_at, a.id`, order)
 }
 
 // attemptOf is the attempt that a charge at a provider is of; uuid.Nil when it is nobody's.
