@@ -76,11 +76,11 @@ var _ = Describe("every call", Ordered, func() {
 			return err
 		}),
 		Entry("to find", func(ctx SpecContext) error {
-			_, err := s.Find(ctx, account, clock.NewID().String())
+			_, err := s.Find(ctx, account, clock.NewID().String(), provider.Span{From: clock.System(), Until: clock.System()})
 			return err
 		}),
 		Entry("to hear what changed", func(ctx SpecContext) error {
-			return s.Changed(ctx, account, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), func(provider.Object) error { return nil })
+			return s.Changed(ctx, account, provider.Span{From: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Until: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)}, func(_ string, _ provider.Object, err error) error { return err })
 		}),
 		Entry("to list refunds and disputes", func(ctx SpecContext) error {
 			i, err := s.at(account).V1PaymentIntents.Retrieve(ctx, "pi_123", wholeRetrieval())
