@@ -110,6 +110,9 @@ var _ = Describe("a provider that does not answer", Label("db"), func() {
 		r := c.paid(order, "card")
 		c.callsOff(order)
 		c.settles()
+		Expect(c.read(r.ID).Status).To(Equal("processing"), "a call may be under way")
+		c.later(longestCall)
+		c.settles()
 		Expect(c.read(r.ID)).To(And(HaveField("Status", "failed"), HaveField("Failure.Code", codeAbandoned)))
 		Expect(c.bank.asked).To(BeEmpty())
 	})
@@ -202,6 +205,7 @@ var _ = Describe("a provider that does not answer", Label("db"), func() {
 		}
 		c.callsOff(off...)
 		c.bank.wrong(nil)
+		c.later(longestCall)
 		c.settles()
 		c.settles()
 
@@ -303,6 +307,7 @@ var _ = Describe("news of a charge", Label("db"), func() {
 	It("that no webhook told is found by comparing", func() {
 		r := c.paid(c.orders.owes(eur(2500), "ana"), "slow")
 		c.bank.does(c.current(r.ID).attempt.Reference, func(o *provider.Object) { o.Phase, o.Captured = provider.Succeeded, o.Amount })
+		c.later(time.Hour)
 		Expect(c.svc.reconcile(c.ctx, c.acc.ID.String(), 1)).To(Equal(reconcileEvery))
 		Expect(c.read(r.ID).Status).To(Equal("succeeded"))
 		a, err := c.svc.handleAccount(c.ctx, &byID{c.acc.ID.String()})

@@ -28,6 +28,7 @@ type bank struct {
 	refused map[string]error
 	asked   []string // "charge", "capture", …: calls that did something
 	mishap  func(call, key string) mishap
+	listed  []provider.Span
 	behind  bool // its search has not heard of the latest charges
 }
 
@@ -159,7 +160,7 @@ func (b *bank) Fetch(ctx context.Context, _ provider.Account, reference string) 
 	return b.look(ctx, func(o *provider.Object) bool { return o.Reference == reference })
 }
 
-func (b *bank) Find(ctx context.Context, _ provider.Account, attempt string) (provider.Object, error) {
+func (b *bank) Find(ctx context.Context, _ provider.Account, attempt string, _ provider.Span) (provider.Object, error) {
 	return b.look(ctx, func(o *provider.Object) bool { return o.Attempt == attempt })
 }
 
@@ -177,15 +178,25 @@ func (b *bank) look(_ context.Context, is func(*provider.Object) bool) (provider
 	return provider.Object{}, provider.ErrNoCharge
 }
 
-func (b *bank) Changed(_ context.Context, _ provider.Account, _ time.Time, each func(provider.Object) error) error {
+// Changed tells of all charges in each time.
+func (b *bank) Changed(_ context.Context, _ provider.Account, in provider.Span, each func(reference string, o provider.Object, err error) error) error {
 	b.mu.Lock()
+	if b.mishap != nil && b.mishap("list", "") != none {
+		b.mu.Unlock()
+		return errLine
+	}
+	b.listed = append(b.listed, in)
 	var all []provider.Object
 	for _, o := range b.charges {
 		all = append(all, copied(o))
 	}
 	b.mu.Unlock()
 	for _, o := range all {
-		if err := each(o); err != nil {
+		var err error
+		if o.Phase == "nonsense" {
+			err = errLine
+		}
+		if err := each(o.Reference, o, err); err != nil {
 			return err
 		}
 	}

@@ -57,7 +57,7 @@ func (s *service) lookAfterNotice(ctx context.Context, subject string, n int) (t
 	case errors.Is(err, provider.ErrNoCharge):
 		return 0, s.db.InTx(ctx, done)
 	case err != nil:
-		return s.unlessAnswered(ctx, n, err, "notice", subject)
+		return s.unanswered(ctx, n, err, "notice", subject), nil
 	}
 	return 0, s.hear(ctx, a, o, about.Warning, done)
 }

@@ -2,7 +2,7 @@ package payments
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
@@ -82,14 +82,26 @@ func (s *service) refund(ctx context.Context, id uuid.UUID, w refundWish) (r ref
 }
 
 // repay asks the provider for a refund.
-func (s *service) repay(ctx context.Context, r refund, c charge, a account) (o provider.Object, err error) {
-	p, opened, err := s.opened(ctx, a)
-	if err != nil {
+func (s *service) repay(ctx context.Context, r refund, c charge, a account) (provider.Object, error) {
+	return s.call(ctx, a, func(ctx context.Context, p provider.Provider, opened provider.Account) (provider.Object, error) {
+		return p.Refund(ctx, opened, r.ID.String(), c.attempt.Reference, r.Amount, r.Reason)
+	})
+}
+
+// repayAgain asks for a refund once more, unless the charge shows it. When the key may be
+// forgotten it is not asked for: what the charge does not show by then was never made.
+func (s *service) repayAgain(ctx context.Context, r refund, c charge, a account) (provider.Object, error) {
+	o, err := s.fetch(ctx, c, a)
+	shown := slices.ContainsFunc(o.Refunds, func(said provider.RefundObject) bool { return said.Key == r.ID.String() })
+	switch age := s.now().Sub(r.CreatedAt); {
+	case err != nil || shown:
 		return o, err
+	case age <= keyLasts:
+		return s.repay(ctx, r, c, a)
+	case age <= keyLasts+longestCall:
+		return o, fmt.Errorf("%w: a call may still be under way", provider.ErrUnknownOutcome)
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
-	defer cancel()
-	return p.Refund(ctx, opened, r.ID.String(), c.attempt.Reference, r.Amount, r.Reason)
+	return o, &provider.Declined{Code: codeAbandoned}
 }
 
 // concludeRefund takes in the answer to a refund, or leaves it to the errand when there is none.
@@ -98,8 +110,7 @@ func (s *service) concludeRefund(ctx context.Context, tx *db.Tx, id, attempt uui
 	if err != nil {
 		return r, err
 	}
-	var no *provider.Declined
-	switch {
+	switch no := declined(failure); {
 	case failure == nil:
 		n, err := s.takeIn(ctx, tx, &c, o)
 		if err != nil {
@@ -108,7 +119,7 @@ func (s *service) concludeRefund(ctx context.Context, tx *db.Tx, id, attempt uui
 		if err := s.keep(ctx, tx, &c, n); err != nil {
 			return r, err
 		}
-	case errors.As(failure, &no):
+	case no != nil:
 		if r, err = s.store.findRefund(ctx, tx, id); err != nil {
 			return r, err
 		}

@@ -69,17 +69,22 @@ func (store) claim(ctx context.Context, tx *db.Tx, orders, customers []string) e
 }
 
 type payableRow struct {
-	OrderID    uuid.UUID `db:"b_order_id"`
-	CustomerID string    `db:"b_customer_id"`
-	Currency   string    `db:"b_currency"`
-	Total      int64     `db:"b_total"`
-	Reason     *string   `db:"b_reason"`
+	OrderID    uuid.UUID  `db:"b_order_id"`
+	CustomerID string     `db:"b_customer_id"`
+	Currency   string     `db:"b_currency"`
+	Total      int64      `db:"b_total"`
+	Reason     *string    `db:"b_reason"`
+	ClosedAt   *time.Time `db:"b_closed_at"`
 }
 
-const payableColumns = `b.order_id b_order_id, b.customer_id b_customer_id, b.currency b_currency, b.total_minor b_total, b.reason b_reason`
+const payableColumns = `b.order_id b_order_id, b.customer_id b_customer_id, b.currency b_currency, b.total_minor b_total, b.reason b_reason, b.closed_at b_closed_at`
 
 func (r payableRow) domain() payable {
-	return payable{r.OrderID, r.CustomerID, money.Amount{Minor: r.Total, Currency: money.Currency(r.Currency)}, text(r.Reason)}
+	b := payable{OrderID: r.OrderID, CustomerID: r.CustomerID, Total: money.Amount{Minor: r.Total, Currency: money.Currency(r.Currency)}, Closed: text(r.Reason)}
+	if r.ClosedAt != nil {
+		b.ClosedAt = r.ClosedAt.UTC()
+	}
+	return b
 }
 
 type paymentRow struct {

@@ -73,7 +73,6 @@ type Charge struct {
 	ReturnURL string // where a bank sends the buyer back to
 	OrderID   string
 	Attempt   string // ours: what Find looks for
-	Email     string // receipts; empty: none
 }
 
 // Phase is how far a charge has come.
