@@ -29,6 +29,7 @@ type bank struct {
 	asked   []string // "charge", "capture", …: calls that did something
 	mishap  func(call, key string) mishap
 	listed  []provider.Span
+	hides   bool // what it has refunded
 	behind  bool // its search has not heard of the latest charges
 }
 
@@ -40,6 +41,7 @@ const (
 	deaf           // it never hears
 	mute           // it hears, and its answer is lost
 	hanging        // it hears, and answers when nobody waits any more
+	barred         // it does not know who calls
 )
 
 var errLine = errors.New("the line is dead")
@@ -61,6 +63,10 @@ func (b *bank) answer(ctx context.Context, call, key string, do func() (*provide
 		b.mu.Unlock()
 		return provider.Object{}, fmt.Errorf("%w: %w", provider.ErrUnknownOutcome, errLine)
 	}
+	if wrong == barred {
+		b.mu.Unlock()
+		return provider.Object{}, provider.ErrKeyRefused
+	}
 	out, known := b.keys[key]
 	err := b.refused[key]
 	if !known && err == nil {
@@ -79,7 +85,10 @@ func (b *bank) answer(ctx context.Context, call, key string, do func() (*provide
 	case hanging:
 		<-ctx.Done()
 		return provider.Object{}, fmt.Errorf("%w: %w", provider.ErrUnknownOutcome, ctx.Err())
-	case none, deaf:
+	case none, deaf, barred:
+	}
+	if b.hides {
+		out.Refunds = nil
 	}
 	return out, err
 }
@@ -172,7 +181,11 @@ func (b *bank) look(_ context.Context, is func(*provider.Object) bool) (provider
 	}
 	for _, o := range b.charges {
 		if is(o) && !b.behind {
-			return copied(o), nil
+			c := copied(o)
+			if b.hides {
+				c.Refunds = nil
+			}
+			return c, nil
 		}
 	}
 	return provider.Object{}, provider.ErrNoCharge
@@ -208,6 +221,14 @@ func (b *bank) does(reference string, what func(*provider.Object)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	what(b.charges[reference])
+}
+
+// forgets the keys that it was asked with, as all do after a day.
+func (b *bank) forgets() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.keys)
+	clear(b.refused)
 }
 
 // wrong says what goes wrong from now on.

@@ -79,11 +79,11 @@ func (m *Module) Mount(on app.Mount) {
 	event.OnBatch(on.Bus, "payments.close-cancelled-order", m.svc.onOrderCancelled)
 	event.OnBatch(on.Bus, "payments.claim-order", m.svc.onOrderClaimed)
 
-	m.svc.timers.OnErrand(timerAttempt, m.svc.lookAfterAttempt)
+	m.svc.timers.OnPatientErrand(timerAttempt, m.svc.lookAfterAttempt)
 	m.svc.timers.OnErrand(timerOperation, m.svc.lookAfterOperation)
 	m.svc.timers.OnErrand(timerRefund, m.svc.lookAfterRefund)
 	m.svc.timers.OnErrand(timerNotice, m.svc.lookAfterNotice)
-	m.svc.timers.OnErrand(timerReconcile, m.svc.reconcile)
+	m.svc.timers.OnPatientErrand(timerReconcile, m.svc.reconcile)
 
 	m.svc.vault.Keep(
 		vault.Sealed{Table: "payments.account", Column: "secret_key", Purpose: sealedKey},
