@@ -177,7 +177,7 @@ func (b *bank) look(_ context.Context, is func(*provider.Object) bool) (provider
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.mishap != nil && b.mishap("look", "") != none {
-		return provider.Object{}, errLine
+		return provider.Object{}, fmt.Errorf("%w: %w", provider.ErrUnknownOutcome, errLine)
 	}
 	for _, o := range b.charges {
 		if is(o) && !b.behind {

@@ -1,6 +1,7 @@
 package payments
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ const (
 	lastLook = time.Hour
 	// lastAsk is for what nobody has answered yet.
 	lastAsk = 5 * time.Minute
+	// soon is the pause of what goes on at once, but that others have errands too.
+	soon = time.Second
 	// forsakenAfter is how long an attempt may wait for its buyer.
 	forsakenAfter = 24 * time.Hour
 )
@@ -64,11 +67,22 @@ func (s *service) lookAfterAttempt(ctx context.Context, subject string, n int) (
 	}
 	o, failure := s.ask(ctx, c, a, false)
 	if err := s.db.InTx(ctx, func(tx *db.Tx) error {
+		now, err := s.store.lockCharge(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if failure == nil {
+			if outrun, err := s.outrun(ctx, tx, &now, o, c.payment.Version); err != nil || outrun {
+				return cmp.Or(err, errOutrun)
+			}
+		}
 		if c, err = s.conclude(ctx, tx, id, o, failure); err != nil || !c.forsaken(tx.Now) {
 			return err
 		}
 		return s.letGo(ctx, tx, &c)
-	}); err != nil || c.attempt.State.over() {
+	}); errors.Is(err, errOutrun) {
+		return soon, nil
+	} else if err != nil || c.attempt.State.over() {
 		return 0, err
 	}
 	if failure != nil {
@@ -153,8 +167,6 @@ func (s *service) lookAfterRefund(ctx context.Context, subject string, n int) (t
 
 const (
 	reconcileEvery = time.Hour
-	// reconcileOn is the pause while there is more to compare: others have errands too.
-	reconcileOn = time.Second
 	// unsettled is what is left for the next time: clocks differ, and lists may be behind.
 	unsettled = 2 * time.Minute
 	// A slice is compared at a time, and noted. It grows while there is little in it.
@@ -194,7 +206,7 @@ func (s *service) reconcile(ctx context.Context, subject string, _ int) (time.Du
 	}
 	for began, length := s.now(), shortestSlice; slice.From.Before(until); slice.From = slice.Until {
 		if s.now().Sub(began) > reconcileFor {
-			return reconcileOn, nil
+			return soon, nil
 		}
 		slice.Until = earlier(slice.From.Add(length), until)
 		heard, err := s.compare(ctx, a, slice)
@@ -221,7 +233,12 @@ func (s *service) compare(ctx context.Context, a account, in provider.Span) (hea
 	if err := p.Changed(ctx, opened, in, func(reference string, o provider.Object, err error) error {
 		heard++
 		if err == nil {
-			err = s.hear(ctx, a, o, "", nil)
+			err = s.hear(ctx, a, o, 0, "", nil)
+		}
+		if errors.Is(err, errOutrun) { // the list says nothing of when
+			if err = s.look(ctx, a, reference, "", nil); errors.Is(err, errOutrun) || errors.Is(err, provider.ErrUnknownOutcome) {
+				return err
+			}
 		}
 		if err == nil {
 			return nil

@@ -38,7 +38,7 @@ func (c *counter) takesIn(reference string) {
 	GinkgoHelper()
 	o, err := c.bank.Fetch(c.ctx, provider.Account{}, reference)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(c.svc.hear(c.ctx, c.acc, o, "", nil)).To(Succeed())
+	Expect(c.told(o, "")).To(Succeed())
 }
 
 var _ = Describe("what a provider was asked for before", Label("db"), func() {
@@ -298,7 +298,7 @@ var _ = Describe("comparing with a provider", Label("db"), func() {
 		now := time.Now()
 		c.svc.now = func() time.Time { now = now.Add(reconcileFor); return now }
 		for range 3 {
-			Expect(reconcile(c.acc.ID)).To(Equal(reconcileOn))
+			Expect(reconcile(c.acc.ID)).To(Equal(soon))
 		}
 		Expect(c.bank.listed).To(HaveLen(3))
 		c.svc.now = clock.System
@@ -350,5 +350,89 @@ var _ = Describe("comparing with a provider", Label("db"), func() {
 
 	It("is refused for an account that there is not", func() {
 		Expect(reconcile(clock.NewID())).Error().To(MatchError(httpx.ErrNotFound))
+	})
+})
+
+var _ = Describe("two that ask about one charge at the same moment", Label("db"), func() {
+	var (
+		c         *counter
+		r         begunResponse
+		reference string
+		looks     int
+	)
+	BeforeEach(func() { c, looks = newCounter(), 0 })
+
+	// overtakes has the charge change, and be heard of, while somebody is told how it was before.
+	overtakes := func(change func(*provider.Object)) {
+		c.bank.wrong(func(call, _ string) mishap {
+			if call != "look" {
+				return none
+			}
+			switch looks++; looks {
+			case 1:
+				now := copied(c.bank.charges[reference])
+				change(&now)
+				Expect(c.told(now, "")).To(Succeed())
+			case 2:
+				change(c.bank.charges[reference])
+			}
+			return none
+		})
+	}
+	hears := func() {
+		GinkgoHelper()
+		Expect(c.hears(provider.Notice{ID: "evt_1", Type: "charge.updated", Reference: reference}, "whsec_one", time.Now())).To(Succeed())
+		Expect(c.svc.lookAfterNotice(c.ctx, c.acc.ID.String()+"/evt_1", 1)).To(BeZero())
+	}
+	refuses := func(o *provider.Object) {
+		o.Phase, o.NextAction, o.Declined = provider.NeedsMethod, "", &provider.Declined{Code: "authentication_failed"}
+	}
+
+	It("do not put the older news of an attempt in the place of the newer, by webhook", func() {
+		r = c.paid(c.orders.owes(eur(2500), "ana"), "3ds")
+		reference = c.current(r.ID).attempt.Reference
+		overtakes(refuses)
+		c.bank.does(reference, func(o *provider.Object) { o.NextAction = "https://bank.example/again" })
+		hears()
+		Expect(c.read(r.ID)).To(And(HaveField("Status", "failed"), HaveField("Failure.Code", "authentication_failed")))
+		Expect(looks).To(Equal(2))
+	})
+
+	It("nor by the errand, which asks again soon", func() {
+		r = c.paid(c.orders.owes(eur(2500), "ana"), "3ds")
+		reference = c.current(r.ID).attempt.Reference
+		overtakes(refuses)
+		Expect(c.svc.lookAfterAttempt(c.ctx, c.current(r.ID).attempt.ID.String(), 9)).To(Equal(soon))
+		Expect(c.read(r.ID).Status).To(Equal("failed"))
+	})
+
+	It("nor by comparing, whose list says nothing of when", func() {
+		r = c.paid(c.orders.owes(eur(2500), "ana"), "3ds")
+		reference = c.current(r.ID).attempt.Reference
+		looks = 1
+		overtakes(refuses)
+		c.later(time.Hour)
+		Expect(c.svc.reconcile(c.ctx, c.acc.ID.String(), 1)).To(Equal(reconcileEvery))
+		Expect(looks).To(Equal(1), "what is known is not asked for")
+		c.bank.does(reference, func(o *provider.Object) { o.NextAction = "https://bank.example/old" })
+		c.later(time.Hour)
+		Expect(c.svc.reconcile(c.ctx, c.acc.ID.String(), 1)).To(Equal(reconcileEvery))
+		Expect(looks).To(BeNumerically(">", 1))
+		Expect(c.read(r.ID).Status).To(Equal("failed"))
+	})
+
+	It("nor the older news of a dispute", func() {
+		r = c.paid(c.orders.owes(eur(2500), "ana"), "card")
+		reference = c.current(r.ID).attempt.Reference
+		c.bank.does(reference, func(o *provider.Object) {
+			o.Disputes = []provider.DisputeObject{{Reference: "dp_1", Amount: eur(2500), Status: "needs_response", Withdrawn: eur(2500), Fee: eur(1500)}}
+		})
+		overtakes(func(o *provider.Object) {
+			o.Disputes = []provider.DisputeObject{{Reference: "dp_1", Amount: eur(2500), Status: "warning_under_review", Withdrawn: eur(0), Fee: eur(1500)}}
+		})
+		hears()
+		Expect(c.read(r.ID).Disputed).To(Equal("0.00"))
+		Expect(c.balance("disputes")).To(Equal("0.00"))
+		Expect(looks).To(Equal(2))
 	})
 })

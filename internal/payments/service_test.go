@@ -141,6 +141,18 @@ func (c *counter) current(id string) (ch charge) {
 	return ch
 }
 
+// told is that of a charge which the bank says now, with what it suspects.
+func (c *counter) told(o provider.Object, warning string) error {
+	var seen int64
+	if err := c.svc.db.Read(c.ctx, func(tx *db.Tx) (err error) {
+		seen, err = c.svc.store.versionOf(c.ctx, tx, c.acc.ID, o.Reference)
+		return err
+	}); err != nil {
+		return err
+	}
+	return c.svc.hear(c.ctx, c.acc, o, seen, warning, nil)
+}
+
 // lookAfter runs the errand of a payment's latest attempt.
 func (c *counter) lookAfter(id string) {
 	GinkgoHelper()
@@ -536,7 +548,7 @@ var _ = Describe("disputes and warnings", Label("db"), func() {
 			})
 			o, err := c.bank.Fetch(c.ctx, provider.Account{}, reference)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(c.svc.hear(c.ctx, c.acc, o, "", nil)).To(Succeed())
+			Expect(c.told(o, "")).To(Succeed())
 		}
 		hear("needs_response", 2500, 1500)
 		Expect(c.read(r.ID).Disputed).To(Equal("25.00"))
@@ -549,7 +561,7 @@ var _ = Describe("disputes and warnings", Label("db"), func() {
 		Expect(c.facts()[2:]).To(Equal([]string{"payment.disputed succeeded 25.00 0.00", "payment.disputed succeeded 25.00 0.00"}))
 		o, err := c.bank.Fetch(c.ctx, provider.Account{}, reference)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(c.svc.hear(c.ctx, c.acc, o, "fraudulent", nil)).To(Succeed())
+		Expect(c.told(o, "fraudulent")).To(Succeed())
 		Expect(c.read(r.ID).Warning).To(Equal("fraudulent"))
 	})
 })

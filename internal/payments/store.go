@@ -242,6 +242,19 @@ func (store) attemptOf(ctx context.Context, tx *db.Tx, account uuid.UUID, attemp
 	return ids[0], nil
 }
 
+// versionOf is that of the payment that a charge at a provider is of; 0 when it is nobody's.
+func (store) versionOf(ctx context.Context, tx *db.Tx, account uuid.UUID, reference string) (int64, error) {
+	var versions []int64
+	if err := tx.Select(ctx, &versions, `
+		select p.version from payments.attempt a join payments.payment p on p.id = a.payment_id where a.account_id = $1 and a.reference = $2`, account, reference); err != nil {
+		return 0, fmt.Errorf("read the version of a payment: %w", err)
+	}
+	if len(versions) == 0 {
+		return 0, nil
+	}
+	return versions[0], nil
+}
+
 // begin writes a new payment with its first attempt.
 func (store) begin(ctx context.Context, tx *db.Tx, c charge) error {
 	p, a := c.payment, c.attempt
