@@ -185,6 +185,9 @@ func (s *shop) demo(ctx context.Context, c client, steps *steps) error {
 		methods, err = c.seedShipping(ctx)
 	}
 	if err == nil {
+		err = c.seedPayments(ctx)
+	}
+	if err == nil {
 		err = s.settled(ctx)
 	}
 	if err != nil {

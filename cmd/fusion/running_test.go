@@ -186,19 +186,25 @@ var _ = Describe("fusion dev", Ordered, func() {
 		Expect(answers[2]).To(HaveKeyWithValue("available", BeNumerically(">", 0)))
 		Expect(answers[3]["data"]).To(HaveExactElements(And(HaveKeyWithValue("sku", "KIT-MUG-STONE"), HaveKeyWithValue("originalPrice", "18.50"))))
 		order := shop.url + "/v1/orders/" + answers[1]["id"].(string)
-		status := func() any {
-			req, err := http.NewRequest(http.MethodGet, order, http.NoBody)
+		ask := func(method, url, body string) (answer map[string]any) {
+			req, err := http.NewRequest(method, url, strings.NewReader(body))
 			Expect(err).NotTo(HaveOccurred())
 			req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(key)))
+			req.Header.Set("Content-Type", "application/json")
 			res, err := http.DefaultClient.Do(req)
 			Expect(err).NotTo(HaveOccurred())
 			defer res.Body.Close()
-			var answer map[string]any
 			Expect(json.NewDecoder(res.Body).Decode(&answer)).To(Succeed())
-			return answer["status"]
+			return answer
 		}
+		status := func() any { return ask(http.MethodGet, order, "")["status"] }
 		Eventually(status).Should(Equal("confirmed"))
 		Expect(string(shop.Err.Contents())).To(MatchRegexp(`\d\d:\d\d:\d\d INF POST /v1/orders 201 `))
+
+		By("paying, without money")
+		payment := fmt.Sprintf(`{"orderId":%q,"method":"pm_card_visa"}`, answers[1]["id"])
+		Expect(ask(http.MethodPost, shop.url+"/v1/payments", payment)).To(And(HaveKeyWithValue("provider", "test"), HaveKeyWithValue("status", "succeeded")))
+		Eventually(status).Should(Equal("paid"))
 
 		By("working beside it")
 		Expect(parsed[[]any](fusion(data, "keys", "list", "--json"))).To(HaveLen(1))
@@ -221,7 +227,7 @@ var _ = Describe("fusion dev", Ordered, func() {
 		Expect(string(shop.Err.Contents())).NotTo(ContainSubstring("Demo shop"))
 		Expect(os.ReadFile(keyFile)).To(Equal(key))
 		Expect(string(shop.Out.Contents())).To(And(ContainSubstring("…  (kept in ./data/owner.key)"), Not(ContainSubstring(strings.TrimSpace(string(key))))))
-		Expect(status()).To(Equal("confirmed"))
+		Expect(status()).To(Equal("paid"))
 		Expect(shop.paste(dir)[1]).To(HaveKeyWithValue("number", BeNumerically("==", answers[1]["number"].(float64)+1)))
 		shop.interrupt(dir)
 

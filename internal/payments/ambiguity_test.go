@@ -381,6 +381,29 @@ var _ = Describe("a webhook", Label("db"), func() {
 		Expect(c.waiting()).NotTo(HaveKey(timerNotice))
 	})
 
+	It("is forgotten long after it was handled, and not while it waits", func() {
+		for i := range 5 {
+			Expect(c.hears(provider.Notice{ID: fmt.Sprint("evt_", i), Type: "charge.succeeded", Reference: reference}, "whsec_one", time.Now())).To(Succeed())
+		}
+		c.settles()
+		Expect(c.hears(provider.Notice{ID: "evt_waiting", Type: "charge.succeeded", Reference: reference}, "whsec_one", time.Now())).To(Succeed())
+		sweep := func() (more bool) {
+			Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) (err error) {
+				more, err = c.svc.store.sweep(c.ctx, tx, 2)
+				return err
+			})).To(Succeed())
+			return more
+		}
+		age := func(ids string) {
+			_, err := testkit.SQL(testkit.Shared().Super).Exec(`update payments.notice set received_at = now() - interval '61 days' where tenant_id = $1 and id ~ $2`, c.shop, ids)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		Expect(sweep()).To(BeFalse(), "they are young")
+		age("evt_([1-4]|waiting)")
+		Expect([]bool{sweep(), sweep(), sweep()}).To(Equal([]bool{true, true, false}))
+		Expect(c.asWritten(`select id from payments.notice order by id`)).To(Equal([]string{"evt_0", "evt_waiting"}))
+	})
+
 	It("is not answered well when it cannot be kept", func() {
 		ctx, gone := context.WithCancel(c.ctx)
 		gone()

@@ -13,14 +13,15 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 )
 
-// What stored timers go by: the names never change. Their subjects are ids; a notice's is that
-// of its account and its own.
+// What stored timers go by: the names never change. Their subjects are ids, of an order to be
+// closed; a notice's is that of its account and its own.
 const (
 	timerAttempt   = "payments.attempt"
 	timerOperation = "payments.operation"
 	timerRefund    = "payments.refund"
 	timerNotice    = "payments.notice"
 	timerReconcile = "payments.reconcile"
+	timerClose     = "payments.close"
 )
 
 const (
@@ -62,7 +63,7 @@ func (s *service) lookAfterAttempt(ctx context.Context, subject string, n int) (
 	if err := s.db.Read(ctx, func(tx *db.Tx) error {
 		c, a, err = s.withAccount(ctx, tx, id)
 		return err
-	}); err != nil || c.attempt.State.over() {
+	}); err != nil || c.rests() {
 		return 0, err
 	}
 	o, failure := s.ask(ctx, c, a, false)
@@ -79,10 +80,10 @@ func (s *service) lookAfterAttempt(ctx context.Context, subject string, n int) (
 		if c, err = s.conclude(ctx, tx, id, o, failure); err != nil || !c.forsaken(tx.Now) {
 			return err
 		}
-		return s.letGo(ctx, tx, &c)
+		return s.callOff(ctx, tx, &c)
 	}); errors.Is(err, errOutrun) {
 		return soon, nil
-	} else if err != nil || c.attempt.State.over() {
+	} else if err != nil || c.rests() {
 		return 0, err
 	}
 	if failure != nil {

@@ -74,8 +74,8 @@ func (s *service) onOrderCancelled(ctx context.Context, tx *db.Tx, batch []event
 	return s.close(ctx, tx, orders, reasonCancelled)
 }
 
-// close ends what there is to pay for orders. What is known to be paid goes back; what becomes
-// known later goes back then.
+// close ends what there is to pay for orders. What is known to be paid goes back next; what
+// becomes known later goes back then.
 func (s *service) close(ctx context.Context, tx *db.Tx, orders []ordersapi.Order, reason string) error {
 	list := make([]payable, len(orders))
 	for i, o := range orders {
@@ -89,18 +89,33 @@ func (s *service) close(ctx context.Context, tx *db.Tx, orders []ordersapi.Order
 		}
 		list[i] = payable{OrderID: id, CustomerID: o.CustomerID, Total: total, Closed: reason}
 	}
-	payments, err := s.store.closePayables(ctx, tx, list)
+	begun, err := s.store.closePayables(ctx, tx, list)
 	if err != nil {
 		return err
 	}
-	for _, id := range payments {
-		c, err := s.store.findPayment(ctx, tx, id, "")
-		if err != nil {
-			return err
+	// Of each of them there is much to write: not while this batch holds the locks of all.
+	return s.timers.SetAll(ctx, tx, timerClose, begun, tx.Now)
+}
+
+// letGo gives up all payments of an order that is not to be paid any more.
+func (s *service) letGo(ctx context.Context, tx *db.Tx, subject string) error {
+	order, err := uuid.Parse(subject)
+	if err != nil {
+		return fmt.Errorf("order to let go: %w", err)
+	}
+	list, err := s.store.lockOrder(ctx, tx, order)
+	if err != nil {
+		return err
+	}
+	latest := map[uuid.UUID]payment{}
+	for _, c := range list {
+		if p, ok := latest[c.payment.ID]; ok {
+			c.payment = p
 		}
 		if err := s.keep(ctx, tx, &c, news{}); err != nil {
 			return err
 		}
+		latest[c.payment.ID] = c.payment
 	}
 	return nil
 }

@@ -356,7 +356,7 @@ func (s *service) decide(ctx context.Context, tx *db.Tx, c *charge, once uuid.UU
 	amount := money.Amount{Currency: c.payment.Amount.Currency}
 	if kind == opCancel {
 		switch {
-		case c.payment.Captured.Minor > 0:
+		case c.payment.Captured.Minor > 0 && c.attempt.State.over() && c.attempt.State != state(provider.Cancelled):
 			return operation{}, errNotCancellable
 		case c.attempt.State.over():
 			return operation{}, nil
@@ -389,8 +389,10 @@ func (m *Module) handleReceived(ctx context.Context, in *amountInput) (paymentRe
 		switch {
 		case err != nil:
 			return paymentResponse{}, err
-		case c.payment.Provider != manualName || c.attempt.State.over():
+		case c.payment.Provider != manualName:
 			return paymentResponse{}, errNotManual
+		case c.attempt.Reference == "" && c.attempt.State.over():
+			return paymentResponse{}, errNotPayable // it was called off before anybody was asked to pay
 		case c.attempt.Reference == "":
 			return paymentResponse{}, errInProgress
 		}
@@ -399,12 +401,12 @@ func (m *Module) handleReceived(ctx context.Context, in *amountInput) (paymentRe
 		if err != nil {
 			return paymentResponse{}, err
 		}
+		if left.Minor <= 0 && in.amount() == "" {
+			return paymentResponse{}, httpx.ErrValidation(fault.Field{Pointer: "/amount", Code: "required", Detail: "must say how much came, of a payment that expects no more"})
+		}
 		amount, err := amountOr(in.amount(), left)
 		if err != nil {
 			return paymentResponse{}, err
-		}
-		if amount.Minor > left.Minor {
-			return paymentResponse{}, errAmountTooLarge.Saying("Of this payment %s have not arrived.", left).At("/amount", errAmountTooLarge.Code, "is more than "+left.Decimal())
 		}
 		o, err := m.manual.Received(ctx, tx, c.attempt.Reference, once.String(), amount)
 		if err != nil {
@@ -456,6 +458,9 @@ func (m *Module) handleAuthenticate(ctx context.Context, in *authenticateInput) 
 		}
 		audit.About(ctx, "payment", c.payment.ID.String())
 		o, err := m.test.Authenticate(ctx, tx, c.attempt.Reference, once.String(), in.Body.Outcome == succeeded)
+		if no := declined(err); no != nil {
+			return paymentResponse{}, refusedWith(no)
+		}
 		if err != nil {
 			return paymentResponse{}, err
 		}

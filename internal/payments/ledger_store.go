@@ -44,6 +44,9 @@ type balance struct {
 	Amount  money.Amount
 }
 
+// theMark is up to which transaction the ledger is added up.
+const theMark = `coalesce((select until from payments.tallied), '00000000-0000-0000-0000-000000000000')`
+
 func (store) balances(ctx context.Context, tx *db.Tx) ([]balance, error) {
 	var rows []struct {
 		Account  string `db:"account"`
@@ -51,7 +54,10 @@ func (store) balances(ctx context.Context, tx *db.Tx) ([]balance, error) {
 		Sum      int64  `db:"sum"`
 	}
 	if err := tx.Select(ctx, &rows, `
-		select account, currency, sum(amount_minor)::bigint sum from payments.ledger_entry group by account, currency order by currency, account`); err != nil {
+		select account, currency, sum(minor)::bigint sum from (
+			select account, currency, sum_minor minor from payments.tally
+			union all select account, currency, amount_minor from payments.ledger_entry where transaction_id > `+theMark+`
+		) u group by account, currency order by currency, account`); err != nil {
 		return nil, fmt.Errorf("add up the ledger: %w", err)
 	}
 	list := make([]balance, len(rows))

@@ -79,11 +79,15 @@ func (m *Module) Mount(on app.Mount) {
 	event.OnBatch(on.Bus, "payments.close-cancelled-order", m.svc.onOrderCancelled)
 	event.OnBatch(on.Bus, "payments.claim-order", m.svc.onOrderClaimed)
 
+	m.svc.timers.On(timerClose, m.svc.letGo)
 	m.svc.timers.OnPatientErrand(timerAttempt, m.svc.lookAfterAttempt)
 	m.svc.timers.OnErrand(timerOperation, m.svc.lookAfterOperation)
 	m.svc.timers.OnErrand(timerRefund, m.svc.lookAfterRefund)
 	m.svc.timers.OnErrand(timerNotice, m.svc.lookAfterNotice)
 	m.svc.timers.OnPatientErrand(timerReconcile, m.svc.reconcile)
+
+	on.Jobs.Add(m.svc.tallying())
+	on.Jobs.Add(m.svc.sweeping())
 
 	m.svc.vault.Keep(
 		vault.Sealed{Table: "payments.account", Column: "secret_key", Purpose: sealedKey},
@@ -118,7 +122,7 @@ func (m *Module) mountPayments(api *httpx.API) {
 	}, m.svc.handleCancel)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/payments/{id}/mark-received", ID: "markPaymentReceived", Summary: "Note that money has arrived", Permission: permissionWrite,
-		Description: "Of payments by bank transfer or cash on delivery (`manual`): all of it, or the amount that came.", Refusals: []*fault.Error{errNotManual, errNotPayable, errAmountTooLarge, errInProgress},
+		Description: "Of payments by bank transfer or cash on delivery (`manual`): all of it, or the amount that came, whatever became of the order: what is more than it costs goes back as a refund.", Refusals: []*fault.Error{errNotManual, errNotPayable, errInProgress},
 	}, m.handleReceived)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/payments/{id}/refunds", ID: "createRefund", Summary: "Refund a payment", Permission: permissionRefund, Status: http.StatusCreated,
@@ -130,7 +134,7 @@ func (m *Module) mountPayments(api *httpx.API) {
 	}, m.svc.handleRefunds)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/payments/test/{id}/authenticate", ID: "authenticateTestPayment", Summary: "Answer for the buyer's bank", Permission: permissionPay, Ticket: ticketHeader, Limit: httpx.LimitCheckout,
-		Description: "Of payments by the `test` provider that wait for it, as a bank's page would.", Refusals: []*fault.Error{errNotWaiting},
+		Description: "Of payments by the `test` provider that wait for it, as a bank's page would.", Refusals: []*fault.Error{errNotWaiting, errRefused},
 	}, m.handleAuthenticate)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/payments/webhook", ID: "receiveWebhook", Summary: "Hear from the preferred provider", Permission: httpx.Public, Limit: httpx.LimitSigned, Unrecorded: true,

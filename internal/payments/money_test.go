@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
@@ -34,7 +35,7 @@ var _ = Describe("refunds", Label("db"), func() {
 				w := refundWish{Once: clock.NewID(), Amount: "3.00", Reason: "damaged"}
 				// A request that finds no connection is repeated, and is the same refund.
 				for err := error(db.ErrUnavailable); errors.Is(err, db.ErrUnavailable); {
-					if _, _, _, _, err = c.svc.refund(c.ctx, uuid.MustParse(r.ID), w); err == nil {
+					if _, _, _, err = c.svc.refund(c.ctx, uuid.MustParse(r.ID), w); err == nil {
 						given.Add(1)
 					} else if !errors.Is(err, db.ErrUnavailable) {
 						Expect(err).To(Or(MatchError(errAmountTooLarge), MatchError(errNothingToRefund)))
@@ -93,6 +94,54 @@ var _ = Describe("refunds", Label("db"), func() {
 		list, err := c.svc.handleRefunds(c.ctx, &byID{r.ID})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(list.Data).To(HaveExactElements(And(HaveField("Reason", reasonElsewhere), HaveField("Actor", "provider"), HaveField("Status", "succeeded"))))
+	})
+
+	It("that bear the key of another program are booked once, however often they are heard of", func() {
+		r := c.paid(c.orders.owes(eur(2500), "ana"), "card")
+		reference := c.current(r.ID).attempt.Reference
+		c.bank.does(reference, func(o *provider.Object) {
+			o.Refunds = append(o.Refunds, provider.RefundObject{Reference: "re_theirs", Key: clock.NewID().String(), Amount: eur(2000), Status: "succeeded"})
+		})
+		for range 3 {
+			c.hearsOf(reference)
+		}
+		Expect(c.read(r.ID).Refunded).To(Equal("20.00"))
+		Expect(c.books().Strays).To(BeEmpty())
+	})
+
+	It("of more than there is are for a person to look at, until there is so much, and keep nothing else from being believed", func() {
+		r := c.paid(c.orders.owes(eur(2500), "ana"), "card")
+		reference := c.current(r.ID).attempt.Reference
+		c.bank.wrong(once("refund", deaf))
+		asked, err := c.refund(r.ID, "", "damaged")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(asked.Status).To(Equal("requested"))
+		c.bank.does(reference, func(o *provider.Object) {
+			o.Refunds = append(o.Refunds, provider.RefundObject{Reference: "re_dashboard", Amount: eur(2000), Status: "succeeded"})
+			o.Disputes = []provider.DisputeObject{{Reference: "dp_1", Amount: eur(500), Status: "needs_response", Reason: "fraudulent", Withdrawn: eur(500)}}
+		})
+		c.hearsOf(reference)
+		Expect(c.read(r.ID)).To(And(HaveField("Refunded", "0.00"), HaveField("Disputed", "5.00")))
+		Expect(c.books().Strays).To(HaveExactElements(And(HaveField("Reference", "re_dashboard"), HaveField("Captured", "20.00"))))
+		c.settles() // the provider refuses what was asked for
+		c.hearsOf(reference)
+		Expect(c.read(r.ID)).To(And(HaveField("Refunded", "20.00"), HaveField("Refunding", "0.00")))
+		Expect(c.books().Strays).To(BeEmpty())
+	})
+
+	It("that are asked for again with the same key are the same, however their amount is written", func() {
+		r := c.paid(c.orders.owes(eur(2500), "ana"), "card")
+		w := refundWish{Once: clock.NewID(), Amount: "5", Reason: "damaged"}
+		for _, amount := range []httpx.Decimal{"5", "5.0", "5.00"} {
+			w.Amount = amount
+			_, _, _, err := c.svc.refund(c.ctx, uuid.MustParse(r.ID), w)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		w.Amount = "5.01"
+		_, _, _, err := c.svc.refund(c.ctx, uuid.MustParse(r.ID), w)
+		Expect(err).To(MatchError(errOtherRefund))
+		c.settles()
+		Expect(c.read(r.ID).Refunded).To(Equal("5.00"))
 	})
 })
 
@@ -153,6 +202,48 @@ var _ = Describe("the ledger", Label("db"), func() {
 		}
 		Expect(book()).To(Succeed())
 		Expect(db.Violates(book(), "ledger_once")).To(BeTrue())
+	})
+
+	It("adds up to the same, whatever of it was added up before", func() {
+		for range 3 {
+			c.paid(c.orders.owes(eur(1000), "ana"), "card")
+		}
+		balances := func() []string { return []string{c.balance("sales"), c.balance("clearing"), c.balance("fees")} }
+		Expect(balances()).To(Equal([]string{"-55.00", "53.90", "1.10"}))
+		for pieces, more := 0, true; more; pieces++ {
+			more = c.tallies(2)
+			Expect(balances()).To(Equal([]string{"-55.00", "53.90", "1.10"}))
+			Expect(pieces).To(BeNumerically("<", 6))
+		}
+		Expect(c.asWritten(`select account || sum_minor from payments.tally order by account`)).To(Equal([]string{"clearing5390", "fees110", "sales-5500"}))
+		c.paid(c.orders.owes(eur(1000), "ana"), "card")
+		Expect(balances()).To(Equal([]string{"-65.00", "63.70", "1.30"}))
+		Expect(c.tallies(100)).To(BeFalse())
+		Expect(c.tallies(100)).To(BeFalse())
+		Expect(balances()).To(Equal([]string{"-65.00", "63.70", "1.30"}))
+	})
+
+	It("leaves out what may still be written when it is added up", func() {
+		Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error {
+			_, err := c.svc.store.tally(c.ctx, tx, madeAt(tx.Now.Add(-tallyAfter)), 100)
+			return err
+		})).To(Succeed())
+		Expect(c.asWritten(`select account from payments.tally`)).To(BeEmpty())
+	})
+
+	It("still shows a payment that says something else when it was added up long ago", func() {
+		_, err := testkit.SQL(testkit.Shared().Super).Exec(`update payments.payment set captured_minor = 2400 where tenant_id = $1`, c.shop)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(c.tallies(100)).To(BeFalse())
+		differences := func() []differenceResponse {
+			r, err := c.svc.handleReconciliation(c.ctx, &reconciliationInput{Minutes: 1})
+			Expect(err).NotTo(HaveOccurred())
+			return r.Differences
+		}
+		Expect(differences()).To(HaveExactElements(And(HaveField("What", "captured"), HaveField("Payment", "24.00"), HaveField("Ledger", "25.00"))))
+		_, err = testkit.SQL(testkit.Shared().Super).Exec(`update payments.payment set captured_minor = 2500 where tenant_id = $1`, c.shop)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(differences()).To(BeEmpty())
 	})
 
 	It("shows a payment that says something else", func() {
@@ -283,4 +374,53 @@ var _ = Describe("a customer", Label("db"), func() {
 		c.claims(uuid.MustParse(other.OrderID), ana)
 		Expect(list(as)).To(HaveLen(2))
 	})
+
+	It("gets a guest's payments while those go on", func(ctx SpecContext) {
+		c := newCounter()
+		r := c.paid(c.orders.owes(eur(900), "guest"), "slow")
+		at := c.current(r.ID).attempt.ID
+		var tries atomic.Int64
+		claimed := make(chan error, 1)
+		Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error {
+			tries.Add(1)
+			ch, _, err := c.svc.store.lockPayable(c.ctx, tx, payable{OrderID: uuid.MustParse(r.OrderID), CustomerID: "guest", Total: eur(900)})
+			Expect(err).NotTo(HaveOccurred())
+			go func() {
+				claimed <- c.svc.db.InTx(c.ctx, func(tx *db.Tx) error {
+					tries.Add(1)
+					return c.svc.store.claim(c.ctx, tx, []string{ch.OrderID.String()}, []string{uuid.NewString()})
+				})
+			}()
+			Eventually(func() (waiting bool) {
+				Expect(testkit.SQL(testkit.Shared().Super).QueryRow(`
+					select exists (select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'payments.pay' and $1 = any(pg_blocking_pids(pid)))`, backend(c.ctx, tx)).Scan(&waiting)).To(Succeed())
+				return waiting
+			}).WithContext(ctx).Should(BeTrue())
+			locked, err := c.svc.store.lockCharge(c.ctx, tx, at)
+			if err != nil {
+				return err
+			}
+			return c.svc.store.save(c.ctx, tx, locked)
+		})).To(Succeed())
+		Eventually(claimed).WithContext(ctx).Should(Receive(Succeed()))
+		Expect(tries.Load()).To(BeEquivalentTo(2), "nobody had to give way")
+		Expect(c.current(r.ID).payment.CustomerID).NotTo(Equal("guest"))
+	}, SpecTimeout(time.Minute))
 })
+
+// tallies adds up a piece of the ledger, of whatever age. It tells whether there is more.
+func (c *counter) tallies(piece int) (more bool) {
+	GinkgoHelper()
+	Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) (err error) {
+		more, err = c.svc.store.tally(c.ctx, tx, clock.NewID(), piece)
+		return err
+	})).To(Succeed())
+	return more
+}
+
+// backend is the process of PostgreSQL that a transaction runs in.
+func backend(ctx context.Context, tx *db.Tx) (pid int) {
+	GinkgoHelper()
+	Expect(tx.Get(ctx, &pid, `select pg_backend_pid()`)).To(Succeed())
+	return pid
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/payments/provider"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
 )
 
 var errSignature = fault.New(fault.Malformed, "invalid_signature", "The message does not come from the provider.")
@@ -101,7 +102,7 @@ func (s *service) hear(ctx context.Context, a account, o provider.Object, seen i
 			return err
 		}
 		if id == uuid.Nil {
-			return s.store.noteStray(ctx, tx, a.ID, o, "no attempt of ours")
+			return s.store.noteStray(ctx, tx, a.ID, o.Reference, o.Captured, "no attempt of ours")
 		}
 		c, err := s.store.lockCharge(ctx, tx, id)
 		if err != nil {
@@ -112,7 +113,7 @@ func (s *service) hear(ctx context.Context, a account, o provider.Object, seen i
 		}
 		n, err := s.takeIn(ctx, tx, &c, o)
 		if errors.Is(err, errForeign) {
-			return s.store.noteStray(ctx, tx, a.ID, o, err.Error())
+			return s.store.noteStray(ctx, tx, a.ID, o.Reference, o.Captured, err.Error())
 		}
 		if err != nil {
 			return err
@@ -189,12 +190,20 @@ func (store) handled(ctx context.Context, tx *db.Tx, account uuid.UUID, id strin
 	return nil
 }
 
-func (store) noteStray(ctx context.Context, tx *db.Tx, account uuid.UUID, o provider.Object, why string) error {
+func (store) noteStray(ctx context.Context, tx *db.Tx, account uuid.UUID, reference string, moved money.Amount, why string) error {
 	if _, err := tx.Exec(ctx, `
 		insert into payments.stray (account_id, reference, currency, captured_minor, why, seen_at) values ($1, $2, $3, $4, $5, $6)
 		on conflict (tenant_id, account_id, reference) do update set captured_minor = excluded.captured_minor, why = excluded.why, seen_at = excluded.seen_at`,
-		account, o.Reference, string(o.Amount.Currency), o.Captured.Minor, db.Text(why), tx.Now); err != nil {
+		account, reference, string(moved.Currency), moved.Minor, db.Text(why), tx.Now); err != nil {
 		return fmt.Errorf("note a stray charge: %w", err)
+	}
+	return nil
+}
+
+// forgetStray takes back that something was nobody's.
+func (store) forgetStray(ctx context.Context, tx *db.Tx, account uuid.UUID, reference string) error {
+	if _, err := tx.Exec(ctx, `delete from payments.stray where account_id = $1 and reference = $2`, account, reference); err != nil {
+		return fmt.Errorf("forget a stray charge: %w", err)
 	}
 	return nil
 }

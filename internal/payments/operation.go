@@ -278,10 +278,16 @@ func (store) endOperation(ctx context.Context, tx *db.Tx, id uuid.UUID, no *prov
 	return nil
 }
 
-// operationDone says that an operation has had its answer.
+// operationDone says that an operation has had its answer; a refusal is its error.
 func (store) operationDone(ctx context.Context, tx *db.Tx, id uuid.UUID) (done bool, err error) {
-	if err := tx.Get(ctx, &done, `select exists (select from payments.operation where id = $1 and state <> 'requested')`, id); err != nil {
+	var answered []struct {
+		Failure *string `db:"failure"`
+	}
+	if err := tx.Select(ctx, &answered, `select failure from payments.operation where id = $1 and state <> 'requested'`, id); err != nil {
 		return false, fmt.Errorf("look for an operation: %w", err)
 	}
-	return done, nil
+	if len(answered) > 0 && answered[0].Failure != nil {
+		return true, refusedWith(&provider.Declined{Code: *answered[0].Failure})
+	}
+	return len(answered) > 0, nil
 }

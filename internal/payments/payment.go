@@ -244,5 +244,20 @@ func (p *payment) refundable() (money.Amount, error) {
 	return left.Sub(p.Refunding)
 }
 
+// kept is what was captured and stays: what is disputed the buyer's bank has, or may take yet.
+func (p *payment) kept() (money.Amount, error) {
+	left, err := p.refundable()
+	if err != nil {
+		return left, err
+	}
+	return left.Sub(p.Disputed)
+}
+
+// rests says that nobody has to ask how an attempt stands: it is over, or people say when its
+// money has come.
+func (c *charge) rests() bool {
+	return c.attempt.State.over() || c.payment.Provider == manualName && c.attempt.State == state(provider.Processing)
+}
+
 // live says that money may still come of the latest attempt.
 func (c *charge) live() bool { return c.attempt.ID != uuid.Nil && !c.attempt.State.over() }

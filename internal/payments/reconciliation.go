@@ -15,7 +15,7 @@ type reconciliationInput struct {
 
 type strayResponse struct {
 	AccountID string    `json:"accountId" format:"uuid"`
-	Reference string    `json:"reference" doc:"The provider's name of the charge"`
+	Reference string    `json:"reference" doc:"The provider's name of the charge, or of the refund"`
 	Captured  string    `json:"captured" example:"25.00"`
 	Currency  string    `json:"currency" example:"EUR"`
 	Why       string    `json:"why"`
@@ -45,7 +45,7 @@ type balanceResponse struct {
 }
 
 type reconciliationResponse struct {
-	Strays      []strayResponse      `json:"strays" doc:"Charges at a provider that are nobody's here"`
+	Strays      []strayResponse      `json:"strays" doc:"Charges and refunds at a provider that are nobody's here"`
 	Differences []differenceResponse `json:"differences" doc:"Payments of which the ledger says something else"`
 	Undecided   []undecidedResponse  `json:"undecided" doc:"What nobody has answered yet, and refunds of orders that came to nothing which the provider refused"`
 	Ledger      []balanceResponse    `json:"ledger"`
@@ -89,16 +89,10 @@ func (s store) reconciliation(ctx context.Context, tx *db.Tx, minutes int) (r re
 		Ledger   int64  `db:"ledger"`
 		Currency string `db:"currency"`
 	}
-	if err := tx.Select(ctx, &differences, `
-		with booked as (
-			select t.payment_id, coalesce(sum(-e.amount_minor) filter (where t.kind = 'capture' and e.account = 'sales'), 0)::bigint captured,
-			       coalesce(sum(-e.amount_minor) filter (where t.kind in ('refund.paid', 'refund.returned') and e.account = 'clearing'), 0)::bigint refunded
-			from payments.ledger_transaction t join payments.ledger_entry e on e.transaction_id = t.id group by t.payment_id
-		)
-		select p.id, d.what, d.payment, d.ledger, p.currency
-		from payments.payment p left join booked b on b.payment_id = p.id,
-		     lateral (values ('captured', p.captured_minor, coalesce(b.captured, 0)), ('refunded', p.refunded_minor, coalesce(b.refunded, 0))) d(what, payment, ledger)
-		where d.payment <> d.ledger order by p.id limit $1`, mostListed); err != nil {
+	if err := tx.Select(ctx, &differences, differing(`
+			select t.payment_id id from payments.ledger_transaction t where t.id > `+theMark+`
+			union select p.id from payments.payment p where p.id > `+theMark+`
+			union select n.payment_id from payments.difference n`)+` order by p.id limit $1`, mostListed); err != nil {
 		return r, fmt.Errorf("compare payments with the ledger: %w", err)
 	}
 	for _, x := range differences {
@@ -118,8 +112,10 @@ func (s store) reconciliation(ctx context.Context, tx *db.Tx, minutes int) (r re
 			union all select 'refund', f.id::text, f.payment_id::text, f.status, f.created_at from payments.refund f where f.status in ('requested', 'processing', 'requires_action')
 			union all select 'webhook', n.id, '', n.type, n.received_at from payments.notice n where n.handled_at is null
 			union all select 'failed_refund', f.id::text, f.payment_id::text, f.status, f.created_at
-			from payments.refund f join payments.payment p on p.id = f.payment_id
-			where f.status = 'failed' and f.reason in ('order_failed', 'order_cancelled') and p.captured_minor > p.refunded_minor + p.refunding_minor
+			from payments.refund f join payments.payment p on p.id = f.payment_id join payments.payable b on b.order_id = p.order_id
+			where f.status in ('failed', 'cancelled') and f.reason in ('order_failed', 'order_cancelled', 'overpaid')
+			      and (select sum(o.captured_minor - o.refunded_minor - o.refunding_minor) from payments.payment o where o.order_id = p.order_id and o.currency = b.currency)
+			          > case when b.reason is null then b.total_minor else 0 end
 		) u where since < statement_timestamp() - $1 * interval '1 minute' order by since limit $2`, minutes, mostListed); err != nil {
 		return r, fmt.Errorf("list what is undecided: %w", err)
 	}

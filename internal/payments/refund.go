@@ -34,6 +34,7 @@ type refund struct {
 const (
 	reasonFailed    = "order_failed"
 	reasonCancelled = "order_cancelled"
+	reasonOverpaid  = "overpaid"       // more came than the order costs
 	reasonElsewhere = "made_elsewhere" // by somebody at the provider
 )
 
@@ -54,9 +55,38 @@ func refundRank(status string) int {
 
 func refundUndone(status string) bool { return status == refundFailed || status == refundCancelled }
 
-// giveBack begins a refund, if there is that much left.
-func (c *charge) giveBack(amount money.Amount, reason, note, actor string, now time.Time) (refund, posting, error) {
-	left, err := c.payment.refundable()
+// left is what was captured by an attempt and is neither refunded nor about to be: of
+// what another one captured its charge at the provider gives nothing back.
+func (a attempt) left(begun []refund) (left money.Amount, err error) {
+	left = a.Captured
+	for _, r := range begun {
+		if r.AttemptID != a.ID || refundUndone(r.Status) {
+			continue
+		}
+		if left, err = left.Sub(r.Amount); err != nil {
+			return left, err
+		}
+	}
+	return left, nil
+}
+
+// fullest is the charge of a payment of which most is left.
+func fullest(all []charge, begun []refund) (c charge, most money.Amount, err error) {
+	for i, candidate := range all {
+		left, err := candidate.attempt.left(begun)
+		if err != nil {
+			return c, most, err
+		}
+		if i == 0 || left.Minor > most.Minor {
+			c, most = candidate, left
+		}
+	}
+	return c, most, nil
+}
+
+// giveBack begins a refund, if there is that much left. begun are those of the payment.
+func (c *charge) giveBack(begun []refund, amount money.Amount, reason, note, actor string, now time.Time) (refund, posting, error) {
+	left, err := c.attempt.left(begun)
 	if err != nil {
 		return refund{}, posting{}, err
 	}

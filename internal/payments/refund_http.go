@@ -41,7 +41,8 @@ type refundBody struct {
 // Check finds what the schema cannot say.
 func (b *refundBody) Check() []fault.Field {
 	fields := httpx.Line("/reason", b.Reason)
-	if b.Reason == reasonFailed || b.Reason == reasonCancelled || b.Reason == reasonElsewhere {
+	switch b.Reason {
+	case reasonFailed, reasonCancelled, reasonOverpaid, reasonElsewhere:
 		fields = append(fields, fault.Field{Pointer: "/reason", Code: "not_allowed", Detail: "is what the program says by itself: choose another word"})
 	}
 	return fields
@@ -61,7 +62,7 @@ func (s *service) handleRefund(ctx context.Context, in *refundInput) (refundResp
 	if err != nil {
 		return refundResponse{}, err
 	}
-	r, c, o, failure, err := s.refund(ctx, id, refundWish{once, in.Body.Amount, in.Body.Reason, in.Body.Note})
+	r, o, failure, err := s.refund(ctx, id, refundWish{once, in.Body.Amount, in.Body.Reason, in.Body.Note})
 	if err != nil {
 		return refundResponse{}, err
 	}
@@ -73,7 +74,7 @@ func (s *service) handleRefund(ctx context.Context, in *refundInput) (refundResp
 		if r.Status != refundRequested { // asked for before
 			return presentRefund(r), nil
 		}
-		r, err := s.concludeRefund(ctx, tx, r.ID, c.attempt.ID, o, failure)
+		r, err := s.concludeRefund(ctx, tx, r.ID, r.AttemptID, o, failure)
 		return presentRefund(r), err
 	})
 }

@@ -86,11 +86,15 @@ func (s store) findRefund(ctx context.Context, tx *db.Tx, id uuid.UUID) (refund,
 	return list[0], nil
 }
 
-func (store) refusedBefore(ctx context.Context, tx *db.Tx, payment uuid.UUID, reason string) (refused bool, err error) {
-	if err := tx.Get(ctx, &refused, `select exists (select from payments.refund where payment_id = $1 and reason = $2 and status in ('failed', 'cancelled'))`, payment, reason); err != nil {
-		return false, fmt.Errorf("look for refused refunds: %w", err)
+// keptByOthers is what the other payments of the order have captured and keep.
+func (store) keptByOthers(ctx context.Context, tx *db.Tx, p payment) (money.Amount, error) {
+	kept := money.Amount{Currency: p.Amount.Currency}
+	if err := tx.Get(ctx, &kept.Minor, `
+		select coalesce(sum(captured_minor - refunded_minor - refunding_minor - disputed_minor), 0)::bigint from payments.payment
+		where order_id = $1 and id <> $2 and currency = $3`, p.OrderID, p.ID, string(p.Amount.Currency)); err != nil {
+		return kept, fmt.Errorf("add up what was paid for an order: %w", err)
 	}
-	return refused, nil
+	return kept, nil
 }
 
 func (store) disputesOf(ctx context.Context, tx *db.Tx, payment uuid.UUID) ([]dispute, error) {

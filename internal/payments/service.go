@@ -137,7 +137,7 @@ func (s *service) begin(ctx context.Context, w wish) (c charge, a account, fresh
 				err = s.events.Publish(ctx, tx, paymentCreated(c.payment))
 			}
 		}
-		if err != nil || a.Provider == manualName { // people are slow, and nobody can be asked
+		if err != nil {
 			return err
 		}
 		return s.timers.Set(ctx, tx, timerAttempt, c.attempt.ID.String(), tx.Now.Add(firstLook))
@@ -315,7 +315,7 @@ func (s *service) takeIn(ctx context.Context, tx *db.Tx, c *charge, o provider.O
 		return n, err
 	}
 	if c.revived(o) {
-		if err := s.letGo(ctx, tx, c); err != nil {
+		if err := s.callOff(ctx, tx, c); err != nil {
 			return n, err
 		}
 	}
@@ -357,8 +357,8 @@ func (c *charge) revived(o provider.Object) bool {
 	return c.attempt.State == state(provider.Refused) && goesOn
 }
 
-// letGo has an attempt cancelled at the provider, once nothing else is wanted of it.
-func (s *service) letGo(ctx context.Context, tx *db.Tx, c *charge) error {
+// callOff has an attempt cancelled at the provider, once nothing else is wanted of it.
+func (s *service) callOff(ctx context.Context, tx *db.Tx, c *charge) error {
 	_, err := s.want(ctx, tx, c, clock.NewID(), opCancel, money.Amount{Currency: c.payment.Amount.Currency}, tx.Now)
 	if errors.Is(err, errInProgress) {
 		return nil
@@ -379,7 +379,7 @@ func (s *service) takeInRefunds(ctx context.Context, tx *db.Tx, c *charge, list 
 	}
 	for _, said := range list {
 		at := slices.IndexFunc(known, func(r refund) bool {
-			return said.Key == r.ID.String() || said.Key == "" && r.Reference == said.Reference
+			return said.Key == r.ID.String() || r.Reference != "" && r.Reference == said.Reference
 		})
 		var r refund
 		if at >= 0 {
@@ -389,25 +389,38 @@ func (s *service) takeInRefunds(ctx context.Context, tx *db.Tx, c *charge, list 
 				continue // it came to nothing before we heard of it
 			}
 			var p posting
-			if r, p, err = c.giveBack(in(&c.payment, said.Amount), reasonElsewhere, "", "provider", tx.Now); err != nil {
+			r, p, err = c.giveBack(known, in(&c.payment, said.Amount), reasonElsewhere, "", "provider", tx.Now)
+			if errors.Is(err, errAmountTooLarge) {
+				// The rest of what the charge shows is as true.
+				if err := s.store.noteStray(ctx, tx, c.attempt.AccountID, said.Reference, said.Amount, "a refund of more than is left of "+c.attempt.Reference); err != nil {
+					return err
+				}
+				continue
+			}
+			if err != nil {
 				return fmt.Errorf("refund %s of charge %s: %w", said.Reference, c.attempt.Reference, err)
 			}
 			n.add(news{postings: []posting{p}, changed: true})
+			known, at = append(known, r), len(known)
+			if err := s.store.forgetStray(ctx, tx, c.attempt.AccountID, said.Reference); err != nil {
+				return err
+			}
 		}
 		more, err := c.absorbRefund(&r, said, tx.Now)
 		if err != nil {
 			return err
 		}
-		if more.changed || at < 0 {
+		if more.changed {
 			if err := s.store.saveRefund(ctx, tx, r); err != nil {
 				return err
 			}
 		}
-		if r.Status != refundRequested && at >= 0 && known[at].Status == refundRequested {
+		if r.Status != refundRequested && r.Reason != reasonElsewhere && known[at].Status == refundRequested {
 			if err := s.timers.Clear(ctx, tx, timerRefund, r.ID.String()); err != nil {
 				return err
 			}
 		}
+		known[at] = r
 		n.add(more)
 	}
 	return nil
@@ -453,39 +466,20 @@ func (s *service) keep(ctx context.Context, tx *db.Tx, c *charge, n news) error 
 	if err := s.store.book(ctx, tx, n.postings); err != nil {
 		return err
 	}
-	if c.attempt.State.over() {
+	if c.rests() {
 		return s.timers.Clear(ctx, tx, timerAttempt, c.attempt.ID.String())
 	}
 	return nil
 }
 
-// sendBack sees to it that nobody pays for an order that failed or was cancelled: what can
-// still be paid is cancelled, what was paid is refunded. It is decided under the lock of the
-// order, so that it happens once, whoever hears first.
+// sendBack sees to it that nobody pays for an order that failed or was cancelled, nor more than
+// an order costs: what can still be paid for nothing is cancelled, what was paid is refunded. It
+// is decided under the lock of the order, so that it happens once, whoever hears first.
 func (s *service) sendBack(ctx context.Context, tx *db.Tx, c *charge, n *news) error {
-	if c.payable.Closed == "" {
-		return nil
-	}
-	if c.attempt.Reference != "" && !c.attempt.State.over() {
-		if err := s.letGo(ctx, tx, c); err != nil {
+	if c.payable.Closed != "" && c.attempt.Reference != "" && !c.attempt.State.over() {
+		if err := s.callOff(ctx, tx, c); err != nil {
 			return err
 		}
 	}
-	left, err := c.payment.refundable()
-	if err != nil || left.Minor <= 0 {
-		return err
-	}
-	// What the provider has refused once it refuses again: that is for a person to look at.
-	if refused, err := s.store.refusedBefore(ctx, tx, c.payment.ID, c.payable.Closed); err != nil || refused {
-		return err
-	}
-	r, p, err := c.giveBack(left, c.payable.Closed, "", "system:payments", tx.Now)
-	if err != nil {
-		return err
-	}
-	n.add(news{postings: []posting{p}, changed: true})
-	if err := s.store.saveRefund(ctx, tx, r); err != nil {
-		return err
-	}
-	return s.timers.Set(ctx, tx, timerRefund, r.ID.String(), tx.Now)
+	return s.giveBackExcess(ctx, tx, c, n)
 }

@@ -3,6 +3,7 @@ package payments
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
@@ -117,7 +119,17 @@ func (c *counter) holds(order uuid.UUID) begunResponse {
 	return r
 }
 
-// asked reads a payment of which nobody is asked.
+// transfers is a payment by bank transfer.
+func (c *counter) transfers(order uuid.UUID) begunResponse {
+	GinkgoHelper()
+	in := &payInput{}
+	in.Body = payBody{OrderID: order, Provider: manualName}
+	r, err := c.svc.handlePay(c.ctx, in)
+	Expect(err).NotTo(HaveOccurred())
+	return r
+}
+
+// read is a payment as staff see it, of which nobody is asked.
 func (c *counter) read(id string) paymentResponse {
 	GinkgoHelper()
 	r, err := c.svc.handleGet(c.ctx, &getInput{ID: id})
@@ -187,6 +199,12 @@ func (c *counter) settles() {
 		left := 0
 		for kind, subjects := range c.waiting() {
 			for _, subject := range subjects {
+				if kind == timerClose {
+					Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error {
+						return errors.Join(c.svc.letGo(c.ctx, tx, subject), c.svc.timers.Clear(c.ctx, tx, kind, subject))
+					})).To(Succeed())
+					continue
+				}
 				if errands[kind] == nil {
 					continue
 				}
@@ -233,6 +251,14 @@ func (c *counter) callsOff(orders ...uuid.UUID) {
 		}}})
 	}
 	Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error { return c.svc.onOrderCancelled(c.ctx, tx, batch) })).To(Succeed())
+}
+
+// hearsOf has a charge fetched and taken in, as a webhook does.
+func (c *counter) hearsOf(reference string) {
+	GinkgoHelper()
+	o, err := c.bank.Fetch(c.ctx, provider.Account{}, reference)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(c.told(o, "")).To(Succeed())
 }
 
 // facts are what was published, as "type status captured refunded".
@@ -419,18 +445,93 @@ var _ = Describe("paying an order", Label("db"), func() {
 
 		It("notes what arrives by bank transfer", func() {
 			c.account(manualName)
-			in := &payInput{}
-			in.Body = payBody{OrderID: c.orders.owes(eur(2500), "ana"), Provider: manualName}
-			r, err := c.svc.handlePay(c.ctx, in)
-			Expect(err).NotTo(HaveOccurred())
+			r := c.transfers(c.orders.owes(eur(2500), "ana"))
 			Expect(r.Status).To(Equal("processing"))
 			Expect(c.waiting()).NotTo(HaveKey(timerAttempt))
 			Expect(c.handleReceived(c.ctx, &amountInput{r.ID, &amountBody{"10.00"}})).To(HaveField("Captured", "10.00"))
-			Expect(c.handleReceived(c.ctx, &amountInput{r.ID, &amountBody{"15.01"}})).Error().To(MatchError(errAmountTooLarge))
 			Expect(c.handleReceived(c.ctx, &amountInput{ID: r.ID})).To(And(HaveField("Captured", "25.00"), HaveField("Status", "succeeded")))
-			Expect(c.handleReceived(c.ctx, &amountInput{ID: r.ID})).Error().To(MatchError(errNotManual))
+			Expect(c.handleReceived(c.ctx, &amountInput{ID: r.ID})).Error().To(MatchError(httpx.ErrValidation()))
+			Expect(c.svc.handleCancel(c.ctx, &byID{r.ID})).Error().To(MatchError(errNotCancellable))
 			Expect(c.refund(r.ID, "", "returned")).To(HaveField("Status", "succeeded"))
 			Expect(c.balance("sales")).To(Equal("0.00"))
+			card := c.paid(c.orders.owes(eur(1), "ana"), "card")
+			Expect(c.handleReceived(c.ctx, &amountInput{ID: card.ID})).Error().To(MatchError(errNotManual))
+		})
+
+		It("books money that comes by bank transfer for nothing, and notes that it has to go back", func() {
+			c.account(manualName)
+			order := c.orders.owes(eur(2500), "ana")
+			r := c.transfers(order)
+			Expect(c.handleReceived(c.ctx, &amountInput{r.ID, &amountBody{"26.00"}})).To(And(HaveField("Captured", "26.00"), HaveField("Refunding", "1.00")))
+			c.settles()
+			Expect(c.read(r.ID)).To(And(HaveField("Captured", "26.00"), HaveField("Refunded", "1.00"), HaveField("Refunding", "0.00")))
+			off := c.orders.owes(eur(900), "ana")
+			late := c.transfers(off)
+			c.callsOff(off)
+			c.settles()
+			Expect(c.read(late.ID).Status).To(Equal("cancelled"))
+			Expect(c.handleReceived(c.ctx, &amountInput{ID: late.ID})).To(And(HaveField("Captured", "9.00"), HaveField("Refunding", "9.00")))
+			c.settles()
+			Expect(c.read(late.ID)).To(And(HaveField("Captured", "9.00"), HaveField("Refunded", "9.00")))
+			sweep := func() {
+				Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error {
+					_, err := c.svc.store.sweep(c.ctx, tx, 100)
+					return err
+				})).To(Succeed())
+			}
+			keyed := func() []string { return c.asWritten(`select reference from payments.inhouse where keys <> '{}'`) }
+			sweep()
+			Expect(keyed()).To(HaveLen(2))
+			_, err := testkit.SQL(testkit.Shared().Super).Exec(`update payments.inhouse set changed_at = now() - interval '61 days' where tenant_id = $1`, c.shop)
+			Expect(err).NotTo(HaveOccurred())
+			sweep()
+			Expect(keyed()).To(BeEmpty(), "nobody repeats those calls any more")
+			Expect(c.balance("sales")).To(Equal("-25.00"))
+		})
+
+		It("ends a transfer of which a part has come, so that the rest is paid by card", func() {
+			c.account(manualName)
+			order := c.orders.owes(eur(2500), "ana")
+			r := c.transfers(order)
+			Expect(c.handleReceived(c.ctx, &amountInput{r.ID, &amountBody{"10.00"}})).To(HaveField("Captured", "10.00"))
+			for range 2 {
+				Expect(c.svc.handleCancel(c.ctx, &byID{r.ID})).To(And(HaveField("Captured", "10.00"), HaveField("Status", "succeeded")))
+			}
+			Expect(c.paid(order, "card")).To(And(HaveField("Amount", "15.00"), HaveField("Captured", "15.00")))
+			Expect(c.pays(order, "card")).Error().To(MatchError(errPaid))
+		})
+
+		It("goes on with a transfer that the program was stopped over", func() {
+			c.account(manualName)
+			order := c.orders.owes(eur(2500), "ana")
+			ch, _, _, err := c.svc.begin(c.ctx, wish{Payable: c.orders.of(order), Provider: manualName})
+			Expect(err).NotTo(HaveOccurred())
+			id := ch.payment.ID.String()
+			Expect(c.handleReceived(c.ctx, &amountInput{ID: id})).Error().To(MatchError(errInProgress))
+			c.settles()
+			Expect(c.waiting()).NotTo(HaveKey(timerAttempt), "people are slow, and nobody can be asked")
+			Expect(c.handleReceived(c.ctx, &amountInput{ID: id})).To(HaveField("Captured", "25.00"))
+		})
+
+		It("tells a refusal again to who asks again", func() {
+			r := c.holds(c.orders.owes(eur(2500), "ana"))
+			c.bank.does(c.current(r.ID).attempt.Reference, func(o *provider.Object) { o.Phase, o.Authorized = provider.Cancelled, zero(o.Amount) })
+			key := clock.NewID()
+			capture := func() error {
+				_, _, err := c.svc.operate(c.ctx, func(tx *db.Tx) (op operation, ch charge, a account, err error) {
+					if ch, err = c.svc.store.lockPayment(c.ctx, tx, uuid.MustParse(r.ID)); err == nil {
+						op, err = c.svc.decide(c.ctx, tx, &ch, key, opCapture, "")
+					}
+					return op, ch, c.acc, err
+				})
+				return err
+			}
+			for range 2 {
+				var refusal *fault.Error
+				Expect(errors.As(capture(), &refusal)).To(BeTrue())
+				Expect(refusal).To(MatchError(errRefused))
+				Expect(refusal.Extra).To(HaveKeyWithValue("providerCode", "not_capturable"))
+			}
 		})
 	})
 
@@ -472,6 +573,10 @@ var _ = Describe("paying an order", Label("db"), func() {
 		Expect(answer(yes, "succeeded")).To(HaveField("Status", "succeeded"))
 		Expect(answer(no, "failed")).To(And(HaveField("Status", "failed"), HaveField("Failure.Code", "authentication_failed")))
 		Expect(answer(yes, "failed")).Error().To(MatchError(errNotWaiting))
+		gone := begin()
+		at := c.current(gone.ID).attempt
+		Expect(inhouse.Test(c.svc.db).Cancel(c.ctx, provider.Account{}, "elsewhere", at.Reference)).To(HaveField("Phase", provider.Cancelled))
+		Expect(answer(gone, "succeeded")).Error().To(MatchError(errRefused))
 	})
 })
 
@@ -520,20 +625,122 @@ var _ = Describe("what becomes of money whose order does not", Label("db"), func
 		Expect(c.svc.handleCapture(c.ctx, &amountInput{ID: r.ID})).Error().To(MatchError(errNotPayable))
 	})
 
-	It("is left to a person when the provider refuses to give it back", func() {
+	It("goes back as far as the provider has not given it back already", func() {
 		order := c.orders.owes(eur(2500), "ana")
 		r := c.paid(order, "card")
 		c.bank.does(c.current(r.ID).attempt.Reference, func(o *provider.Object) {
-			o.Refunds = append(o.Refunds, provider.RefundObject{Reference: "re_elsewhere", Amount: eur(2000), Status: "pending"})
+			o.Refunds = append(o.Refunds, provider.RefundObject{Reference: "re_elsewhere", Amount: eur(2000), Status: "succeeded"})
 		})
+		c.callsOff(order)
+		c.settles()
+		minor, _ := c.bank.took()
+		Expect(minor).To(BeZero())
+		Expect(c.read(r.ID)).To(And(HaveField("Refunded", "25.00"), HaveField("Refunding", "0.00")))
+		Expect(c.asWritten(`select reason || ' ' || status || ' ' || amount_minor from payments.refund order by created_at, amount_minor desc`)).To(Equal([]string{
+			"order_cancelled failed 2500", "made_elsewhere succeeded 2000", "order_cancelled succeeded 500",
+		}))
+		Expect(c.undecided()).To(BeEmpty())
+	})
+
+	It("goes back but for what the buyer's bank has taken, and that when it is given back", func() {
+		order := c.orders.owes(eur(2500), "ana")
+		r := c.paid(order, "card")
+		reference := c.current(r.ID).attempt.Reference
+		dispute := func(status string, withdrawn int64) {
+			c.bank.does(reference, func(o *provider.Object) {
+				o.Disputes = []provider.DisputeObject{{Reference: "dp_1", Amount: eur(1000), Status: status, Reason: "fraudulent", Withdrawn: eur(withdrawn)}}
+			})
+			c.hearsOf(reference)
+		}
+		dispute("needs_response", 1000)
+		c.callsOff(order)
+		c.settles()
+		Expect(c.read(r.ID)).To(And(HaveField("Refunded", "15.00"), HaveField("Disputed", "10.00")))
+		dispute("won", 0)
+		c.settles()
+		Expect(c.read(r.ID)).To(And(HaveField("Refunded", "25.00"), HaveField("Disputed", "0.00")))
+	})
+
+	It("is left to a person when the provider has refused the same amount twice", func() {
+		order := c.orders.owes(eur(2500), "ana")
+		r := c.paid(order, "card")
+		c.bank.stubborn = true
 		c.callsOff(order)
 		c.settles()
 		c.settles()
 		Expect(c.bank.asked).To(Equal([]string{"charge"}))
 		Expect(c.balance("refunds")).To(Equal("0.00"))
-		var state []string
-		Expect(c.svc.db.Read(c.ctx, func(tx *db.Tx) error { return tx.Select(c.ctx, &state, `select status from payments.refund`) })).To(Succeed())
-		Expect(state).To(Equal([]string{"failed"}))
+		Expect(c.asWritten(`select status from payments.refund`)).To(Equal([]string{"failed", "failed"}))
+		_, err := testkit.SQL(testkit.Shared().Super).Exec(`update payments.refund set created_at = created_at - interval '1 hour' where tenant_id = $1`, c.shop)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(c.undecided()).To(HaveLen(2))
+		c.bank.stubborn = false
+		Expect(c.refund(r.ID, "", "by hand")).To(HaveField("Status", "succeeded"))
+		Expect(c.undecided()).To(BeEmpty())
+	})
+
+	Describe("that was charged twice", func() {
+		var (
+			order uuid.UUID
+			r     begunResponse
+			first string // what the bank calls the charge of the attempt before
+		)
+		BeforeEach(func() {
+			order = c.orders.owes(eur(2500), "ana")
+			r = c.paid(order, "3ds")
+			first = c.current(r.ID).attempt.Reference
+			Expect(c.paid(order, "card").Status).To(Equal("succeeded"))
+			c.bank.does(first, func(o *provider.Object) { o.Phase, o.Captured = provider.Succeeded, o.Amount })
+		})
+
+		It("goes back once while the order is open, from the charge that came too many", func() {
+			c.hearsOf(first)
+			c.settles()
+			Expect(c.read(r.ID)).To(And(HaveField("Captured", "50.00"), HaveField("Refunded", "25.00"), HaveField("Refunding", "0.00")))
+			c.bank.does(first, func(o *provider.Object) { Expect(o.Refunds).To(HaveExactElements(HaveField("Amount", eur(2500)))) })
+			Expect(c.asWritten(`select reason from payments.refund`)).To(Equal([]string{reasonOverpaid}))
+			c.hearsOf(first)
+			c.settles()
+			minor, _ := c.bank.took()
+			Expect(minor).To(BeEquivalentTo(2500))
+		})
+
+		It("goes back from either charge when the order is called off", func() {
+			c.bank.wrong(func(call, _ string) mishap {
+				if call == "refund" {
+					return deaf
+				}
+				return none
+			})
+			c.hearsOf(first)
+			c.settles()
+			c.callsOff(order)
+			c.bank.wrong(nil)
+			c.settles()
+			minor, _ := c.bank.took()
+			Expect(minor).To(BeZero())
+			Expect(c.read(r.ID)).To(And(HaveField("Captured", "50.00"), HaveField("Refunded", "50.00"), HaveField("Refunding", "0.00")))
+		})
+
+		It("is refunded by hand from the charge that has it", func() {
+			c.hearsOf(first)
+			c.settles() // what was too much
+			Expect(c.refund(r.ID, "25.01", "returned")).Error().To(MatchError(errAmountTooLarge))
+			Expect(c.refund(r.ID, "20.00", "returned")).To(HaveField("Status", "succeeded"))
+			Expect(c.refund(r.ID, "", "returned")).To(And(HaveField("Status", "succeeded"), HaveField("Amount", "5.00")))
+			minor, _ := c.bank.took()
+			Expect(minor).To(BeZero())
+		})
+	})
+
+	It("is refunded by hand also when a later attempt came to nothing", func() {
+		order := c.orders.owes(eur(2500), "ana")
+		r := c.paid(order, "3ds")
+		first := c.current(r.ID).attempt.Reference
+		Expect(c.paid(order, "no").Status).To(Equal("failed"))
+		c.bank.does(first, func(o *provider.Object) { o.Phase, o.Captured = provider.Succeeded, o.Amount })
+		c.hearsOf(first)
+		Expect(c.refund(r.ID, "", "returned")).To(And(HaveField("Status", "succeeded"), HaveField("Amount", "25.00")))
 	})
 })
 
@@ -565,6 +772,26 @@ var _ = Describe("disputes and warnings", Label("db"), func() {
 		Expect(c.read(r.ID).Warning).To(Equal("fraudulent"))
 	})
 })
+
+// asWritten is what the shop's rows say.
+func (c *counter) asWritten(query string) (list []string) {
+	GinkgoHelper()
+	Expect(c.svc.db.Read(c.ctx, func(tx *db.Tx) error {
+		list = nil
+		return tx.Select(c.ctx, &list, query)
+	})).To(Succeed())
+	return list
+}
+
+// undecided is what the reconciliation shows of refunds that nobody tries any more.
+func (c *counter) undecided() (list []string) {
+	GinkgoHelper()
+	for _, u := range c.books().Undecided {
+		Expect(u.Kind).To(Equal("failed_refund"))
+		list = append(list, u.ID)
+	}
+	return list
+}
 
 // claims tells that a guest's order is a customer's now.
 func (c *counter) claims(order uuid.UUID, customer string) {

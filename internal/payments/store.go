@@ -34,31 +34,35 @@ func (store) lockPayable(ctx context.Context, tx *db.Tx, b payable) (_ payable, 
 }
 
 // closePayables notes that orders are not to be paid any more. It locks them, in the order of
-// their ids, and returns those that have payments.
-func (store) closePayables(ctx context.Context, tx *db.Tx, list []payable) ([]uuid.UUID, error) {
+// their ids, and returns those that have payments and were to be paid until now.
+func (store) closePayables(ctx context.Context, tx *db.Tx, list []payable) ([]string, error) {
 	n := len(list)
 	orders, customers, currencies, reasons, totals := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]int64, n)
 	for i, b := range list {
 		orders[i], customers[i], currencies[i], reasons[i], totals[i] = b.OrderID.String(), b.CustomerID, string(b.Total.Currency), b.Closed, b.Total.Minor
 	}
-	var paid []uuid.UUID
-	if err := tx.Select(ctx, &paid, `
+	var begun []string
+	if err := tx.Select(ctx, &begun, `
 		with closed as (
 			insert into payments.payable as b (order_id, customer_id, currency, total_minor, reason, closed_at)
 			select n.id, n.customer, n.currency, n.total, n.reason, $6
 			from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[]) n(id, customer, currency, total, reason) order by n.id
 			on conflict (tenant_id, order_id) do update set reason = coalesce(b.reason, excluded.reason), closed_at = coalesce(b.closed_at, excluded.closed_at)
-			returning b.order_id
+			returning b.order_id, b.closed_at
 		)
-		select p.id from payments.payment p join closed c on c.order_id = p.order_id order by p.order_id, p.id`,
+		select c.order_id::text from closed c where c.closed_at = $6 and exists (select from payments.payment p where p.order_id = c.order_id)`,
 		db.Array(orders), db.Array(customers), db.Array(currencies), db.Array(totals), db.Array(reasons), tx.Now); err != nil {
 		return nil, fmt.Errorf("close payables: %w", err)
 	}
-	return paid, nil
+	return begun, nil
 }
 
 // claim gives what guests paid to the customers whose orders they are now.
 func (store) claim(ctx context.Context, tx *db.Tx, orders, customers []string) error {
+	// In a statement of its own: the parts of one that changes two tables run in no order.
+	if _, err := tx.Exec(ctx, `select from payments.payable where order_id = any($1) order by order_id for update`, db.Array(orders)); err != nil {
+		return fmt.Errorf("lock payables: %w", err)
+	}
 	if _, err := tx.Exec(ctx, `
 		with n as (select * from unnest($1::uuid[], $2::text[]) n(order_id, customer)),
 		b as (update payments.payable b set customer_id = n.customer from n where b.order_id = n.order_id)
@@ -224,6 +228,19 @@ func (store) charges(ctx context.Context, tx *db.Tx, where string, args ...any) 
 // ofOrder are the payments of an order, the oldest first, with the latest attempt of each.
 func (s store) ofOrder(ctx context.Context, tx *db.Tx, order uuid.UUID) ([]charge, error) {
 	return s.charges(ctx, tx, ` where p.order_id = $1 and a.id = p.attempt_id order by p.created_at, p.id`, order)
+}
+
+// chargesOf are all attempts of a payment, the oldest first.
+func (s store) chargesOf(ctx context.Context, tx *db.Tx, payment uuid.UUID) ([]charge, error) {
+	return s.charges(ctx, tx, ` where p.id = $1 order by a.created_at, a.id`, payment)
+}
+
+// lockOrder reads all attempts of all payments of an order, the oldest first, and locks them.
+func (s store) lockOrder(ctx context.Context, tx *db.Tx, order uuid.UUID) ([]charge, error) {
+	if _, err := tx.Exec(ctx, `select from payments.payable where order_id = $1 for update`, order); err != nil {
+		return nil, fmt.Errorf("lock payable: %w", err)
+	}
+	return s.charges(ctx, tx, ` where b.order_id = $1 order by a.created_at, a.id`, order)
 }
 
 // attemptOf is the attempt that a charge at a provider is of; uuid.Nil when it is nobody's.

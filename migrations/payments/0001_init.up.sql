@@ -131,6 +131,7 @@ create table payments.refund (
 ) with (fillfactor = 80);
 create index refund_by_payment on payments.refund (tenant_id, payment_id, created_at, id);
 create unique index refund_once on payments.refund (tenant_id, once) where once is not null;
+create index refund_refused on payments.refund (tenant_id, created_at) where status in ('failed', 'cancelled') and reason in ('order_failed', 'order_cancelled', 'overpaid');
 create index refund_undecided on payments.refund (tenant_id, created_at) where status in ('requested', 'processing', 'requires_action');
 
 -- A buyer's objection at their bank.
@@ -167,6 +168,7 @@ create table payments.notice (
     primary key (tenant_id, account_id, id),
     foreign key (tenant_id, account_id) references payments.account
 );
+create index notice_handled on payments.notice (tenant_id, received_at) where handled_at is not null;
 create index notice_waiting on payments.notice (tenant_id, received_at) where handled_at is null;
 
 -- Charges at a provider that are nobody's here: for a person to look at.
@@ -234,6 +236,27 @@ begin
     raise exception 'the ledger is never changed' using errcode = 'insufficient_privilege';
 end $$;
 
+-- What the ledger adds up to, up to one of its transactions, and payments up to there of which it
+-- says something else.
+create table payments.tally (
+    tenant_id uuid    not null default platform.current_tenant(),
+    account   text    not null,
+    currency  char(3) not null,
+    sum_minor bigint  not null,
+    primary key (tenant_id, account, currency)
+) with (fillfactor = 80);
+create table payments.tallied (
+    tenant_id uuid not null default platform.current_tenant(),
+    until     uuid not null default '00000000-0000-0000-0000-000000000000',
+    primary key (tenant_id)
+) with (fillfactor = 80);
+create table payments.difference (
+    tenant_id  uuid not null default platform.current_tenant(),
+    payment_id uuid not null,
+    primary key (tenant_id, payment_id),
+    foreign key (tenant_id, payment_id) references payments.payment
+);
+
 -- Charges of the providers that the shop keeps by itself: test, and manual.
 create table payments.inhouse (
     tenant_id        uuid        not null default platform.current_tenant(),
@@ -254,12 +277,13 @@ create table payments.inhouse (
     primary key (tenant_id, reference),
     constraint inhouse_once unique (tenant_id, account_id, attempt)
 ) with (fillfactor = 80);
+create index inhouse_keyed on payments.inhouse (tenant_id, changed_at) where keys <> '{}';
 create index inhouse_by_change on payments.inhouse (tenant_id, account_id, changed_at);
 
 do $$
 declare t text;
 begin
-    foreach t in array array['account', 'payable', 'payment', 'attempt', 'operation', 'refund', 'dispute', 'notice', 'stray', 'ledger_transaction', 'ledger_entry', 'inhouse'] loop
+    foreach t in array array['account', 'payable', 'payment', 'attempt', 'operation', 'refund', 'dispute', 'notice', 'stray', 'ledger_transaction', 'ledger_entry', 'tally', 'tallied', 'difference', 'inhouse'] loop
         execute format('alter table payments.%I enable row level security', t);
         execute format('alter table payments.%I force row level security', t);
         execute format('create policy tenant on payments.%I using (tenant_id = (select platform.current_tenant())) with check (tenant_id = (select platform.current_tenant()))', t);
@@ -271,5 +295,5 @@ begin
 end $$;
 grant usage on schema payments to fusion_app;
 grant select, insert on all tables in schema payments to fusion_app;
-grant update on payments.account, payments.payable, payments.payment, payments.attempt, payments.operation, payments.refund, payments.dispute, payments.notice, payments.stray, payments.inhouse to fusion_app;
-grant delete on payments.account to fusion_app;
+grant update on payments.account, payments.payable, payments.payment, payments.attempt, payments.operation, payments.refund, payments.dispute, payments.notice, payments.stray, payments.tally, payments.tallied, payments.inhouse to fusion_app;
+grant delete on payments.account, payments.notice, payments.stray to fusion_app;

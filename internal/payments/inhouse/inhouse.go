@@ -215,7 +215,7 @@ func (p *Provider) Cancel(ctx context.Context, _ provider.Account, key, referenc
 		switch {
 		case c.Phase == provider.Cancelled || c.Phase == provider.Refused:
 			return nil
-		case c.Captured > 0:
+		case c.Phase == provider.Succeeded:
 			return &provider.Declined{Code: "already_captured"}
 		}
 		c.Phase, c.Capturable = provider.Cancelled, 0
@@ -288,13 +288,15 @@ func (*Provider) Notice(provider.Account, http.Header, []byte, time.Time) (provi
 	return provider.Notice{}, provider.ErrSignature
 }
 
-// Received notes in the caller's transaction that money has arrived.
+// Received notes in the caller's transaction that money has arrived. It has, whether anybody
+// waits for it or not.
 func (p *Provider) Received(ctx context.Context, tx *db.Tx, reference, key string, amount money.Amount) (provider.Object, error) {
 	return p.change(ctx, tx, reference, key, func(c *charge) error {
-		if c.Phase != provider.Processing || amount.Minor > c.Amount-c.Captured {
-			return &provider.Declined{Code: "not_waiting"}
+		all, err := money.Amount{Minor: c.Captured, Currency: amount.Currency}.Add(amount)
+		if err != nil {
+			return err
 		}
-		if c.Captured += amount.Minor; c.Captured == c.Amount {
+		if c.Captured = all.Minor; c.Captured >= c.Amount && c.Phase == provider.Processing {
 			c.Phase = provider.Succeeded
 		}
 		return nil

@@ -40,7 +40,6 @@ var _ = Describe("every call", Ordered, func() {
 	},
 		Entry("to charge a card", func(ctx SpecContext) error {
 			w := wish("pm_card_visa")
-			w.Email = "ana@shop.example"
 			_, err := s.Charge(ctx, account, w.Attempt, w)
 			return err
 		}),

@@ -19,6 +19,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/ratelimit"
 )
@@ -52,6 +53,8 @@ func (l leased) Allowance(ctx context.Context) int {
 	return l.requests
 }
 
+var errUnsigned = fault.New(fault.Malformed, "invalid_signature", "It is not signed.")
+
 // site is a server with one route of each kind, and a clock that stands.
 type site struct {
 	*Server
@@ -83,6 +86,15 @@ func newSite(g Gateway) *site {
 	get("/v1/things", LimitDefault)
 	get("/v1/things/{id}/login", LimitLogin)
 	get("/v1/checkout", LimitCheckout)
+	Handle(s.API(), Route{Method: http.MethodGet, Path: "/v1/hook", ID: "hook", Permission: Public, Limit: LimitSigned, Status: http.StatusNoContent, Refusals: []*fault.Error{errUnsigned}},
+		func(_ context.Context, in *struct {
+			Signature string `query:"signature"`
+		}) (None, error) {
+			if in.Signature != "good" {
+				return None{}, errUnsigned
+			}
+			return None{}, nil
+		})
 	Handle(s.API(), Route{Method: http.MethodGet, Path: "/v1/work", ID: "work", Permission: Public, Status: http.StatusNoContent}, func(ctx context.Context, _ *struct{}) (None, error) {
 		s.working <- struct{}{}
 		select {
@@ -227,6 +239,18 @@ var _ = Describe("requests a minute", func() {
 		s := newSite(Gateway{})
 		s.opt.Tenants = leased{requests: 10, of: shopID}
 		Expect(s.count(20, "/v1/things", "staff@192.0.2.1")).To(Equal(10))
+	})
+
+	It("that are signed are any number, and those that are not end in their address not being heard", func() {
+		s := newSite(Gateway{Limits: Limits{Requests: 10}})
+		s.opt.Tenants = leased{requests: 10, of: identity.DefaultTenant}
+		Expect(s.count(1000, "/v1/hook?signature=good", "192.0.2.1")).To(Equal(1000))
+		Expect(s.count(400, "/v1/hook", "192.0.2.2")).To(Equal(guesses.Requests))
+		Expect(problemOf(s.ask(http.MethodGet, "/v1/hook?signature=good", "192.0.2.2")).Code).To(Equal("rate_limited"))
+		Expect(s.count(20, "/v1/hook?signature=good", "192.0.2.1")).To(Equal(20), "others are heard")
+		Expect(s.count(20, "/v1/things", "192.0.2.2")).To(Equal(10), "and the shop pays for none of it")
+		s.at.Add(int64(time.Minute))
+		Expect(s.ask(http.MethodGet, "/v1/hook?signature=good", "192.0.2.2")).To(HaveHTTPStatus(204))
 	})
 
 	It("can be any number", func() {

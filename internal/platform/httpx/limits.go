@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -22,7 +23,7 @@ const (
 	LimitDefault  Limit = iota // with everything else that the caller asks for
 	LimitLogin                 // also by address: where credentials can be guessed
 	LimitCheckout              // also by address and caller, for those who shop
-	LimitSigned                // for the shop only: a machine that signs what it sends tells of all shoppers
+	LimitSigned                // by address, and only what is refused: a machine that signs what it sends tells of all shoppers
 	Unlimited                  // not at all: probes
 )
 
@@ -31,8 +32,8 @@ type Limits struct {
 	Requests, Logins, Checkouts int
 	// By counts them.
 	By ratelimit.Limiter
-	// Guesses counts credentials that were not valid, by address. It is in memory, because
-	// it is asked before each credential.
+	// Guesses counts credentials and signatures that were not valid, by address. It is in memory,
+	// because it is asked before each of them.
 	Guesses *ratelimit.Local
 }
 
@@ -56,6 +57,9 @@ func (s *Server) limit(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		var policies, left []string
 		class := s.api.state.limits[c.Request().Method+" "+c.Path()]
+		if class == LimitSigned {
+			return s.limitRefused(c, next)
+		}
 		for _, p := range s.policies(class, id, Caller(ctx).IP, s.opt.Tenants.Allowance(ctx)) {
 			d := s.opt.Limits.By.Take(ctx, p.name+":"+p.caller, ratelimit.Quota{Requests: p.requests, Per: time.Minute})
 			policies = append(policies, fmt.Sprintf("%q;q=%d;w=60", p.name, p.requests))
@@ -69,6 +73,24 @@ func (s *Server) limit(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		return next(c)
 	}
+}
+
+// limitRefused counts what is refused of what an address sends, and hears nothing more of it
+// when that is too much. The shop pays for none of it: whoever likes can send what is not signed.
+func (s *Server) limitRefused(c echo.Context, next echo.HandlerFunc) error {
+	if s.opt.Limits.Guesses == nil {
+		return next(c)
+	}
+	ctx := c.Request().Context()
+	key := "signed:" + network(Caller(ctx).IP)
+	if d := s.opt.Limits.Guesses.Peek(key, guesses); !d.Allowed {
+		return errRateLimited.Saying("Too much of what came from your address was not signed as it should be.").After(seconds(d.Wait))
+	}
+	err := next(c)
+	if status := c.Response().Status; err != nil || status >= http.StatusBadRequest && status < http.StatusInternalServerError {
+		s.opt.Limits.Guesses.Take(ctx, key, guesses)
+	}
+	return err
 }
 
 // policies are those that a request is counted by. The narrow one comes first, so that a
@@ -101,9 +123,7 @@ func (s *Server) policies(class Limit, id identity.Identity, ip netip.Addr, allo
 	if id.Limit > 0 && most > 0 {
 		most = id.Limit
 	}
-	if class != LimitSigned {
-		add(policy{"default", most, caller})
-	}
+	add(policy{"default", most, caller})
 	add(policy{"shop", allowance, id.Tenant.String()})
 	return all
 }
@@ -129,7 +149,8 @@ func network(ip netip.Addr) string {
 	return ip.String()
 }
 
-// guesses are allowed a minute to an address before its credentials are no longer looked at.
+// guesses are allowed a minute to an address before its credentials, or what it signs, are no
+// longer looked at.
 var guesses = ratelimit.Quota{Requests: 300, Per: time.Minute}
 
 // sure is an Authenticator that knows some credentials without asking anybody.

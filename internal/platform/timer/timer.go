@@ -76,6 +76,21 @@ func (t *Timers) Set(ctx context.Context, tx *db.Tx, kind, subject string, at ti
 	return nil
 }
 
+// SetAll is Set for many subjects, in one statement.
+func (t *Timers) SetAll(ctx context.Context, tx *db.Tx, kind string, subjects []string, at time.Time) error {
+	if len(subjects) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `
+		insert into platform.timer (kind, subject, due_at) select $1, s, $3 from unnest($2::text[]) s order by s
+		on conflict (tenant_id, kind, subject) do update set due_at = excluded.due_at, attempts = 0, last_error = null`, kind, db.Array(subjects), at)
+	if err != nil {
+		return fmt.Errorf("set timers %s: %w", kind, err)
+	}
+	tx.AfterCommit(t.alert)
+	return nil
+}
+
 // Clear forgets a timer, if there is one.
 func (t *Timers) Clear(ctx context.Context, tx *db.Tx, kind, subject string) error {
 	if _, err := tx.Exec(ctx, `delete from platform.timer where tenant_id = platform.current_tenant() and kind = $1 and subject = $2`, kind, subject); err != nil {

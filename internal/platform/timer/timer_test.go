@@ -100,6 +100,17 @@ var _ = Describe("a timer", func() {
 		Expect(seen()).To(HaveLen(len(want)))
 	})
 
+	It("is set for many subjects at once, and takes the place of an earlier one", func() {
+		t := replica(note)
+		set(t, "a", time.Hour)
+		set(t, "d", time.Hour)
+		Expect(pool.InTx(ctx, func(tx *db.Tx) error {
+			return errors.Join(t.SetAll(ctx, tx, "spec.ring", []string{"c", "a", "b"}, tx.Now), t.SetAll(ctx, tx, "spec.ring", nil, tx.Now))
+		})).To(Succeed())
+		Eventually(seen, 10*time.Second).Should(ConsistOf(fired{tenant, "a"}, fired{tenant, "b"}, fired{tenant, "c"}))
+		Eventually(waiting).Should(Equal(1))
+	})
+
 	It("does not go off before its moment, which the database's clock tells", func() {
 		var early []string
 		t := replica(func(ctx context.Context, tx *db.Tx, subject string) error {
