@@ -79,19 +79,13 @@ func (c *charge) capture(amount money.Amount) (money.Amount, error) {
 
 // outcome is what a charge says became of an operation: requested is nothing yet.
 func (op operation) outcome(o provider.Object) string {
-	switch o.Phase {
-	case provider.Cancelled, provider.Refused:
-		if op.Kind == opCancel {
-			return opDone
-		}
-		return opFailed
-	case provider.Succeeded:
-		if op.Kind == opCapture {
-			return opDone
-		}
-		return opFailed
+	if !state(o.Phase).over() {
+		return opRequested
 	}
-	return opRequested
+	if (o.Phase == provider.Succeeded) == (op.Kind == opCapture) {
+		return opDone
+	}
+	return opFailed
 }
 
 // perform asks the provider for an operation.

@@ -165,12 +165,6 @@ func (c *counter) told(o provider.Object, warning string) error {
 	return c.svc.hear(c.ctx, c.acc, o, seen, warning, nil)
 }
 
-// lookAfter runs the errand of a payment's latest attempt.
-func (c *counter) lookAfter(id string) {
-	GinkgoHelper()
-	Expect(c.svc.lookAfterAttempt(c.ctx, c.current(id).attempt.ID.String(), 1)).Error().NotTo(HaveOccurred())
-}
-
 // waiting are the errands of the shop, by kind.
 func (c *counter) waiting() map[string][]string {
 	GinkgoHelper()
