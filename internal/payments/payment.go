@@ -27,6 +27,7 @@ type payable struct {
 	CustomerID string
 	Total      money.Amount
 	Closed     string // reasonFailed or reasonCancelled; empty: it is to be paid
+	ClosedAt   time.Time
 }
 
 // state of an attempt: the provider's phase, once it has said one.
@@ -105,7 +106,7 @@ const (
 	cancelled  = string(provider.Cancelled)
 )
 
-// charge is an attempt with all that it has to do with, locked.
+// charge is an attempt with all that it has to do with. Who changes it holds the lock of its payable.
 type charge struct {
 	payable payable
 	payment payment
