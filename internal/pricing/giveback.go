@@ -29,8 +29,8 @@ func giveBack[T any](ctx context.Context, tx *db.Tx, s *service, batch []event.R
 // giveBack returns what orders have used, once, however often it is asked for. It waits for
 // budgets, then for codes, then for buyers, as whoever uses them does.
 func (store) giveBack(ctx context.Context, tx *db.Tx, orders []string) error {
-	const live = ` from pricing.redemption r where r.order_id = any($1::uuid[]) and r.returned_at is null`
-	n, err := tx.Exec(ctx, `select`+live+` order by r.order_id, r.discount_id for no key update`, db.Array(orders))
+	const live = `r.order_id = any($1::uuid[]) and r.returned_at is null`
+	n, err := tx.Exec(ctx, `select from pricing.redemption r where `+live+` order by r.order_id, r.discount_id for no key update`, db.Array(orders))
 	if err != nil {
 		return fmt.Errorf("find what to give back: %w", err)
 	}
@@ -38,10 +38,10 @@ func (store) giveBack(ctx context.Context, tx *db.Tx, orders []string) error {
 		return nil
 	}
 	for _, lock := range []string{
-		`select from pricing.budget where discount_id in (select r.discount_id` + live + `) order by discount_id for no key update`,
-		`select from pricing.code where max_uses is not null and code in (select r.code` + live + `) order by code for no key update`,
-		`select from pricing.buyer_use u where exists (select` + live + ` and r.discount_id = u.discount_id and u.buyer in ('customer:' || r.customer_id, r.email_key))
-			order by u.discount_id, u.buyer for no key update`,
+		`select from pricing.budget where discount_id in (select r.discount_id from pricing.redemption r where ` + live + `) order by discount_id for no key update`,
+		`select from pricing.code where max_uses is not null and code in (select r.code from pricing.redemption r where ` + live + `) order by code for no key update`,
+		`select from pricing.buyer_use where (discount_id, buyer) in (
+			select r.discount_id, k from pricing.redemption r, unnest(array['customer:' || r.customer_id, r.email_key]) k where ` + live + `) order by discount_id, buyer for no key update`,
 	} {
 		if _, err := tx.Exec(ctx, lock, db.Array(orders)); err != nil {
 			return fmt.Errorf("wait for what to give back: %w", err)

@@ -70,8 +70,10 @@ func (store) redemptionsOf(ctx context.Context, tx *db.Tx, customer string) (lis
 
 func (store) claim(ctx context.Context, tx *db.Tx, customer, email string) error {
 	if _, err := tx.Exec(ctx, `
-		with claimed as (
-			update pricing.redemption set customer_id = $1 where email_key = $2 and customer_id is null returning discount_id, returned_at
+		with theirs as materialized (
+			select order_id, discount_id from pricing.redemption where email_key = $2 and customer_id is null order by order_id, discount_id for no key update
+		), claimed as (
+			update pricing.redemption r set customer_id = $1 from theirs t where r.order_id = t.order_id and r.discount_id = t.discount_id returning r.discount_id, r.returned_at
 		)
 		insert into pricing.buyer_use as u (discount_id, buyer, uses)
 		select d.id, $3, count(*) from claimed c join pricing.discount d on d.id = c.discount_id
@@ -82,15 +84,18 @@ func (store) claim(ctx context.Context, tx *db.Tx, customer, email string) error
 	return nil
 }
 
+// forget waits for what it forgets in the order of giveBack.
 func (store) forget(ctx context.Context, tx *db.Tx, customers []string) error {
-	if _, err := tx.Exec(ctx, `
-		with known as (
-			select distinct email_key from pricing.redemption where customer_id = any($1) and email_key is not null
-		), counted as (
-			delete from pricing.buyer_use where buyer in (select email_key from known)
-		)
-		update pricing.redemption set email_key = null where email_key in (select email_key from known)`, db.Array(customers)); err != nil {
-		return fmt.Errorf("forget who used discounts: %w", err)
+	const known = `(select email_key from pricing.redemption where customer_id = any($1) and email_key is not null)`
+	for _, statement := range []string{
+		`select from pricing.redemption where email_key in ` + known + ` order by order_id, discount_id for no key update`,
+		`select from pricing.buyer_use where buyer in ` + known + ` order by discount_id, buyer for no key update`,
+		`delete from pricing.buyer_use where buyer in ` + known,
+		`update pricing.redemption set email_key = null where email_key in ` + known,
+	} {
+		if _, err := tx.Exec(ctx, statement, db.Array(customers)); err != nil {
+			return fmt.Errorf("forget who used discounts: %w", err)
+		}
 	}
 	return nil
 }

@@ -280,6 +280,22 @@ var _ = Describe("redeeming discounts", Label("db"), func() {
 		Expect(count(`select uses from pricing.buyer_use where discount_id = $1`, d.ID)).To(Equal(4))
 	})
 
+	DescribeTable("makes nobody wait in a circle who gives back what another", func(first pricingapi.Buyer, change func(tx *db.Tx) error) {
+		offered("OPEN", nil)
+		q := quote(1000, ana, "OPEN")
+		orders := []uuid.UUID{clock.NewID(), clock.NewID()}
+		batch := make([]event.Received[ordersapi.OrderCancelled], 2)
+		for _, i := range []int{1, 0} { // PostgreSQL finds the first one last
+			batch[i].Fact.OrderID = orders[i].String()
+			Expect(svc.db.InTx(ctx, func(tx *db.Tx) error { return svc.redeem(ctx, tx, orders[i], q, first) })).To(Succeed())
+		}
+		queued(`update pricing.redemption set amount_minor = amount_minor where order_id = $1`, orders[0], func(tx *db.Tx) error { return svc.onCancelled(ctx, tx, batch) }, change)
+		Expect(count(`select count(*) from pricing.redemption where returned_at is not null`)).To(Equal(2))
+	},
+		Entry("claims", ana, func(tx *db.Tx) error { return svc.store.claim(ctx, tx, clock.NewID().String(), emailKey(ana.Email)) }),
+		Entry("forgets", pricingapi.Buyer{CustomerID: "c", Email: ana.Email}, func(tx *db.Tx) error { return svc.store.forget(ctx, tx, []string{"c"}) }),
+	)
+
 	It("counts each buyer's uses by customer and by address, also at the same moment", func() {
 		offered("ONCE", func(d *discount) { d.MaxPerBuyer = new(int64(1)) })
 		guest, member := ana, pricingapi.Buyer{CustomerID: clock.NewID().String(), Email: " Ana@Example.com "}
