@@ -128,6 +128,14 @@ func (store) accounts(ctx context.Context, tx *db.Tx, where string, args ...any)
 	return list, nil
 }
 
+// paidWith tells whether an account has charges at its provider.
+func (store) paidWith(ctx context.Context, tx *db.Tx, id uuid.UUID) (used bool, err error) {
+	if err := tx.Get(ctx, &used, `select exists (select from payments.attempt where account_id = $1 and reference is not null)`, id); err != nil {
+		return false, fmt.Errorf("look for charges of an account: %w", err)
+	}
+	return used, nil
+}
+
 func (store) reconciled(ctx context.Context, tx *db.Tx, id uuid.UUID, until time.Time) error {
 	if _, err := tx.Exec(ctx, `update payments.account set reconciled_at = $2 where id = $1`, id, until); err != nil {
 		return fmt.Errorf("note reconciliation: %w", err)

@@ -110,6 +110,9 @@ var _ = Describe("a provider that does not answer", Label("db"), func() {
 		r := c.paid(order, "card")
 		c.callsOff(order)
 		c.settles()
+		Expect(c.read(r.ID).Status).To(Equal("processing"), "a call may be under way")
+		c.later(longestCall)
+		c.settles()
 		Expect(c.read(r.ID)).To(And(HaveField("Status", "failed"), HaveField("Failure.Code", codeAbandoned)))
 		Expect(c.bank.asked).To(BeEmpty())
 	})
@@ -202,6 +205,7 @@ var _ = Describe("a provider that does not answer", Label("db"), func() {
 		}
 		c.callsOff(off...)
 		c.bank.wrong(nil)
+		c.later(longestCall)
 		c.settles()
 		c.settles()
 
@@ -269,7 +273,7 @@ var _ = Describe("news of a charge", Label("db"), func() {
 		rand.New(rand.NewPCG(uint64(GinkgoRandomSeed()), 0)).Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 		captured, refunded := int64(0), int64(0)
 		for _, o := range list {
-			Expect(c.svc.hear(c.ctx, c.acc, o, "", nil)).To(Succeed())
+			Expect(c.told(o, "")).To(Succeed())
 			now := c.current(r.ID).payment
 			Expect(now.Captured.Minor).To(BeNumerically(">=", captured))
 			Expect(now.Refunded.Minor).To(BeNumerically(">=", refunded))
@@ -285,7 +289,7 @@ var _ = Describe("news of a charge", Label("db"), func() {
 		old := c.current(r.ID).attempt
 		Expect(c.paid(order, "slow").Status).To(Equal("processing"))
 		late := provider.Object{Reference: old.Reference, Attempt: old.ID.String(), Phase: provider.Refused, Amount: eur(2500), Declined: &provider.Declined{Code: "late"}}
-		Expect(c.svc.hear(c.ctx, c.acc, late, "", nil)).To(Succeed())
+		Expect(c.told(late, "")).To(Succeed())
 		Expect(c.read(r.ID)).To(And(HaveField("Status", "processing"), HaveField("Failure", BeNil())))
 	})
 
@@ -293,8 +297,8 @@ var _ = Describe("news of a charge", Label("db"), func() {
 		r := c.paid(c.orders.owes(eur(2500), "ana"), "slow")
 		stray := provider.Object{Reference: "ch_nobody", Phase: provider.Succeeded, Amount: eur(900), Captured: eur(900)}
 		foreign := provider.Object{Reference: c.current(r.ID).attempt.Reference, Phase: provider.Succeeded, Amount: money.Amount{Minor: 9, Currency: money.USD}, Captured: money.Amount{Minor: 9, Currency: money.USD}}
-		Expect(c.svc.hear(c.ctx, c.acc, stray, "", nil)).To(Succeed())
-		Expect(c.svc.hear(c.ctx, c.acc, foreign, "", nil)).To(Succeed())
+		Expect(c.told(stray, "")).To(Succeed())
+		Expect(c.told(foreign, "")).To(Succeed())
 		Expect(c.books().Strays).To(ConsistOf(
 			And(HaveField("Reference", "ch_nobody"), HaveField("Captured", "9.00")), And(HaveField("Currency", "USD"), HaveField("Why", ContainSubstring("something else")))))
 		Expect(c.read(r.ID).Status).To(Equal("processing"))
@@ -303,6 +307,7 @@ var _ = Describe("news of a charge", Label("db"), func() {
 	It("that no webhook told is found by comparing", func() {
 		r := c.paid(c.orders.owes(eur(2500), "ana"), "slow")
 		c.bank.does(c.current(r.ID).attempt.Reference, func(o *provider.Object) { o.Phase, o.Captured = provider.Succeeded, o.Amount })
+		c.later(time.Hour)
 		Expect(c.svc.reconcile(c.ctx, c.acc.ID.String(), 1)).To(Equal(reconcileEvery))
 		Expect(c.read(r.ID).Status).To(Equal("succeeded"))
 		a, err := c.svc.handleAccount(c.ctx, &byID{c.acc.ID.String()})

@@ -28,6 +28,8 @@ type bank struct {
 	refused map[string]error
 	asked   []string // "charge", "capture", …: calls that did something
 	mishap  func(call, key string) mishap
+	listed  []provider.Span
+	hides   bool // what it has refunded
 	behind  bool // its search has not heard of the latest charges
 
 	stubborn bool // it refuses all refunds
@@ -41,6 +43,7 @@ const (
 	deaf           // it never hears
 	mute           // it hears, and its answer is lost
 	hanging        // it hears, and answers when nobody waits any more
+	barred         // it does not know who calls
 )
 
 var errLine = errors.New("the line is dead")
@@ -62,6 +65,10 @@ func (b *bank) answer(ctx context.Context, call, key string, do func() (*provide
 		b.mu.Unlock()
 		return provider.Object{}, fmt.Errorf("%w: %w", provider.ErrUnknownOutcome, errLine)
 	}
+	if wrong == barred {
+		b.mu.Unlock()
+		return provider.Object{}, provider.ErrKeyRefused
+	}
 	out, known := b.keys[key]
 	err := b.refused[key]
 	if !known && err == nil {
@@ -80,7 +87,10 @@ func (b *bank) answer(ctx context.Context, call, key string, do func() (*provide
 	case hanging:
 		<-ctx.Done()
 		return provider.Object{}, fmt.Errorf("%w: %w", provider.ErrUnknownOutcome, ctx.Err())
-	case none, deaf:
+	case none, deaf, barred:
+	}
+	if b.hides {
+		out.Refunds = nil
 	}
 	return out, err
 }
@@ -161,7 +171,7 @@ func (b *bank) Fetch(ctx context.Context, _ provider.Account, reference string) 
 	return b.look(ctx, func(o *provider.Object) bool { return o.Reference == reference })
 }
 
-func (b *bank) Find(ctx context.Context, _ provider.Account, attempt string) (provider.Object, error) {
+func (b *bank) Find(ctx context.Context, _ provider.Account, attempt string, _ provider.Span) (provider.Object, error) {
 	return b.look(ctx, func(o *provider.Object) bool { return o.Attempt == attempt })
 }
 
@@ -169,25 +179,39 @@ func (b *bank) look(_ context.Context, is func(*provider.Object) bool) (provider
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.mishap != nil && b.mishap("look", "") != none {
-		return provider.Object{}, errLine
+		return provider.Object{}, fmt.Errorf("%w: %w", provider.ErrUnknownOutcome, errLine)
 	}
 	for _, o := range b.charges {
 		if is(o) && !b.behind {
-			return copied(o), nil
+			c := copied(o)
+			if b.hides {
+				c.Refunds = nil
+			}
+			return c, nil
 		}
 	}
 	return provider.Object{}, provider.ErrNoCharge
 }
 
-func (b *bank) Changed(_ context.Context, _ provider.Account, _ time.Time, each func(provider.Object) error) error {
+// Changed tells of all charges in each time.
+func (b *bank) Changed(_ context.Context, _ provider.Account, in provider.Span, each func(reference string, o provider.Object, err error) error) error {
 	b.mu.Lock()
+	if b.mishap != nil && b.mishap("list", "") != none {
+		b.mu.Unlock()
+		return errLine
+	}
+	b.listed = append(b.listed, in)
 	var all []provider.Object
 	for _, o := range b.charges {
 		all = append(all, copied(o))
 	}
 	b.mu.Unlock()
 	for _, o := range all {
-		if err := each(o); err != nil {
+		var err error
+		if o.Phase == "nonsense" {
+			err = errLine
+		}
+		if err := each(o.Reference, o, err); err != nil {
 			return err
 		}
 	}
@@ -199,6 +223,14 @@ func (b *bank) does(reference string, what func(*provider.Object)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	what(b.charges[reference])
+}
+
+// forgets the keys that it was asked with, as all do after a day.
+func (b *bank) forgets() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.keys)
+	clear(b.refused)
 }
 
 // wrong says what goes wrong from now on.

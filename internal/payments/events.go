@@ -87,7 +87,7 @@ func (s *service) close(ctx context.Context, tx *db.Tx, orders []ordersapi.Order
 		if err != nil {
 			return fmt.Errorf("total of order %s: %w", o.OrderID, err)
 		}
-		list[i] = payable{id, o.CustomerID, total, reason}
+		list[i] = payable{OrderID: id, CustomerID: o.CustomerID, Total: total, Closed: reason}
 	}
 	begun, err := s.store.closePayables(ctx, tx, list)
 	if err != nil {

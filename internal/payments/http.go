@@ -3,7 +3,6 @@ package payments
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"time"
@@ -143,7 +142,7 @@ func (s *service) handlePay(ctx context.Context, in *payInput) (begunResponse, e
 	if err != nil {
 		return begunResponse{}, err
 	}
-	if failure != nil && !declined(failure) {
+	if failure != nil && declined(failure) == nil {
 		s.log.WarnContext(ctx, "the provider did not say what became of a charge", "attempt", attempt, "err", failure)
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (begunResponse, error) {
@@ -154,11 +153,6 @@ func (s *service) handlePay(ctx context.Context, in *payInput) (begunResponse, e
 		r, err := s.presentToBuyer(ctx, c)
 		return begunResponse{r}, err
 	})
-}
-
-func declined(err error) bool {
-	var no *provider.Declined
-	return errors.As(err, &no)
 }
 
 // payableBy is what there is to pay for an order, for who may pay it. Customers pay their own.
@@ -374,7 +368,7 @@ func (s *service) decide(ctx context.Context, tx *db.Tx, c *charge, once uuid.UU
 		if err != nil {
 			return operation{}, err
 		}
-		if amount, err = c.capture(&wanted); err != nil {
+		if amount, err = c.capture(wanted); err != nil {
 			return operation{}, err
 		}
 	}
@@ -464,7 +458,7 @@ func (m *Module) handleAuthenticate(ctx context.Context, in *authenticateInput) 
 		}
 		audit.About(ctx, "payment", c.payment.ID.String())
 		o, err := m.test.Authenticate(ctx, tx, c.attempt.Reference, once.String(), in.Body.Outcome == succeeded)
-		if no, declined := errors.AsType[*provider.Declined](err); declined {
+		if no := declined(err); no != nil {
 			return paymentResponse{}, refusedWith(no)
 		}
 		if err != nil {

@@ -80,11 +80,11 @@ func (m *Module) Mount(on app.Mount) {
 	event.OnBatch(on.Bus, "payments.claim-order", m.svc.onOrderClaimed)
 
 	m.svc.timers.On(timerClose, m.svc.letGo)
-	m.svc.timers.OnErrand(timerAttempt, m.svc.lookAfterAttempt)
+	m.svc.timers.OnPatientErrand(timerAttempt, m.svc.lookAfterAttempt)
 	m.svc.timers.OnErrand(timerOperation, m.svc.lookAfterOperation)
 	m.svc.timers.OnErrand(timerRefund, m.svc.lookAfterRefund)
 	m.svc.timers.OnErrand(timerNotice, m.svc.lookAfterNotice)
-	m.svc.timers.OnErrand(timerReconcile, m.svc.reconcile)
+	m.svc.timers.OnPatientErrand(timerReconcile, m.svc.reconcile)
 
 	on.Jobs.Add(m.svc.tallying())
 	on.Jobs.Add(m.svc.sweeping())

@@ -72,7 +72,7 @@ var _ = Describe("refunds", Label("db"), func() {
 		for range 2 {
 			o, err := c.bank.Fetch(c.ctx, provider.Account{}, reference)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(c.svc.hear(c.ctx, c.acc, o, "", nil)).To(Succeed())
+			Expect(c.told(o, "")).To(Succeed())
 		}
 		Expect(c.read(r.ID).Refunded).To(Equal("0.00"))
 		Expect([]string{c.balance("sales"), c.balance("refunds"), c.balance("clearing")}).To(Equal([]string{"-25.00", "0.00", "24.50"}))
@@ -88,7 +88,7 @@ var _ = Describe("refunds", Label("db"), func() {
 			c.bank.does(reference, func(o *provider.Object) { o.Refunds[0].Status = status })
 			o, err := c.bank.Fetch(c.ctx, provider.Account{}, reference)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(c.svc.hear(c.ctx, c.acc, o, "", nil)).To(Succeed())
+			Expect(c.told(o, "")).To(Succeed())
 		}
 		Expect(c.read(r.ID).Refunded).To(Equal("7.00"))
 		list, err := c.svc.handleRefunds(c.ctx, &byID{r.ID})

@@ -1,9 +1,11 @@
 package payments
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,24 +50,47 @@ func (s *service) lookAfterNotice(ctx context.Context, subject string, n int) (t
 	}); err != nil || handled {
 		return 0, err
 	}
-	p, opened, err := s.opened(ctx, a)
-	if err != nil {
-		return 0, err
-	}
-	o, err := p.Fetch(ctx, opened, about.Reference)
 	done := func(tx *db.Tx) error { return s.store.handled(ctx, tx, holder, id) }
-	switch {
+	switch err := s.look(ctx, a, about.Reference, about.Warning, done); {
 	case errors.Is(err, provider.ErrNoCharge):
 		return 0, s.db.InTx(ctx, done)
-	case err != nil:
-		return s.unlessAnswered(ctx, n, err, "notice", subject)
+	case errors.Is(err, provider.ErrUnknownOutcome), errors.Is(err, provider.ErrKeyRefused):
+		return s.unanswered(ctx, n, err, "notice", subject), nil
+	default:
+		return 0, err
 	}
-	return 0, s.hear(ctx, a, o, about.Warning, done)
 }
 
+// look asks how a charge stands and takes that in. What others have taken in meanwhile may be
+// newer or older, so that it is asked again.
+func (s *service) look(ctx context.Context, a account, reference, warning string, also func(*db.Tx) error) (err error) {
+	for range 3 {
+		seen := int64(0)
+		if err = s.db.Read(ctx, func(tx *db.Tx) error {
+			seen, err = s.store.versionOf(ctx, tx, a.ID, reference)
+			return err
+		}); err != nil {
+			return err
+		}
+		o, err := s.call(ctx, a, func(ctx context.Context, p provider.Provider, opened provider.Account) (provider.Object, error) {
+			return p.Fetch(ctx, opened, reference)
+		})
+		if err != nil {
+			return err
+		}
+		if err = s.hear(ctx, a, o, seen, warning, also); !errors.Is(err, errOutrun) {
+			return err
+		}
+	}
+	return err
+}
+
+// errOutrun is an object of which nobody can tell whether it is newer than what is known.
+var errOutrun = errors.New("something else was heard while the provider was asked")
+
 // hear takes in an object that nobody here has asked for. One that is nobody's is noted for a
-// person to look at.
-func (s *service) hear(ctx context.Context, a account, o provider.Object, warning string, also func(*db.Tx) error) error {
+// person to look at. seen is the version of the payment that was known when it was fetched.
+func (s *service) hear(ctx context.Context, a account, o provider.Object, seen int64, warning string, also func(*db.Tx) error) error {
 	return s.db.InTx(ctx, func(tx *db.Tx) error {
 		if also != nil {
 			if err := also(tx); err != nil {
@@ -83,6 +108,9 @@ func (s *service) hear(ctx context.Context, a account, o provider.Object, warnin
 		if err != nil {
 			return err
 		}
+		if outrun, err := s.outrun(ctx, tx, &c, o, seen); err != nil || outrun {
+			return cmp.Or(err, errOutrun)
+		}
 		n, err := s.takeIn(ctx, tx, &c, o)
 		if errors.Is(err, errForeign) {
 			return s.store.noteStray(ctx, tx, a.ID, o.Reference, o.Captured, err.Error())
@@ -95,6 +123,40 @@ func (s *service) hear(ctx context.Context, a account, o provider.Object, warnin
 		}
 		return s.keep(ctx, tx, &c, n)
 	})
+}
+
+// outrun tells whether an object says otherwise than what has become known since it was fetched.
+// Amounts and ends need no order: they only grow, and stay.
+func (s *service) outrun(ctx context.Context, tx *db.Tx, c *charge, o provider.Object, seen int64) (bool, error) {
+	if c.payment.Version == seen {
+		return false, nil
+	}
+	if c.differs(o) {
+		return true, nil
+	}
+	if len(o.Disputes) == 0 {
+		return false, nil
+	}
+	known, err := s.store.disputesOf(ctx, tx, c.payment.ID)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(known, func(was dispute) bool {
+		return slices.ContainsFunc(o.Disputes, func(said provider.DisputeObject) bool {
+			_, n, err := c.absorbDispute(was, said)
+			return said.Reference == was.Reference && was.AccountID == c.attempt.AccountID && (err != nil || n.changed)
+		})
+	}), nil
+}
+
+// differs says that an object is about the same stage of an attempt as is known, and says
+// something else of it.
+func (c *charge) differs(o provider.Object) bool {
+	a, next := c.attempt, state(o.Phase)
+	if a.State.over() || a.State.rank() == 0 || next.rank() != a.State.rank() {
+		return false
+	}
+	return next != a.State || o.NextAction != a.NextAction || in(&c.payment, o.Authorized) != a.Capturable || a.ID == c.payment.AttemptID && !alike(o.Declined, c.payment.Failure)
 }
 
 func (store) insertNotice(ctx context.Context, tx *db.Tx, account uuid.UUID, n provider.Notice) (fresh bool, err error) {

@@ -38,7 +38,11 @@ type operation struct {
 	Kind      string
 	Amount    money.Amount
 	State     string
+	CreatedAt time.Time
 }
+
+// codeOvertaken is why nobody was asked for an operation: the charge had come to another end.
+const codeOvertaken = "overtaken"
 
 // want writes down what is wanted of an attempt, unless it is wanted already. due is when the
 // errand takes it up, if nobody does before.
@@ -52,41 +56,66 @@ func (s *service) want(ctx context.Context, tx *db.Tx, c *charge, id uuid.UUID, 
 	case open != nil:
 		return *open, nil
 	}
-	op := operation{id, c.payment.ID, c.attempt.ID, kind, amount, opRequested}
+	op := operation{id, c.payment.ID, c.attempt.ID, kind, amount, opRequested, tx.Now}
 	if err := s.store.insertOperation(ctx, tx, op); err != nil {
 		return operation{}, err
 	}
 	return op, s.timers.Set(ctx, tx, timerOperation, op.ID.String(), due)
 }
 
-// capture decides what is to be captured of a payment: all that is held when nothing is said.
-func (c *charge) capture(amount *money.Amount) (money.Amount, error) {
+// capture decides what is to be captured of what is held.
+func (c *charge) capture(amount money.Amount) (money.Amount, error) {
 	held := c.attempt.Capturable
 	switch {
 	case c.payable.Closed != "":
 		return held, errNotPayable
 	case held.IsZero():
 		return held, errNotCapturable
-	case amount == nil:
-		return held, nil
 	case amount.Minor > held.Minor:
 		return held, errAmountTooLarge.Saying("Of this payment %s can be captured.", held).With("capturable", held.Decimal()).At("/amount", errAmountTooLarge.Code, "is more than "+held.Decimal())
 	}
-	return *amount, nil
+	return amount, nil
+}
+
+// outcome is what a charge says became of an operation: requested is nothing yet.
+func (op operation) outcome(o provider.Object) string {
+	if !state(o.Phase).over() {
+		return opRequested
+	}
+	if (o.Phase == provider.Succeeded) == (op.Kind == opCapture) {
+		return opDone
+	}
+	return opFailed
 }
 
 // perform asks the provider for an operation.
-func (s *service) perform(ctx context.Context, op operation, c charge, a account) (o provider.Object, err error) {
-	p, opened, err := s.opened(ctx, a)
+func (s *service) perform(ctx context.Context, op operation, c charge, a account) (provider.Object, error) {
+	return s.call(ctx, a, func(ctx context.Context, p provider.Provider, opened provider.Account) (provider.Object, error) {
+		if op.Kind == opCancel {
+			return p.Cancel(ctx, opened, op.ID.String(), c.attempt.Reference)
+		}
+		return p.Capture(ctx, opened, op.ID.String(), c.attempt.Reference, op.Amount)
+	})
+}
+
+// performAgain asks for an operation once more, unless it shows that it was done. A capture is
+// not asked for when the key may be forgotten; to cancel twice is as good as once.
+func (s *service) performAgain(ctx context.Context, op operation, c charge, a account) (provider.Object, error) {
+	o, err := s.fetch(ctx, c, a)
 	if err != nil {
 		return o, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
-	defer cancel()
-	if op.Kind == opCancel {
-		return p.Cancel(ctx, opened, op.ID.String(), c.attempt.Reference)
+	switch age, outcome := s.now().Sub(op.CreatedAt), op.outcome(o); {
+	case outcome == opDone:
+		return o, nil
+	case outcome == opFailed:
+		return o, &provider.Declined{Code: codeOvertaken}
+	case op.Kind == opCancel || age <= keyLasts:
+		return s.perform(ctx, op, c, a)
+	case age <= keyLasts+longestCall:
+		return o, fmt.Errorf("%w: a call may still be under way", provider.ErrUnknownOutcome)
 	}
-	return p.Capture(ctx, opened, op.ID.String(), c.attempt.Reference, op.Amount)
+	return o, &provider.Declined{Code: codeAbandoned}
 }
 
 // concludeOperation takes in the answer to an operation.
@@ -95,25 +124,23 @@ func (s *service) concludeOperation(ctx context.Context, tx *db.Tx, op operation
 	if err != nil {
 		return c, err
 	}
-	var no *provider.Declined
-	switch {
-	case failure == nil:
+	no := declined(failure)
+	if failure != nil && no == nil {
+		return c, nil // the errand asks again
+	}
+	if failure == nil || o.Reference != "" {
 		n, err := s.takeIn(ctx, tx, &c, o)
 		if err != nil {
 			return c, err
 		}
-		if err := s.store.endOperation(ctx, tx, op.ID, opDone, ""); err != nil {
+		if err := s.store.endOperation(ctx, tx, op.ID, no); err != nil {
 			return c, err
 		}
 		if err := s.keep(ctx, tx, &c, n); err != nil {
 			return c, err
 		}
-	case errors.As(failure, &no):
-		if err := s.store.endOperation(ctx, tx, op.ID, opFailed, no.Code); err != nil {
-			return c, err
-		}
-	default:
-		return c, nil // the errand asks again
+	} else if err := s.store.endOperation(ctx, tx, op.ID, no); err != nil {
+		return c, err
 	}
 	return c, s.timers.Clear(ctx, tx, timerOperation, op.ID.String())
 }
@@ -129,7 +156,7 @@ func (s *service) operate(ctx context.Context, decide func(tx *db.Tx) (operation
 		return op, o, err
 	}
 	o, failure := s.perform(ctx, op, c, a)
-	if no, declined := errors.AsType[*provider.Declined](failure); declined {
+	if no := declined(failure); no != nil {
 		if err := s.db.InTx(ctx, func(tx *db.Tx) error {
 			_, err := s.concludeOperation(ctx, tx, op, o, failure)
 			return err
@@ -167,11 +194,12 @@ func (s *service) withdraw(ctx context.Context, c charge, a account) (charge, er
 		op, err := s.want(ctx, tx, &c, clock.NewID(), opCancel, money.Amount{Currency: c.payment.Amount.Currency}, tx.Now.Add(firstLook))
 		return op, c, a, err
 	})
-	if err != nil {
+	refused := errors.Is(err, errRefused)
+	if err != nil && !refused {
 		return c, err
 	}
 	err = s.db.InTx(ctx, func(tx *db.Tx) error {
-		if op.ID == uuid.Nil {
+		if op.ID == uuid.Nil || refused {
 			c, err = s.store.findPayment(ctx, tx, c.payment.ID, "")
 			return err
 		}
@@ -188,12 +216,13 @@ type operationRow struct {
 	Kind      string    `db:"kind"`
 	Amount    int64     `db:"amount_minor"`
 	State     string    `db:"state"`
+	CreatedAt time.Time `db:"created_at"`
 }
 
-const operationColumns = `id, payment_id, attempt_id, kind, amount_minor, state`
+const operationColumns = `id, payment_id, attempt_id, kind, amount_minor, state, created_at`
 
 func (r operationRow) domain(c money.Currency) operation {
-	return operation{r.ID, r.PaymentID, r.AttemptID, r.Kind, money.Amount{Minor: r.Amount, Currency: c}, r.State}
+	return operation{r.ID, r.PaymentID, r.AttemptID, r.Kind, money.Amount{Minor: r.Amount, Currency: c}, r.State, r.CreatedAt.UTC()}
 }
 
 // openOperation is what is wanted of an attempt now; nil when nothing is.
@@ -225,14 +254,19 @@ func (s store) findOperation(ctx context.Context, tx *db.Tx, id uuid.UUID) (oper
 func (store) insertOperation(ctx context.Context, tx *db.Tx, op operation) error {
 	if _, err := tx.Exec(ctx, `
 		insert into payments.operation (id, payment_id, attempt_id, kind, amount_minor, state, created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $7)`,
-		op.ID, op.PaymentID, op.AttemptID, op.Kind, op.Amount.Minor, op.State, tx.Now); err != nil {
+		op.ID, op.PaymentID, op.AttemptID, op.Kind, op.Amount.Minor, op.State, op.CreatedAt); err != nil {
 		return fmt.Errorf("insert operation: %w", err)
 	}
 	return nil
 }
 
-func (store) endOperation(ctx context.Context, tx *db.Tx, id uuid.UUID, state, failure string) error {
-	if _, err := tx.Exec(ctx, `update payments.operation set state = $2, failure = $3, updated_at = $4 where id = $1 and state = 'requested'`, id, state, orNull(failure), tx.Now); err != nil {
+// endOperation notes the answer to an operation; nil is that it is done.
+func (store) endOperation(ctx context.Context, tx *db.Tx, id uuid.UUID, no *provider.Declined) error {
+	state, code := opDone, (*string)(nil)
+	if no != nil {
+		state, code = opFailed, &no.Code
+	}
+	if _, err := tx.Exec(ctx, `update payments.operation set state = $2, failure = $3, updated_at = $4 where id = $1 and state = 'requested'`, id, state, code, tx.Now); err != nil {
 		return fmt.Errorf("end operation: %w", err)
 	}
 	return nil

@@ -27,6 +27,7 @@ type payable struct {
 	CustomerID string
 	Total      money.Amount
 	Closed     string // reasonFailed or reasonCancelled; empty: it is to be paid
+	ClosedAt   time.Time
 }
 
 // state of an attempt: the provider's phase, once it has said one.

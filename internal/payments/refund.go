@@ -107,6 +107,10 @@ func (c *charge) giveBack(begun []refund, amount money.Amount, reason, note, act
 // absorbRefund moves a refund forward to what its provider says of it.
 func (c *charge) absorbRefund(r *refund, o provider.RefundObject, now time.Time) (n news, err error) {
 	next := refundStatus(o.Status)
+	// It was given up before the provider had a name for it, and has gone out all the same.
+	if refundUndone(r.Status) && r.Reference == "" && next == refundSucceeded {
+		return c.reviveRefund(r, o, now)
+	}
 	if r.Reference == "" && o.Reference != "" {
 		r.Reference, n.changed = o.Reference, true
 	}
@@ -144,8 +148,23 @@ func (c *charge) absorbRefund(r *refund, o provider.RefundObject, now time.Time)
 	return n, nil
 }
 
+// reviveRefund counts a refund that was thought to have come to nothing. The ledger has undone
+// the promise, so that the money leaves by sales.
+func (c *charge) reviveRefund(r *refund, o provider.RefundObject, now time.Time) (n news, err error) {
+	if c.payment.Refunded, err = c.payment.Refunded.Add(r.Amount); err != nil {
+		return n, err
+	}
+	r.Reference, r.Status, r.Failure, r.UpdatedAt = o.Reference, refundSucceeded, nil, now
+	r.Version++
+	return news{postings: []posting{c.posts("refund.paid", r.ID.String(), r.Amount, sales, clearing)}, facts: []fact{paymentRefunded}, changed: true}, nil
+}
+
 // refuseRefund notes that the provider will not refund. What it was for can be refunded again.
+// A refund that the provider has taken is not ended by that.
 func (c *charge) refuseRefund(r *refund, no *provider.Declined, now time.Time) (news, error) {
+	if r.Status != refundRequested {
+		return news{}, nil
+	}
 	n, err := c.absorbRefund(r, provider.RefundObject{Status: refundFailed, Reason: no.Code}, now)
 	if err == nil && n.changed {
 		r.Failure = no

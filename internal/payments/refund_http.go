@@ -66,7 +66,7 @@ func (s *service) handleRefund(ctx context.Context, in *refundInput) (refundResp
 	if err != nil {
 		return refundResponse{}, err
 	}
-	if failure != nil && !declined(failure) {
+	if failure != nil && declined(failure) == nil {
 		s.log.WarnContext(ctx, "the provider did not say what became of a refund", "refund", r.ID, "err", failure)
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (refundResponse, error) {

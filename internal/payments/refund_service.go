@@ -93,22 +93,38 @@ func (s *service) refund(ctx context.Context, id uuid.UUID, w refundWish) (r ref
 
 // repay asks the provider for a refund. Why it refuses one may be news to us, such as what
 // somebody has refunded there: with the refusal comes how the charge stands.
-func (s *service) repay(ctx context.Context, r refund, c charge, a account) (o provider.Object, err error) {
-	p, opened, err := s.opened(ctx, a)
-	if err != nil {
+func (s *service) repay(ctx context.Context, r refund, c charge, a account) (provider.Object, error) {
+	o, err := s.call(ctx, a, func(ctx context.Context, p provider.Provider, opened provider.Account) (provider.Object, error) {
+		return p.Refund(ctx, opened, r.ID.String(), c.attempt.Reference, r.Amount, r.Reason)
+	})
+	if declined(err) == nil {
 		return o, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
-	defer cancel()
-	o, err = p.Refund(ctx, opened, r.ID.String(), c.attempt.Reference, r.Amount, r.Reason)
-	if !declined(err) {
-		return o, err
-	}
-	o, unseen := p.Fetch(ctx, opened, c.attempt.Reference)
+	o, unseen := s.fetch(ctx, c, a)
 	if unseen != nil && !errors.Is(unseen, provider.ErrNoCharge) {
 		return provider.Object{}, fmt.Errorf("look why a refund was refused: %w", unseen)
 	}
 	return o, err
+}
+
+// repayAgain asks for a refund once more, unless the charge shows it. When the key may be
+// forgotten it is not asked for: what the charge does not show by then was never made.
+func (s *service) repayAgain(ctx context.Context, r refund, c charge, a account) (provider.Object, error) {
+	o, err := s.fetch(ctx, c, a)
+	switch age := s.now().Sub(r.CreatedAt); {
+	case err != nil || r.shownBy(o):
+		return o, err
+	case age <= keyLasts:
+		return s.repay(ctx, r, c, a)
+	case age <= keyLasts+longestCall:
+		return o, fmt.Errorf("%w: a call may still be under way", provider.ErrUnknownOutcome)
+	}
+	return o, &provider.Declined{Code: codeAbandoned}
+}
+
+// shownBy tells whether a charge has a refund of ours.
+func (r *refund) shownBy(o provider.Object) bool {
+	return slices.ContainsFunc(o.Refunds, func(said provider.RefundObject) bool { return said.Key == r.ID.String() })
 }
 
 // concludeRefund takes in the answer to a refund, or leaves it to the errand when there is none.
@@ -117,8 +133,7 @@ func (s *service) concludeRefund(ctx context.Context, tx *db.Tx, id, attempt uui
 	if err != nil {
 		return r, err
 	}
-	var no *provider.Declined
-	switch {
+	switch no := declined(failure); {
 	case failure == nil:
 		n, err := s.takeIn(ctx, tx, &c, o)
 		if err != nil {
@@ -127,7 +142,7 @@ func (s *service) concludeRefund(ctx context.Context, tx *db.Tx, id, attempt uui
 		if err := s.keep(ctx, tx, &c, n); err != nil {
 			return r, err
 		}
-	case errors.As(failure, &no):
+	case no != nil:
 		if r, err = s.store.findRefund(ctx, tx, id); err != nil {
 			return r, err
 		}
@@ -150,7 +165,7 @@ func (s *service) concludeRefund(ctx context.Context, tx *db.Tx, id, attempt uui
 // after all, and takes in the rest of what the charge shows. The refund is undone first: what
 // it was to give back may be what somebody else has given back.
 func (s *service) concludeRefusal(ctx context.Context, tx *db.Tx, c *charge, r refund, no *provider.Declined, o provider.Object) (n news, err error) {
-	if !slices.ContainsFunc(o.Refunds, func(said provider.RefundObject) bool { return said.Key == r.ID.String() }) {
+	if !r.shownBy(o) {
 		if n, err = c.refuseRefund(&r, no, tx.Now); err != nil {
 			return n, err
 		}

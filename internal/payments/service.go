@@ -173,38 +173,97 @@ func drafted(b payable, a account, due money.Amount, w wish, now time.Time) char
 	return charge{b, p, t}
 }
 
-// ask finds out how an attempt stands. The provider that has never heard of it is asked to
-// charge, with the same key however often: unless the order is not to be paid any more.
+// ask finds out how an attempt stands. As long as it may be, the provider is asked to charge, with
+// the same key however often; it is looked for when that has no answer, or may not be any more.
 func (s *service) ask(ctx context.Context, c charge, a account, fresh bool) (o provider.Object, err error) {
-	p, opened, err := s.opened(ctx, a)
-	if err != nil {
-		return o, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
-	defer cancel()
 	t := c.attempt
 	if t.Reference != "" {
-		return p.Fetch(ctx, opened, t.Reference)
+		return s.fetch(ctx, c, a)
 	}
-	if !fresh {
-		if o, err = p.Find(ctx, opened, t.ID.String()); !errors.Is(err, provider.ErrNoCharge) {
+	if c.payable.Closed == "" && s.now().Sub(t.CreatedAt) <= keyLasts {
+		o, err = s.call(ctx, a, func(ctx context.Context, p provider.Provider, opened provider.Account) (provider.Object, error) {
+			return p.Charge(ctx, opened, t.ID.String(), provider.Charge{
+				Amount: t.Amount, Manual: c.payment.Manual, Method: t.Method, Confirm: t.Method != "", ReturnURL: t.ReturnURL, OrderID: c.payment.OrderID.String(), Attempt: t.ID.String(),
+			})
+		})
+		switch {
+		case fresh && errors.Is(err, provider.ErrKeyRefused):
+			s.log.ErrorContext(ctx, "the provider refuses the key of a payment account", "account", a.ID, "attempt", t.ID, "err", err)
+			return o, &provider.Declined{Code: codeKeyRefused, Message: "The shop cannot take this payment right now."}
+		case fresh || !errors.Is(err, provider.ErrUnknownOutcome):
 			return o, err
 		}
-		if c.payable.Closed != "" || s.now().Sub(t.CreatedAt) > keyLasts {
-			return o, &provider.Declined{Code: codeAbandoned}
-		}
 	}
-	return p.Charge(ctx, opened, t.ID.String(), provider.Charge{
-		Amount: t.Amount, Manual: c.payment.Manual, Method: t.Method, Confirm: t.Method != "", ReturnURL: t.ReturnURL, OrderID: c.payment.OrderID.String(), Attempt: t.ID.String(),
+	last := c.lastAsked().Add(longestCall)
+	found, missing := s.call(ctx, a, func(ctx context.Context, p provider.Provider, opened provider.Account) (provider.Object, error) {
+		now := s.now()
+		return p.Find(ctx, opened, t.ID.String(), provider.Span{From: t.CreatedAt, Until: earlier(last, now)})
+	})
+	switch {
+	case !errors.Is(missing, provider.ErrNoCharge):
+		return found, missing
+	case err != nil:
+		return o, err
+	case s.now().Before(last):
+		return o, fmt.Errorf("%w: a call may still be under way", provider.ErrUnknownOutcome)
+	}
+	return o, &provider.Declined{Code: codeAbandoned}
+}
+
+// fetch asks how a charge stands.
+func (s *service) fetch(ctx context.Context, c charge, a account) (provider.Object, error) {
+	return s.call(ctx, a, func(ctx context.Context, p provider.Provider, opened provider.Account) (provider.Object, error) {
+		return p.Fetch(ctx, opened, c.attempt.Reference)
 	})
 }
 
-// keyLasts is how long an attempt may be asked for again: providers remember keys for a day,
-// and after that would charge once more.
-const keyLasts = 20 * time.Hour
+// call asks an account's provider, for as long as there is patience with it.
+func (s *service) call(ctx context.Context, a account, ask func(context.Context, provider.Provider, provider.Account) (provider.Object, error)) (provider.Object, error) {
+	p, opened, err := s.opened(ctx, a)
+	if err != nil {
+		return provider.Object{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	return ask(ctx, p, opened)
+}
 
-// codeAbandoned is why an attempt is over that the provider never heard of.
-const codeAbandoned = "abandoned"
+const (
+	// keyLasts is how long something may be asked for again: providers remember keys for a day,
+	// and after that would do it once more.
+	keyLasts = 20 * time.Hour
+	// longestCall is more than a call lasts, at the provider too, when nobody waits for it any
+	// more. What is not there so long after the last one never will be.
+	longestCall = 5 * time.Minute
+)
+
+// lastAsked is when an attempt can have been asked for at the latest.
+func (c *charge) lastAsked() time.Time {
+	last := c.attempt.CreatedAt.Add(keyLasts)
+	if c.payable.Closed != "" {
+		return earlier(last, c.payable.ClosedAt)
+	}
+	return last
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// Why something is over that the provider has said no word of.
+const (
+	codeAbandoned  = "abandoned"   // it has never heard of it
+	codeKeyRefused = "key_refused" // it does not listen to the shop
+)
+
+// declined is the provider's no; nil when an error is none.
+func declined(err error) *provider.Declined {
+	no, _ := errors.AsType[*provider.Declined](err)
+	return no
+}
 
 // conclude takes in the answer to an attempt, or that there was none.
 func (s *service) conclude(ctx context.Context, tx *db.Tx, id uuid.UUID, o provider.Object, failure error) (charge, error) {
@@ -213,14 +272,13 @@ func (s *service) conclude(ctx context.Context, tx *db.Tx, id uuid.UUID, o provi
 		return c, err
 	}
 	var n news
-	var no *provider.Declined
-	switch {
+	switch no := declined(failure); {
 	case failure == nil:
 		if n, err = s.takeIn(ctx, tx, &c, o); err != nil {
 			return c, err
 		}
-	case errors.As(failure, &no):
-		n = c.refuse(no)
+	case no != nil:
+		n = c.refuse(no, o.Reference)
 	case c.attempt.State == requested:
 		c.attempt.State, n.changed = unknown, true
 	}
@@ -228,13 +286,16 @@ func (s *service) conclude(ctx context.Context, tx *db.Tx, id uuid.UUID, o provi
 }
 
 // refuse ends an attempt that the provider does not take. One that it has taken before is
-// not ended by that.
-func (c *charge) refuse(no *provider.Declined) (n news) {
+// not ended by that. The reference is that of what was refused, if there is anything.
+func (c *charge) refuse(no *provider.Declined, reference string) (n news) {
 	if c.attempt.State.rank() > 0 {
 		return n
 	}
 	before := c.payment
 	c.attempt.State, n.changed = state(provider.Refused), true
+	if c.attempt.Reference == "" {
+		c.attempt.Reference = reference
+	}
 	if c.attempt.ID == c.payment.AttemptID {
 		c.payment.Failure = no
 	}
@@ -252,6 +313,11 @@ func (s *service) takeIn(ctx context.Context, tx *db.Tx, c *charge, o provider.O
 	}
 	if err := s.keepSecret(ctx, c, o.ClientSecret, &n); err != nil {
 		return n, err
+	}
+	if c.revived(o) {
+		if err := s.callOff(ctx, tx, c); err != nil {
+			return n, err
+		}
 	}
 	if len(o.Refunds) > 0 {
 		if err := s.takeInRefunds(ctx, tx, c, o.Refunds, &n); err != nil {
@@ -282,6 +348,22 @@ func (s *service) takeIn(ctx context.Context, tx *db.Tx, c *charge, o provider.O
 		n.add(more)
 	}
 	return n, nil
+}
+
+// revived says that an attempt which was given up here goes on at the provider, and may hold
+// money there.
+func (c *charge) revived(o provider.Object) bool {
+	goesOn := o.Phase == provider.NeedsAction || o.Phase == provider.Processing || o.Phase == provider.Authorized
+	return c.attempt.State == state(provider.Refused) && goesOn
+}
+
+// callOff has an attempt cancelled at the provider, once nothing else is wanted of it.
+func (s *service) callOff(ctx context.Context, tx *db.Tx, c *charge) error {
+	_, err := s.want(ctx, tx, c, clock.NewID(), opCancel, money.Amount{Currency: c.payment.Amount.Currency}, tx.Now)
+	if errors.Is(err, errInProgress) {
+		return nil
+	}
+	return err
 }
 
 func (n *news) add(more news) {
@@ -398,7 +480,7 @@ func (s *service) keep(ctx context.Context, tx *db.Tx, c *charge, n news) error 
 // is decided under the lock of the order, so that it happens once, whoever hears first.
 func (s *service) sendBack(ctx context.Context, tx *db.Tx, c *charge, n *news) error {
 	if c.payable.Closed != "" && c.attempt.Reference != "" && !c.attempt.State.over() {
-		if _, err := s.want(ctx, tx, c, clock.NewID(), opCancel, money.Amount{Currency: c.payment.Amount.Currency}, tx.Now); err != nil && !errors.Is(err, errInProgress) {
+		if err := s.callOff(ctx, tx, c); err != nil {
 			return err
 		}
 	}

@@ -73,17 +73,22 @@ func (store) claim(ctx context.Context, tx *db.Tx, orders, customers []string) e
 }
 
 type payableRow struct {
-	OrderID    uuid.UUID `db:"b_order_id"`
-	CustomerID string    `db:"b_customer_id"`
-	Currency   string    `db:"b_currency"`
-	Total      int64     `db:"b_total"`
-	Reason     *string   `db:"b_reason"`
+	OrderID    uuid.UUID  `db:"b_order_id"`
+	CustomerID string     `db:"b_customer_id"`
+	Currency   string     `db:"b_currency"`
+	Total      int64      `db:"b_total"`
+	Reason     *string    `db:"b_reason"`
+	ClosedAt   *time.Time `db:"b_closed_at"`
 }
 
-const payableColumns = `b.order_id b_order_id, b.customer_id b_customer_id, b.currency b_currency, b.total_minor b_total, b.reason b_reason`
+const payableColumns = `b.order_id b_order_id, b.customer_id b_customer_id, b.currency b_currency, b.total_minor b_total, b.reason b_reason, b.closed_at b_closed_at`
 
 func (r payableRow) domain() payable {
-	return payable{r.OrderID, r.CustomerID, money.Amount{Minor: r.Total, Currency: money.Currency(r.Currency)}, text(r.Reason)}
+	b := payable{OrderID: r.OrderID, CustomerID: r.CustomerID, Total: money.Amount{Minor: r.Total, Currency: money.Currency(r.Currency)}, Closed: text(r.Reason)}
+	if r.ClosedAt != nil {
+		b.ClosedAt = r.ClosedAt.UTC()
+	}
+	return b
 }
 
 type paymentRow struct {
@@ -252,6 +257,19 @@ func (store) attemptOf(ctx context.Context, tx *db.Tx, account uuid.UUID, attemp
 		return uuid.Nil, nil
 	}
 	return ids[0], nil
+}
+
+// versionOf is that of the payment that a charge at a provider is of; 0 when it is nobody's.
+func (store) versionOf(ctx context.Context, tx *db.Tx, account uuid.UUID, reference string) (int64, error) {
+	var versions []int64
+	if err := tx.Select(ctx, &versions, `
+		select p.version from payments.attempt a join payments.payment p on p.id = a.payment_id where a.account_id = $1 and a.reference = $2`, account, reference); err != nil {
+		return 0, fmt.Errorf("read the version of a payment: %w", err)
+	}
+	if len(versions) == 0 {
+		return 0, nil
+	}
+	return versions[0], nil
 }
 
 // begin writes a new payment with its first attempt.

@@ -250,7 +250,7 @@ func (p *Provider) Fetch(ctx context.Context, _ provider.Account, reference stri
 }
 
 // Find looks a charge up by its attempt.
-func (p *Provider) Find(ctx context.Context, a provider.Account, attempt string) (provider.Object, error) {
+func (p *Provider) Find(ctx context.Context, a provider.Account, attempt string, _ provider.Span) (provider.Object, error) {
 	return p.find(ctx, `where account_id = $1 and attempt = $2`, a.ID, attempt)
 }
 
@@ -266,20 +266,17 @@ func (p *Provider) find(ctx context.Context, where string, args ...any) (o provi
 	return o, err
 }
 
-// Changed are the charges that changed lately.
-func (p *Provider) Changed(ctx context.Context, a provider.Account, since time.Time, each func(provider.Object) error) error {
+// Changed are the charges whose latest change was in a time.
+func (p *Provider) Changed(ctx context.Context, a provider.Account, in provider.Span, each func(reference string, o provider.Object, err error) error) error {
 	var rows []charge
 	if err := p.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.Select(ctx, &rows, `select `+columns+` from payments.inhouse where account_id = $1 and changed_at >= $2 order by changed_at`, a.ID, since)
+		return tx.Select(ctx, &rows, `select `+columns+` from payments.inhouse where account_id = $1 and changed_at >= $2 and changed_at < $3 order by changed_at`, a.ID, in.From, in.Until)
 	}); err != nil {
 		return fmt.Errorf("list charges: %w", err)
 	}
 	for _, c := range rows {
 		o, err := c.object()
-		if err != nil {
-			return err
-		}
-		if err := each(o); err != nil {
+		if err := each(c.Reference, o, err); err != nil {
 			return err
 		}
 	}

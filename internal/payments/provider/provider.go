@@ -20,12 +20,15 @@ type Provider interface {
 	Capture(ctx context.Context, a Account, key, reference string, amount money.Amount) (Object, error)
 	Cancel(ctx context.Context, a Account, key, reference string) (Object, error)
 	Refund(ctx context.Context, a Account, key, reference string, amount money.Amount, reason string) (Object, error)
-	// Fetch is how a charge stands, with its refunds and disputes.
+	// Fetch is how a charge stands, with its refunds and disputes. It and the two below only ask:
+	// whatever they fail with, nothing is declined.
 	Fetch(ctx context.Context, a Account, reference string) (Object, error)
-	// Find looks a charge up by the attempt that asked for it; ErrNoCharge when there is none.
-	Find(ctx context.Context, a Account, attempt string) (Object, error)
-	// Changed are the charges that changed at or after a time, oldest first.
-	Changed(ctx context.Context, a Account, since time.Time, each func(Object) error) error
+	// Find looks a charge up by the attempt that asked for it, and by the time in which it can
+	// have been made; ErrNoCharge when there is none.
+	Find(ctx context.Context, a Account, attempt string, made Span) (Object, error)
+	// Changed are the charges that changed in a time, each as it stands now. One of which the
+	// provider cannot say that comes with an error, and is no reason to keep back the others.
+	Changed(ctx context.Context, a Account, in Span, each func(reference string, o Object, err error) error) error
 	// Notice reads a webhook whose signature is right.
 	Notice(a Account, header http.Header, body []byte, now time.Time) (Notice, error)
 }
@@ -36,17 +39,23 @@ var (
 	// ErrUnknownOutcome says that the call may or may not have happened: no answer, a broken
 	// one, or one that the provider says not to trust.
 	ErrUnknownOutcome = errors.New("provider: the provider did not say what happened")
+	// ErrKeyRefused says that the account's key is wrong, or may not do this: nothing has happened.
+	ErrKeyRefused = errors.New("provider: the account's key is refused")
 	// ErrSignature refuses a webhook.
 	ErrSignature = errors.New("provider: the signature is wrong")
 )
 
-// Declined is the provider's no: it has happened, and nothing was taken.
+// Declined is the provider's no to a charge, a capture, a cancellation or a refund: that call
+// did nothing, and does nothing when it is repeated. Of calls with another key it says nothing.
 type Declined struct {
 	Code    string // the provider's, "insufficient_funds"
 	Message string // for the buyer
 }
 
 func (d *Declined) Error() string { return "provider: declined: " + d.Code }
+
+// Span is a time from a moment up to another, which is no part of it.
+type Span struct{ From, Until time.Time }
 
 // Account is a shop's at a provider, with its credentials opened.
 type Account struct {
@@ -64,7 +73,6 @@ type Charge struct {
 	ReturnURL string // where a bank sends the buyer back to
 	OrderID   string
 	Attempt   string // ours: what Find looks for
-	Email     string // receipts; empty: none
 }
 
 // Phase is how far a charge has come.

@@ -115,15 +115,15 @@ var _ = Describe("charging by Stripe", func() {
 		other := provider.Account{SecretKey: "sk_test_boris"}
 		_, err := b.Fetch(ctx, other, o.Reference)
 		Expect(err).To(MatchError(provider.ErrNoCharge))
-		_, err = b.Find(ctx, other, o.Attempt)
+		_, err = b.Find(ctx, other, o.Attempt, lately())
 		Expect(err).To(MatchError(provider.ErrNoCharge))
-		_, err = b.Find(ctx, b.account, "a' OR metadata['order']:'x")
+		_, err = b.Find(ctx, b.account, "a' OR metadata['order']:'x", lately())
 		Expect(err).To(MatchError(provider.ErrNoCharge))
 	})
 
 	It("says that a key is wrong, which is no answer to whether a payment went well", func(ctx SpecContext) {
 		_, err := b.Charge(ctx, provider.Account{SecretKey: "sk_live_oops"}, "k", wish("pm_card_visa"))
-		Expect(err).To(MatchError(errKey))
+		Expect(err).To(MatchError(provider.ErrKeyRefused))
 		Expect(err).NotTo(MatchError(provider.ErrUnknownOutcome))
 		Expect(err.Error()).NotTo(ContainSubstring("oops"))
 	})

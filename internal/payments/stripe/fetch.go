@@ -2,9 +2,9 @@ package stripe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"time"
 
 	upstream "github.com/stripe/stripe-go/v85"
@@ -30,7 +30,7 @@ func (s *Stripe) Fetch(ctx context.Context, a provider.Account, reference string
 	case absent(err):
 		return provider.Object{}, provider.ErrNoCharge
 	case err != nil:
-		return provider.Object{}, trouble("fetch", err)
+		return provider.Object{}, unread("fetch", err)
 	}
 	return s.complete(ctx, a, i)
 }
@@ -43,7 +43,7 @@ func (s *Stripe) complete(ctx context.Context, a provider.Account, i *upstream.P
 		ch.Refunds.Data = nil
 		for r, err := range s.at(a).V1Refunds.List(ctx, p).All(ctx) {
 			if err != nil {
-				return provider.Object{}, trouble("list refunds", err)
+				return provider.Object{}, unread("list refunds", err)
 			}
 			ch.Refunds.Data = append(ch.Refunds.Data, r)
 		}
@@ -57,12 +57,12 @@ func (s *Stripe) complete(ctx context.Context, a provider.Account, i *upstream.P
 	amounts := amounts{currency: i.Currency}
 	for d, err := range s.at(a).V1Disputes.List(ctx, p).All(ctx) {
 		if err != nil {
-			return provider.Object{}, trouble("list disputes", err)
+			return provider.Object{}, unread("list disputes", err)
 		}
 		o.Disputes = append(o.Disputes, amounts.dispute(d))
 	}
 	if amounts.err != nil {
-		return provider.Object{}, fmt.Errorf("payment %s: %w", i.ID, amounts.err)
+		return provider.Object{}, fmt.Errorf("%w: payment %s: %w", errObject, i.ID, amounts.err)
 	}
 	return o, nil
 }
@@ -70,26 +70,34 @@ func (s *Stripe) complete(ctx context.Context, a provider.Account, i *upstream.P
 // plain is text that needs no quoting in Stripe's query language.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
 
-// Find looks for the payment of an attempt: by search, and among those of the last hour, which
-// search may not know yet. That there is none it says only when it has seen them all.
-func (s *Stripe) Find(ctx context.Context, a provider.Account, attempt string) (provider.Object, error) {
+// Find looks for the payment of an attempt: by search, and in the list of the time in which it
+// can have been made. Not every account has the search, and it is late; the list is neither,
+// and long. That there is none it says only when one of them is sure.
+func (s *Stripe) Find(ctx context.Context, a provider.Account, attempt string, made provider.Span) (provider.Object, error) {
 	if !plain.MatchString(attempt) {
 		return provider.Object{}, provider.ErrNoCharge
 	}
 	query := &upstream.PaymentIntentSearchParams{}
 	query.Query = fmt.Sprintf("metadata['%s']:'%s'", attemptKey, attempt)
+	searched := true
 	for i, err := range s.at(a).V1PaymentIntents.Search(ctx, query).All(ctx) {
-		if err != nil {
-			return provider.Object{}, trouble("search", err)
+		if err == nil {
+			return s.Fetch(ctx, a, i.ID) // what is found may be old
 		}
-		return s.Fetch(ctx, a, i.ID) // what is found may be old
+		if err = unread("search", err); !errors.Is(err, errObject) {
+			return provider.Object{}, err
+		}
+		searched = false
 	}
-	recent := &upstream.PaymentIntentListParams{CreatedRange: &upstream.RangeQueryParams{GreaterThanOrEqual: s.now().Add(-searchLag - skew).Unix()}}
-	recent.Limit = new(int64(pageSize))
+	if searched && s.now().Sub(made.Until) > searchLag+skew {
+		return provider.Object{}, provider.ErrNoCharge
+	}
+	list := &upstream.PaymentIntentListParams{CreatedRange: within(provider.Span{From: made.From.Add(-skew), Until: made.Until.Add(skew)})}
+	list.Limit = new(int64(pageSize))
 	seen := 0
-	for i, err := range s.at(a).V1PaymentIntents.List(ctx, recent).All(ctx) {
+	for i, err := range s.at(a).V1PaymentIntents.List(ctx, list).All(ctx) {
 		if err != nil {
-			return provider.Object{}, trouble("list payments", err)
+			return provider.Object{}, unread("list payments", err)
 		}
 		if i.Metadata[attemptKey] == attempt {
 			return s.Fetch(ctx, a, i.ID)
@@ -101,6 +109,11 @@ func (s *Stripe) Find(ctx context.Context, a provider.Account, attempt string) (
 	return provider.Object{}, provider.ErrNoCharge
 }
 
+// within is a span in Stripe's whole seconds.
+func within(s provider.Span) *upstream.RangeQueryParams {
+	return &upstream.RangeQueryParams{GreaterThanOrEqual: s.From.Unix(), LesserThan: s.Until.Unix()}
+}
+
 // about are the events of older payments that change what we know of them.
 var about = []string{
 	"payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.canceled", "payment_intent.processing",
@@ -110,56 +123,56 @@ var about = []string{
 	"refund.created", "refund.updated", "refund.failed",
 }
 
-// Changed goes through the payments made since a time, which come by the hundred, and then
-// through older ones that Stripe has an event of since.
-func (s *Stripe) Changed(ctx context.Context, a provider.Account, since time.Time, each func(provider.Object) error) error {
-	fresh := &upstream.PaymentIntentListParams{CreatedRange: &upstream.RangeQueryParams{GreaterThanOrEqual: since.Unix()}, Expand: wholeCharge("data.")}
+// Changed goes through the payments made in a time, which come by the hundred, and then through
+// older ones that Stripe has an event of. One that cannot be read is told of with its error; no
+// answer ends it.
+func (s *Stripe) Changed(ctx context.Context, a provider.Account, in provider.Span, each func(reference string, o provider.Object, err error) error) error {
+	fresh := &upstream.PaymentIntentListParams{CreatedRange: within(in), Expand: wholeCharge("data.")}
 	fresh.Limit = new(int64(pageSize))
-	var newest []*upstream.PaymentIntent
 	known := map[string]bool{}
+	tell := func(reference string, o provider.Object, err error) error {
+		if err != nil && !errors.Is(err, errObject) {
+			return err
+		}
+		return each(reference, o, err)
+	}
 	for i, err := range s.at(a).V1PaymentIntents.List(ctx, fresh).All(ctx) {
 		if err != nil {
-			return trouble("list payments", err)
+			return unread("list payments", err)
 		}
-		newest, known[i.ID] = append(newest, i), true
+		known[i.ID] = true
+		o, err := s.complete(ctx, a, i)
+		if err := tell(i.ID, o, err); err != nil {
+			return err
+		}
 	}
-	older, err := s.changedBefore(ctx, a, since, known)
+	older, err := s.changedBefore(ctx, a, in, known)
 	if err != nil {
 		return err
 	}
-	for _, reference := range slices.Backward(older) {
+	for _, reference := range older {
 		o, err := s.Fetch(ctx, a, reference)
-		if err != nil {
-			return err
+		if errors.Is(err, provider.ErrNoCharge) {
+			continue // an event may be of a payment that Stripe has removed
 		}
-		if err := each(o); err != nil {
-			return err
-		}
-	}
-	for _, i := range slices.Backward(newest) {
-		o, err := s.complete(ctx, a, i)
-		if err != nil {
-			return err
-		}
-		if err := each(o); err != nil {
+		if err := tell(reference, o, err); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// changedBefore are the payments that events since a time are about, without the known ones;
-// the one that changed last is the first.
-func (s *Stripe) changedBefore(ctx context.Context, a provider.Account, since time.Time, known map[string]bool) (references []string, err error) {
-	p := &upstream.EventListParams{CreatedRange: &upstream.RangeQueryParams{GreaterThanOrEqual: since.Unix()}, Types: upstream.StringSlice(about)}
+// changedBefore are the payments that events of a time are about, without the known ones.
+func (s *Stripe) changedBefore(ctx context.Context, a provider.Account, in provider.Span, known map[string]bool) (references []string, err error) {
+	p := &upstream.EventListParams{CreatedRange: within(in), Types: upstream.StringSlice(about)}
 	p.Limit = new(int64(pageSize))
 	for e, err := range s.at(a).V1Events.List(ctx, p).All(ctx) {
 		if err != nil {
-			return nil, trouble("list events", err)
+			return nil, unread("list events", err)
 		}
 		n, err := notice(e)
 		if err != nil {
-			return nil, err
+			continue // it names no payment; the webhook with it was refused for the same reason
 		}
 		if n.Reference != "" && !known[n.Reference] {
 			references, known[n.Reference] = append(references, n.Reference), true

@@ -27,7 +27,7 @@ var phases = map[upstream.PaymentIntentStatus]provider.Phase{
 func object(i *upstream.PaymentIntent) (o provider.Object, err error) {
 	phase, known := phases[i.Status]
 	if !known {
-		return o, fmt.Errorf("%w: payment %s has the status %q", provider.ErrUnknownOutcome, i.ID, i.Status)
+		return o, fmt.Errorf("%w: %w: payment %s has the status %q", provider.ErrUnknownOutcome, errObject, i.ID, i.Status)
 	}
 	o = provider.Object{Reference: i.ID, Attempt: i.Metadata[attemptKey], Phase: phase, ClientSecret: i.ClientSecret}
 	if i.NextAction != nil && i.NextAction.RedirectToURL != nil {
@@ -49,7 +49,7 @@ func object(i *upstream.PaymentIntent) (o provider.Object, err error) {
 		o.Refunds = amounts.refunds(ch)
 	}
 	if amounts.err != nil {
-		return provider.Object{}, fmt.Errorf("payment %s: %w", i.ID, amounts.err)
+		return provider.Object{}, fmt.Errorf("%w: payment %s: %w", errObject, i.ID, amounts.err)
 	}
 	return o, nil
 }

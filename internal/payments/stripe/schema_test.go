@@ -40,7 +40,6 @@ var _ = Describe("every call", Ordered, func() {
 	},
 		Entry("to charge a card", func(ctx SpecContext) error {
 			w := wish("pm_card_visa")
-			w.Email = "ana@shop.example"
 			_, err := s.Charge(ctx, account, w.Attempt, w)
 			return err
 		}),
@@ -76,11 +75,11 @@ var _ = Describe("every call", Ordered, func() {
 			return err
 		}),
 		Entry("to find", func(ctx SpecContext) error {
-			_, err := s.Find(ctx, account, clock.NewID().String())
+			_, err := s.Find(ctx, account, clock.NewID().String(), provider.Span{From: clock.System(), Until: clock.System()})
 			return err
 		}),
 		Entry("to hear what changed", func(ctx SpecContext) error {
-			return s.Changed(ctx, account, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), func(provider.Object) error { return nil })
+			return s.Changed(ctx, account, provider.Span{From: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Until: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)}, func(_ string, _ provider.Object, err error) error { return err })
 		}),
 		Entry("to list refunds and disputes", func(ctx SpecContext) error {
 			i, err := s.at(account).V1PaymentIntents.Retrieve(ctx, "pi_123", wholeRetrieval())

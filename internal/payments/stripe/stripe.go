@@ -81,7 +81,7 @@ func (s *Stripe) Charge(ctx context.Context, a provider.Account, key string, c p
 		Amount: &amount, Currency: new(lower(c.Amount.Currency)), CaptureMethod: new("automatic"), Confirm: &c.Confirm,
 		Metadata:                map[string]string{attemptKey: c.Attempt, orderKey: c.OrderID},
 		AutomaticPaymentMethods: &upstream.PaymentIntentCreateAutomaticPaymentMethodsParams{Enabled: new(true)},
-		PaymentMethod:           given(c.Method), ReceiptEmail: given(c.Email), Expand: wholeCharge(""),
+		PaymentMethod:           given(c.Method), Expand: wholeCharge(""),
 	}
 	if id, err := identity.From(ctx); err == nil {
 		p.Metadata[tenantKey] = id.Tenant.String()

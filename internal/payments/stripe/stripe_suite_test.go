@@ -84,4 +84,9 @@ func (b *bench) refunded(ctx context.Context, reference string, amount money.Amo
 	return o
 }
 
+// lately is a time in which all was made that a spec made.
+func lately() provider.Span {
+	return provider.Span{From: clock.System().Add(-time.Minute), Until: clock.System().Add(time.Minute)}
+}
+
 const soon = 30 * time.Second // for a spec that talks to another program

@@ -11,8 +11,8 @@ import (
 	"github.com/fusioncommerce/fusion/internal/payments/provider"
 )
 
-// errKey means that the account's key is wrong, or may not do this: nothing has happened.
-var errKey = errors.New("stripe: the key is refused")
+// errObject means that Stripe answers, and that one object cannot be told of all the same.
+var errObject = errors.New("stripe: this object cannot be read")
 
 // trouble sorts the errors of calls: a no, and no answer. When in doubt nobody knows.
 func trouble(doing string, err error) error {
@@ -23,13 +23,23 @@ func trouble(doing string, err error) error {
 	case said.Type == upstream.ErrorTypeCard:
 		return declined(said)
 	case said.HTTPStatusCode == http.StatusUnauthorized, said.HTTPStatusCode == http.StatusForbidden:
-		return fmt.Errorf("%s: %w (%s)", doing, errKey, said.RequestID)
+		return fmt.Errorf("%s: %w (%s)", doing, provider.ErrKeyRefused, said.RequestID)
 	// A key that was used with other parameters, or is in use, says that something has been done, or is.
 	case said.Type == upstream.ErrorTypeIdempotency, said.HTTPStatusCode == http.StatusConflict, said.HTTPStatusCode == http.StatusTooManyRequests,
 		said.HTTPStatusCode >= http.StatusInternalServerError, said.HTTPStatusCode < http.StatusBadRequest:
 		return fmt.Errorf("%s: %w: Stripe answered %d %s (%s)", doing, provider.ErrUnknownOutcome, said.HTTPStatusCode, said.Code, said.RequestID)
 	}
 	return refused(doing, said)
+}
+
+// unread is the trouble of a question: that Stripe refuses to answer decides nothing of what
+// was asked about.
+func unread(doing string, err error) error {
+	err = trouble(doing, err)
+	if no, ok := errors.AsType[*provider.Declined](err); ok {
+		return fmt.Errorf("%s: %w: %w: %s", doing, provider.ErrUnknownOutcome, errObject, no.Code)
+	}
+	return err
 }
 
 // unanswered leaves out what was answered instead, when something was: it may be about a person.

@@ -21,10 +21,11 @@ const (
 	Busy    = "busy"    // 429, too many requests
 	Locked  = "locked"  // 429 lock_timeout: somebody else has the object
 	Offline = "offline" // 503, and nothing done
+	Refuse  = "refuse"  // 400, and nothing done: as Stripe's search where it is not offered
 )
 
 // kinds of faults there are.
-var kinds = []string{Drop, Fail, Hang, Garbage, Slow, Reset, Busy, Locked, Offline}
+var kinds = []string{Drop, Fail, Hang, Garbage, Slow, Reset, Busy, Locked, Offline, Refuse}
 
 // Fault is what goes wrong with calls that fit all it says.
 type Fault struct {
@@ -99,6 +100,8 @@ func (f Fault) before() error {
 	case Locked:
 		return tooMany("lock_timeout", "This object cannot be accessed right now because another API request or Stripe process is currently accessing it. "+
 			"If you see this error intermittently, retry the request.")
+	case Refuse:
+		return invalid("", "", "This API call is not available. (This is the simulator's doing: a fault was asked for.)")
 	case Offline:
 		return &problem{status: http.StatusServiceUnavailable, early: true, Type: "api_error", Message: "Stripe is not available. (This is the simulator's doing: a fault was asked for.)"}
 	}

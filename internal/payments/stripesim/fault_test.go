@@ -131,6 +131,7 @@ var _ = Describe("what is broken at the simulator", func() {
 		Entry("when it is busy", stripesim.Busy, http.StatusTooManyRequests),
 		Entry("when somebody else has the object", stripesim.Locked, http.StatusTooManyRequests),
 		Entry("when it is away", stripesim.Offline, http.StatusServiceUnavailable),
+		Entry("when it does not do that", stripesim.Refuse, http.StatusBadRequest),
 	)
 
 	It("answers with what nobody can read", func() {

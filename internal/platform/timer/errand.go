@@ -31,9 +31,17 @@ func (t *Timers) lease(ctx context.Context, tx *db.Tx, due timer) error {
 	}
 	tx.AfterCommit(func() {
 		t.slots <- struct{}{} // there is one: only this goroutine takes any
+		if t.patient[due.Kind] {
+			t.waitable <- struct{}{}
+		}
 		t.running.Go(func() {
 			defer t.alert()
-			defer func() { <-t.slots }()
+			defer func() {
+				if t.patient[due.Kind] {
+					<-t.waitable
+				}
+				<-t.slots
+			}()
 			t.errand(context.WithoutCancel(ctx), due, until)
 		})
 	})

@@ -2,6 +2,7 @@ package timer_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,6 +87,42 @@ var _ = Describe("an errand", func() {
 		mu.Lock()
 		defer mu.Unlock()
 		Expect(seen).To(Equal(map[string]int{"a": 1, "b": 1, "c": 1, "d": 1}))
+	})
+
+	It("is not kept waiting by those that can wait, however many are due", func() {
+		let, patient, urgent := make(chan struct{}), atomic.Int32{}, atomic.Int32{}
+		t := timer.New(testkit.Open(d.App), testkit.Log())
+		t.OnPatientErrand("spec.patient", func(context.Context, string, int) (time.Duration, error) {
+			patient.Add(1)
+			<-let
+			return 0, nil
+		})
+		t.OnErrand("spec.call", func(context.Context, string, int) (time.Duration, error) { urgent.Add(1); return 0, nil })
+		due := func(kind string, many int) {
+			GinkgoHelper()
+			Expect(pool.InTx(ctx, func(tx *db.Tx) error {
+				for n := range many {
+					if err := t.Set(ctx, tx, kind, fmt.Sprint(n), time.Unix(0, 0)); err != nil {
+						return err
+					}
+				}
+				return nil
+			})).To(Succeed())
+		}
+		due("spec.patient", 20)
+		running, stop := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- t.Run(running) }()
+		DeferCleanup(func() {
+			stop()
+			Eventually(done, 15*time.Second).Should(Receive(BeNil()))
+		})
+		Eventually(patient.Load, 10*time.Second).Should(BeNumerically(">", 1))
+		due("spec.call", 5)
+		Eventually(urgent.Load, 10*time.Second).Should(BeEquivalentTo(5))
+		close(let)
+		Eventually(patient.Load, 20*time.Second).Should(BeEquivalentTo(20))
+		Eventually(waiting, 10*time.Second).Should(BeZero())
 	})
 
 	It("is run again when it fails, when it panics, and when it says so", func() {

@@ -38,7 +38,9 @@ type Timers struct {
 	log      *slog.Logger
 	handlers map[string]Handler
 	errands  map[string]Errand
-	slots    chan struct{} // of errands in hand
+	patient  map[string]bool // kinds of errands that can wait
+	slots    chan struct{}   // of errands in hand
+	waitable chan struct{}   // of those in hand that could wait
 	running  sync.WaitGroup
 	wake     chan struct{}
 }
@@ -46,7 +48,8 @@ type Timers struct {
 // New makes timers that run on a pool other than that of the requests.
 func New(d *db.DB, log *slog.Logger) *Timers {
 	return &Timers{
-		db: d, log: log, handlers: map[string]Handler{}, errands: map[string]Errand{}, slots: make(chan struct{}, errandsAtOnce), wake: make(chan struct{}, 1),
+		db: d, log: log, handlers: map[string]Handler{}, errands: map[string]Errand{}, patient: map[string]bool{},
+		slots: make(chan struct{}, errandsAtOnce), waitable: make(chan struct{}, errandsAtOnce/2), wake: make(chan struct{}, 1),
 	}
 }
 
@@ -56,6 +59,10 @@ func (t *Timers) On(kind string, h Handler) { t.handlers[kind] = h }
 
 // OnErrand is On for what must not be done in a transaction.
 func (t *Timers) OnErrand(kind string, e Errand) { t.errands[kind] = e }
+
+// OnPatientErrand is OnErrand for what can wait: all errands of such kinds together leave half of
+// the slots to the others, however many are due.
+func (t *Timers) OnPatientErrand(kind string, e Errand) { t.errands[kind], t.patient[kind] = e, true }
 
 // Set has the subject's timer of a kind go off at a moment; it replaces an earlier one.
 func (t *Timers) Set(ctx context.Context, tx *db.Tx, kind, subject string, at time.Time) error {
@@ -138,8 +145,13 @@ func (t *Timers) Run(ctx context.Context) error {
 // kinds that can be run now.
 func (t *Timers) kinds() []string {
 	kinds := slices.Sorted(maps.Keys(t.handlers))
-	if len(t.slots) < cap(t.slots) {
-		kinds = append(kinds, slices.Sorted(maps.Keys(t.errands))...)
+	if len(t.slots) == cap(t.slots) {
+		return kinds
+	}
+	for _, kind := range slices.Sorted(maps.Keys(t.errands)) {
+		if !t.patient[kind] || len(t.waitable) < cap(t.waitable) {
+			kinds = append(kinds, kind)
+		}
 	}
 	return kinds
 }
