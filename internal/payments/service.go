@@ -133,9 +133,10 @@ func (s *service) begin(ctx context.Context, w wish) (c charge, a account, fresh
 			c.payment, c.attempt.PaymentID = retried, retried.ID
 			err = s.store.tryAgain(ctx, tx, c)
 		} else {
-			if err = s.store.begin(ctx, tx, c); err == nil {
-				err = s.events.Publish(ctx, tx, paymentCreated(c.payment))
-			}
+			err = s.store.begin(ctx, tx, c)
+		}
+		if err == nil {
+			err = s.events.Publish(ctx, tx, paymentCreated(c.payment))
 		}
 		if err != nil || a.Provider == manualName { // people are slow, and nobody can be asked
 			return err

@@ -105,6 +105,27 @@ var _ = Describe("a checkout", func() {
 		Expect(as[page[order]](s.get("/v1/orders")).Data).To(HaveLen(1))
 	})
 
+	It("is the way of who is not staff as soon as the shop adds tax or shipping to its prices", func() {
+		s := open()
+		s.sells("MUG", 10)
+		direct := object{"customerId": "ana", "items": []item{{SKU: "MUG", Quantity: 1}}}
+		guest, customer := s.page(), s.customer()
+		Expect(guest.post("/v1/orders", direct)).To(answer(201))
+		Expect(customer.post("/v1/orders", direct.but(object{"customerId": absent}))).To(answer(201))
+
+		way := as[product](s.post("/v1/shipping/methods", parcel)).ID
+		Eventually(func() response { return guest.post("/v1/orders", direct) }).Should(refuse(409, "checkout_required"))
+		Expect(customer.post("/v1/orders", direct.but(object{"customerId": absent}))).To(refuse(409, "checkout_required"))
+		Expect(s.post("/v1/orders", direct)).To(answer(201))
+		Expect(s.patch("/v1/shipping/methods/"+way, object{"active": false})).To(answer(200))
+		Eventually(func() response { return guest.post("/v1/orders", direct) }).Should(answer(201))
+
+		Expect(s.post("/v1/tax/rates", object{"name": "IVA", "country": "PT", "rate": "23"})).To(answer(201))
+		Expect(guest.post("/v1/orders", direct)).To(answer(201))
+		Expect(s.patch("/v1/pricing/settings", object{"pricesIncludeTax": false})).To(answer(200))
+		Eventually(func() response { return guest.post("/v1/orders", direct) }).Should(refuse(409, "checkout_required"))
+	})
+
 	It("shows its buyer that a price has moved, and places at the one that they have seen", func() {
 		s := open()
 		p := s.sells("MUG", 10)

@@ -32,7 +32,8 @@ func (p Payment) EventKey() string { return p.PaymentID }
 // EventSequence is the payment's version.
 func (p Payment) EventSequence() int64 { return p.Version }
 
-// PaymentCreated says that somebody has begun to pay an order.
+// PaymentCreated says that somebody has begun to pay an order, or tries again what came to
+// nothing before.
 type PaymentCreated struct{ Payment }
 
 // EventType is the topic.
