@@ -3,6 +3,7 @@ package payments
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -67,6 +68,37 @@ type begunResponse struct{ paymentResponse }
 
 // Location of the payment.
 func (r begunResponse) Location() string { return "/v1/payments/" + r.ID }
+
+// Withhold what the buyer's page needs, for as long as it does, from what is kept of an answer.
+func (r begunResponse) Withhold() any {
+	r.ClientSecret = ""
+	return r
+}
+
+// refill shows the buyer's page what it needs once more, if it still does.
+func (s *service) refill(ctx context.Context, kept []byte) ([]byte, error) {
+	var r begunResponse
+	if err := json.Unmarshal(kept, &r); err != nil {
+		return nil, fmt.Errorf("read a kept answer: %w", err)
+	}
+	id, err := uuid.Parse(r.ID)
+	if err != nil {
+		return nil, fmt.Errorf("payment of a kept answer: %w", err)
+	}
+	var c charge
+	if err := s.db.Read(ctx, func(tx *db.Tx) error {
+		c, err = s.store.findPayment(ctx, tx, id, "")
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	now, err := s.presentToBuyer(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	r.ClientSecret = now.ClientSecret
+	return httpx.Marshal(r)
+}
 
 func present(c charge) paymentResponse {
 	p := c.payment
