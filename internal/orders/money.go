@@ -95,6 +95,7 @@ func heardOf(p paymentsapi.Payment) (h heard, err error) {
 func (m *Module) listenToPayments(bus *event.Bus) {
 	event.OnBatch(bus, "orders.heed-payment-created", heed(m.svc, func(e paymentsapi.PaymentCreated) paymentsapi.Payment { return e.Payment }))
 	event.OnBatch(bus, "orders.heed-payment-authorized", heed(m.svc, func(e paymentsapi.PaymentAuthorized) paymentsapi.Payment { return e.Payment }))
+	event.OnBatch(bus, "orders.heed-payment-received", heed(m.svc, func(e paymentsapi.PaymentReceived) paymentsapi.Payment { return e.Payment }))
 	event.OnBatch(bus, "orders.heed-payment-succeeded", heed(m.svc, func(e paymentsapi.PaymentSucceeded) paymentsapi.Payment { return e.Payment }))
 	event.OnBatch(bus, "orders.heed-payment-failed", heed(m.svc, func(e paymentsapi.PaymentFailed) paymentsapi.Payment { return e.Payment }))
 	event.OnBatch(bus, "orders.heed-payment-cancelled", heed(m.svc, func(e paymentsapi.PaymentCancelled) paymentsapi.Payment { return e.Payment }))

@@ -45,7 +45,15 @@ type PaymentAuthorized struct{ Payment }
 // EventType is the topic.
 func (PaymentAuthorized) EventType() string { return "payment.authorized" }
 
-// PaymentSucceeded says that money was captured: all that was asked for, or a part.
+// PaymentReceived says that a part of what was asked for has come, by bank transfer: the rest is
+// still waited for.
+type PaymentReceived struct{ Payment }
+
+// EventType is the topic.
+func (PaymentReceived) EventType() string { return "payment.received" }
+
+// PaymentSucceeded says that money was captured: all that was asked for, or what somebody chose
+// to capture of what was held.
 type PaymentSucceeded struct{ Payment }
 
 // EventType is the topic.
