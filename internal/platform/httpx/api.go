@@ -180,7 +180,7 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 	if r.Once && !audit.Hides(out) {
 		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %s holds a secret and does not say where", r.Method, r.Path, out))
 	}
-	if _, withheld := reflect.Zero(out).Interface().(Withheld); withheld != (r.Refill != nil) {
+	if out.Implements(reflect.TypeFor[Withheld]()) != (r.Refill != nil) {
 		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: a secret that is withheld from what is kept is filled in again, and no other", r.Method, r.Path))
 	}
 	if r.Personal {
