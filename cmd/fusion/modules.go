@@ -42,7 +42,7 @@ func modules(k app.Kit, other elsewhere, cfg config.Config) []app.Module {
 	if other == nil {
 		other = products
 	}
-	stock, prices, ways, placed := inventory.New(k), pricing.New(k, other), shipping.New(k, other), orders.New(k, other)
+	stock, prices, ways, placed := inventory.New(k), pricing.New(k, other), shipping.New(k, other), orders.New(k, other, cfg.Orders.UnpaidFor)
 	return []app.Module{
 		identity.New(k),
 		products,
@@ -68,9 +68,18 @@ func providers(k app.Kit, cfg config.Config) (list []provider.Provider) {
 // acquainted introduces to each other those of the modules that this process runs.
 func acquainted(list []app.Module) []app.Module {
 	var holders []identity.Holder
+	var surcharges []orders.Surcharges
 	for _, m := range list {
 		if h, ok := m.(identity.Holder); ok {
 			holders = append(holders, h)
+		}
+		if s, ok := m.(orders.Surcharges); ok {
+			surcharges = append(surcharges, s)
+		}
+	}
+	for _, m := range list {
+		if placed, ok := m.(*orders.Module); ok {
+			placed.Minds(surcharges...)
 		}
 	}
 	people := peopleOf(list)

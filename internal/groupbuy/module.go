@@ -45,7 +45,7 @@ func (m *Module) Mount(on app.Mount) {
 	api := on.API.Group("Campaigns")
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/campaigns", ID: "createCampaign", Summary: "Start a campaign", Permission: write, Status: http.StatusCreated,
-		Description: "Offers a product at a better price to a group: when `minParticipants` have joined, everybody who has joined, and everybody who still does, gets an order at that price. " +
+		Description: "Offers a product at a better price to a group: when `minParticipants` have joined, everybody who has joined, and everybody who still does, gets an order at that price, in which tax and sending are included. " +
 			"The campaign is `active`, or `scheduled` before its startTime.",
 		Refusals: []*fault.Error{errUnknownProduct, errCurrencyMismatch},
 	}, m.svc.handleCreate)

@@ -90,6 +90,9 @@ func (s *service) handlePlace(ctx context.Context, in *placeInput) (placedRespon
 	if err != nil {
 		return placedResponse{}, err
 	}
+	if err := s.mayOrderDirectly(ctx); err != nil {
+		return placedResponse{}, err
+	}
 	wants := make([]want, len(b.Items))
 	for i, it := range b.Items {
 		wants[i] = want{fmt.Sprintf("/items/%d", i), it.SKU, it.Quantity, it.Price}

@@ -7,6 +7,7 @@ package orders
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
@@ -26,9 +27,12 @@ type Offers interface {
 // Module is the orders.
 type Module struct{ svc *service }
 
-// New makes the orders.
-func New(k app.Kit, offers Offers) *Module {
-	return &Module{&service{db: k.DB, events: k.Events, offers: offers, numbers: newNumbers(k.DB, k.Clock), daily: newDaily(k.DB, k.Clock)}}
+// New makes the orders. An order that was a cart and that nobody has paid for unpaidFor is
+// cancelled; none is when it is zero.
+func New(k app.Kit, offers Offers, unpaidFor time.Duration) *Module {
+	return &Module{&service{
+		db: k.DB, events: k.Events, offers: offers, numbers: newNumbers(k.DB, k.Clock), daily: newDaily(k.DB, k.Clock), deadline: newDeadline(k.Timers, unpaidFor),
+	}}
 }
 
 // Name of the module, its schema and its migrations.
@@ -48,8 +52,9 @@ func (m *Module) Mount(on app.Mount) {
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/orders", ID: "createOrder", Summary: "Place an order", Permission: place, Limit: httpx.LimitCheckout, Status: http.StatusCreated,
 		Description: "A customer's order is their own; who may place orders and nothing more, as a storefront's page, places them for guests. Prices are the catalog's. A price that is sent is the one the buyer saw: if it is another, the order is refused, unless the caller holds `orders:override_price`. " +
+			"Prices are what is paid: while the shop adds tax or shipping to them, only who holds `orders:write` orders like this, and everybody else begins a cart. " +
 			"The order is `created`; it becomes `confirmed` when its stock is held, or `failed` with a reason, within moments.",
-		Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange, errPriceChanged, httpx.ErrNotFound, tenant.ErrQuota, erasure.ErrErased},
+		Refusals: []*fault.Error{errCheckoutRequired, errUnknownSKU, errCurrencyMismatch, errAmountRange, errPriceChanged, httpx.ErrNotFound, tenant.ErrQuota, erasure.ErrErased},
 	}, m.svc.handlePlace)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/orders", ID: "listOrders", Summary: "List orders", Permission: permissionRead, Own: true, Personal: true,
@@ -83,6 +88,7 @@ func (m *Module) Mount(on app.Mount) {
 	}, m.svc.handleCancel)
 
 	m.listenToPayments(on.Bus)
+	m.svc.deadline.timers.On(sweepUnpaid, m.svc.onUnpaid)
 	event.OnBatch(on.Bus, "orders.confirm-reserved", m.svc.onReserved)
 	event.OnBatch(on.Bus, "orders.fail-insufficient", m.svc.onInsufficient)
 	event.OnBatch(on.Bus, "orders.forget-customer", m.svc.onErased)

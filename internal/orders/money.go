@@ -3,6 +3,8 @@ package orders
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -68,6 +70,9 @@ type heard struct {
 	version                                  int64
 }
 
+// undone says that nothing comes of the payment, unless it is tried again.
+func (h heard) undone() bool { return h.status == "failed" || h.status == "cancelled" }
+
 func heardOf(p paymentsapi.Payment) (h heard, err error) {
 	if h.order, err = uuid.Parse(p.OrderID); err != nil {
 		return h, fmt.Errorf("order of a payment: %w", err)
@@ -88,7 +93,9 @@ func heardOf(p paymentsapi.Payment) (h heard, err error) {
 
 // listenToPayments keeps what payments tell of orders.
 func (m *Module) listenToPayments(bus *event.Bus) {
+	event.OnBatch(bus, "orders.heed-payment-created", heed(m.svc, func(e paymentsapi.PaymentCreated) paymentsapi.Payment { return e.Payment }))
 	event.OnBatch(bus, "orders.heed-payment-authorized", heed(m.svc, func(e paymentsapi.PaymentAuthorized) paymentsapi.Payment { return e.Payment }))
+	event.OnBatch(bus, "orders.heed-payment-received", heed(m.svc, func(e paymentsapi.PaymentReceived) paymentsapi.Payment { return e.Payment }))
 	event.OnBatch(bus, "orders.heed-payment-succeeded", heed(m.svc, func(e paymentsapi.PaymentSucceeded) paymentsapi.Payment { return e.Payment }))
 	event.OnBatch(bus, "orders.heed-payment-failed", heed(m.svc, func(e paymentsapi.PaymentFailed) paymentsapi.Payment { return e.Payment }))
 	event.OnBatch(bus, "orders.heed-payment-cancelled", heed(m.svc, func(e paymentsapi.PaymentCancelled) paymentsapi.Payment { return e.Payment }))
@@ -96,9 +103,9 @@ func (m *Module) listenToPayments(bus *event.Bus) {
 	event.OnBatch(bus, "orders.heed-payment-disputed", heed(m.svc, func(e paymentsapi.PaymentDisputed) paymentsapi.Payment { return e.Payment }))
 }
 
-// heed keeps what payments told and derives from it how their orders stand, in six statements
-// at most however many there are. News that is older than what is known changes nothing, and
-// neither does news of orders that there are not.
+// heed keeps what payments told and derives from it how their orders stand, in seven statements
+// at most however many there are; that payments begin is one. News that is older than what is
+// known changes nothing, and neither does news of orders that there are not.
 func heed[T any](s *service, of func(T) paymentsapi.Payment) func(context.Context, *db.Tx, []event.Received[T]) error {
 	return func(ctx context.Context, tx *db.Tx, batch []event.Received[T]) error {
 		causes := map[string]event.Received[T]{}
@@ -113,8 +120,16 @@ func heed[T any](s *service, of func(T) paymentsapi.Payment) func(context.Contex
 			}
 		}
 		news, err := s.store.heed(ctx, tx, latest)
-		if err != nil || len(news) == 0 {
+		if err != nil {
 			return err
+		}
+		if slices.ContainsFunc(slices.Collect(maps.Values(latest)), heard.undone) {
+			if err := s.deadline.see(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if len(news) == 0 {
+			return nil
 		}
 		due, err := s.store.settle(ctx, tx, news)
 		if err != nil || len(due) == 0 {

@@ -12,8 +12,8 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
-// heed keeps what payments told last and returns the orders of which that was news. The
-// orders are locked, in the order of their ids.
+// heed keeps what payments told last and returns the orders that may stand otherwise for it:
+// that a payment begins changes nothing of them. The orders are locked, in the order of their ids.
 func (store) heed(ctx context.Context, tx *db.Tx, latest map[uuid.UUID]heard) ([]string, error) {
 	n := len(latest)
 	orders, payments, states := make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
@@ -28,16 +28,18 @@ func (store) heed(ctx context.Context, tx *db.Tx, latest map[uuid.UUID]heard) ([
 	if err := tx.Select(ctx, &news, db.Keep+`
 		with ours as materialized (
 			select id from orders.orders where id = any((select $1)::uuid[]) order by id for update
+		), told as (
+			insert into orders.payment as old (order_id, payment_id, status, authorized_minor, captured_minor, refunded_minor, disputed_minor, version, updated_at)
+			select n.order_id, n.payment_id, n.status, n.authorized, n.captured, n.refunded, n.disputed, n.version, $9
+			from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+			     n(order_id, payment_id, status, authorized, captured, refunded, disputed, version) join ours on ours.id = n.order_id
+			on conflict (tenant_id, order_id, payment_id) do update
+			set status = excluded.status, authorized_minor = excluded.authorized_minor, captured_minor = excluded.captured_minor, refunded_minor = excluded.refunded_minor,
+			    disputed_minor = excluded.disputed_minor, version = excluded.version, updated_at = excluded.updated_at
+			where old.version < excluded.version
+			returning order_id, xmax = 0 fresh, authorized_minor + captured_minor + refunded_minor + disputed_minor funds
 		)
-		insert into orders.payment as old (order_id, payment_id, status, authorized_minor, captured_minor, refunded_minor, disputed_minor, version, updated_at)
-		select n.order_id, n.payment_id, n.status, n.authorized, n.captured, n.refunded, n.disputed, n.version, $9
-		from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
-		     n(order_id, payment_id, status, authorized, captured, refunded, disputed, version) join ours on ours.id = n.order_id
-		on conflict (tenant_id, order_id, payment_id) do update
-		set status = excluded.status, authorized_minor = excluded.authorized_minor, captured_minor = excluded.captured_minor, refunded_minor = excluded.refunded_minor,
-		    disputed_minor = excluded.disputed_minor, version = excluded.version, updated_at = excluded.updated_at
-		where old.version < excluded.version
-		returning order_id::text`,
+		select order_id::text from told where not (fresh and funds = 0)`,
 		db.Array(orders), db.Array(payments), db.Array(states), db.Array(held), db.Array(captured), db.Array(refunded), db.Array(doubted), db.Array(versions), tx.Now); err != nil {
 		return nil, fmt.Errorf("keep what payments told: %w", err)
 	}

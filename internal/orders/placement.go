@@ -35,6 +35,9 @@ func (m *Module) Place(ctx context.Context, tx *db.Tx, p ordersapi.Placement) (o
 	if err := m.svc.store.insertPlacement(ctx, tx, o, p); err != nil {
 		return ordersapi.OrderView{}, err
 	}
+	if err := m.svc.deadline.see(ctx, tx); err != nil {
+		return ordersapi.OrderView{}, err
+	}
 	tx.AfterCommit(func() { m.svc.daily.accepted(ctx) })
 	return present(o), m.svc.events.Publish(ctx, tx, ordersapi.OrderCreated{Order: fact(o), HoldID: p.HoldID})
 }

@@ -18,13 +18,15 @@ import (
 )
 
 type service struct {
-	db        *db.DB
-	events    *event.Log
-	customers Customers // nil: they are elsewhere
-	offers    Offers
-	numbers   *numbers
-	daily     *daily
-	store     store
+	db         *db.DB
+	events     *event.Log
+	customers  Customers // nil: they are elsewhere
+	offers     Offers
+	surcharges []Surcharges
+	numbers    *numbers
+	daily      *daily
+	deadline   *deadline
+	store      store
 }
 
 // draft prices an order and gives it a number. It asks the catalog and therefore comes

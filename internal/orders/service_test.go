@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
@@ -23,6 +24,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+	"github.com/fusioncommerce/fusion/internal/platform/timer"
 )
 
 // shelf stands in for the catalog. It remembers what it was asked.
@@ -51,7 +53,7 @@ func replica(offers Offers) *service {
 	log := event.NewLog()
 	log.Check = contract().Check
 	d := testkit.Open(testkit.Shared().App)
-	return &service{db: d, events: log, offers: offers, numbers: newNumbers(d, clock.System), daily: newDaily(d, clock.System)}
+	return &service{db: d, events: log, offers: offers, numbers: newNumbers(d, clock.System), daily: newDaily(d, clock.System), deadline: newDeadline(timer.New(d, testkit.Log()), time.Hour)}
 }
 
 // recorded lists the facts of a merchant, in the order of the log.

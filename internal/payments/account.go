@@ -1,6 +1,7 @@
 package payments
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -31,12 +32,19 @@ type account struct {
 	SecretKey      []byte // sealed
 	WebhookSecrets []byte // sealed: a list
 	Enabled        bool
-	Preferred      bool // used when a payment names no provider
+	Preferred      bool   // used when a payment names no provider
+	Capture        string // of payments that do not say
 	ReconciledAt   *time.Time
 	Version        int64
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 }
+
+// When money is captured: as soon as it can be, or by somebody, later.
+const (
+	captureAutomatic = "automatic"
+	captureManual    = "manual"
+)
 
 // Purposes that secrets are sealed for.
 const (
@@ -116,7 +124,7 @@ func (s *service) addAccount(ctx context.Context, tx *db.Tx, a account, c creden
 	if err := s.seal(ctx, &a, c); err != nil {
 		return account{}, err
 	}
-	a.ID, a.Version, a.CreatedAt, a.UpdatedAt = clock.NewID(), 1, tx.Now, tx.Now
+	a.ID, a.Version, a.CreatedAt, a.UpdatedAt, a.Capture = clock.NewID(), 1, tx.Now, tx.Now, cmp.Or(a.Capture, captureAutomatic)
 	if err := s.store.insertAccount(ctx, tx, &a); err != nil {
 		return account{}, err
 	}

@@ -1,6 +1,7 @@
 package payments
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -19,6 +20,7 @@ type paymentAccountResponse struct {
 	HasWebhookSecrets bool       `json:"hasWebhookSecrets" doc:"There are some, which nobody can read back"`
 	Enabled           bool       `json:"enabled"`
 	Preferred         bool       `json:"preferred" doc:"Used by payments that name no provider"`
+	Capture           string     `json:"capture" enum:"automatic,manual" doc:"Of payments that do not say: manual only holds the money, until it is captured"`
 	WebhookPath       string     `json:"webhookPath" doc:"Where the provider sends its webhooks, behind the shop's address. Where the host does not say which shop it is, add ?shop= and the id of the tenant"`
 	ReconciledAt      *time.Time `json:"reconciledAt,omitempty" doc:"Up to when its charges were compared with the payments"`
 	CreatedAt         time.Time  `json:"createdAt"`
@@ -38,7 +40,7 @@ func (r madeAccount) Location() string { return "/v1/payments/accounts/" + r.ID 
 
 func presentAccount(a account) paymentAccountResponse {
 	return paymentAccountResponse{
-		ID: a.ID.String(), Provider: a.Provider, Name: a.Name, HasSecretKey: a.SecretKey != nil, HasWebhookSecrets: a.WebhookSecrets != nil, Enabled: a.Enabled, Preferred: a.Preferred,
+		ID: a.ID.String(), Provider: a.Provider, Name: a.Name, HasSecretKey: a.SecretKey != nil, HasWebhookSecrets: a.WebhookSecrets != nil, Enabled: a.Enabled, Preferred: a.Preferred, Capture: a.Capture,
 		WebhookPath: "/v1/payments/webhook/" + a.ID.String(), ReconciledAt: a.ReconciledAt, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, version: a.Version,
 	}
 }
@@ -50,6 +52,7 @@ type createAccountBody struct {
 	WebhookSecrets []string `json:"webhookSecrets,omitempty" secret:"true" maxItems:"3" doc:"What it signs its webhooks with, the newest first"`
 	Enabled        *bool    `json:"enabled,omitempty" default:"true"`
 	Preferred      bool     `json:"preferred,omitempty" doc:"The first account of a shop is"`
+	Capture        string   `json:"capture,omitempty" enum:"automatic,manual" default:"automatic" doc:"Of payments that do not say: manual only holds the money, until it is captured"`
 }
 
 // Check finds what the schema cannot say.
@@ -65,7 +68,7 @@ func (s *service) handleCreateAccount(ctx context.Context, in *createAccountInpu
 		b.Name = b.Provider
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (madeAccount, error) {
-		a, err := s.addAccount(ctx, tx, account{Provider: b.Provider, Name: b.Name, Enabled: b.Enabled == nil || *b.Enabled, Preferred: b.Preferred}, credentials{&b.SecretKey, &b.WebhookSecrets})
+		a, err := s.addAccount(ctx, tx, account{Provider: b.Provider, Name: b.Name, Enabled: b.Enabled == nil || *b.Enabled, Preferred: b.Preferred, Capture: b.Capture}, credentials{&b.SecretKey, &b.WebhookSecrets})
 		return madeAccount{presentAccount(a)}, err
 	})
 }
@@ -123,6 +126,7 @@ type updateAccountBody struct {
 	WebhookSecrets *[]string `json:"webhookSecrets,omitempty" secret:"true" maxItems:"3" doc:"All of them, the newest first"`
 	Enabled        *bool     `json:"enabled,omitempty" doc:"A disabled account begins no payments; what was begun goes on"`
 	Preferred      *bool     `json:"preferred,omitempty"`
+	Capture        string    `json:"capture,omitempty" enum:"automatic,manual"`
 }
 
 // Check finds what the schema cannot say.
@@ -143,6 +147,7 @@ func (b *updateAccountBody) apply(a *account) {
 	if b.Preferred != nil {
 		a.Preferred = *b.Preferred
 	}
+	a.Capture = cmp.Or(b.Capture, a.Capture)
 }
 
 type updateAccountInput struct {

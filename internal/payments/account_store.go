@@ -19,13 +19,14 @@ type accountRow struct {
 	WebhookSecrets []byte     `db:"webhook_secrets"`
 	Enabled        bool       `db:"enabled"`
 	Preferred      bool       `db:"preferred"`
+	Capture        string     `db:"capture"`
 	ReconciledAt   *time.Time `db:"reconciled_at"`
 	Version        int64      `db:"version"`
 	CreatedAt      time.Time  `db:"created_at"`
 	UpdatedAt      time.Time  `db:"updated_at"`
 }
 
-const accountColumns = `id, provider, name, secret_key, webhook_secrets, enabled, preferred, reconciled_at, version, created_at, updated_at`
+const accountColumns = `id, provider, name, secret_key, webhook_secrets, enabled, preferred, capture, reconciled_at, version, created_at, updated_at`
 
 func (r accountRow) domain() account {
 	a := account(r)
@@ -42,9 +43,9 @@ func (s store) insertAccount(ctx context.Context, tx *db.Tx, a *account) error {
 		}
 	}
 	if err := tx.Get(ctx, &a.Preferred, `
-		insert into payments.account (id, provider, name, secret_key, webhook_secrets, enabled, preferred, version, created_at, updated_at)
-		values ($1, $2, $3, $4, $5, $6, $7 or not exists (select from payments.account where preferred), $8, $9, $9) returning preferred`,
-		a.ID, a.Provider, a.Name, a.SecretKey, a.WebhookSecrets, a.Enabled, a.Preferred, a.Version, a.CreatedAt); err != nil {
+		insert into payments.account (id, provider, name, secret_key, webhook_secrets, enabled, preferred, version, created_at, updated_at, capture)
+		values ($1, $2, $3, $4, $5, $6, $7 or not exists (select from payments.account where preferred), $8, $9, $9, $10) returning preferred`,
+		a.ID, a.Provider, a.Name, a.SecretKey, a.WebhookSecrets, a.Enabled, a.Preferred, a.Version, a.CreatedAt, a.Capture); err != nil {
 		return fmt.Errorf("insert account: %w", err)
 	}
 	return nil
@@ -64,8 +65,8 @@ func (s store) saveAccount(ctx context.Context, tx *db.Tx, a account) error {
 		}
 	}
 	if _, err := tx.Exec(ctx, `
-		update payments.account set name = $2, secret_key = $3, webhook_secrets = $4, enabled = $5, preferred = $6, version = $7, updated_at = $8 where id = $1`,
-		a.ID, a.Name, a.SecretKey, a.WebhookSecrets, a.Enabled, a.Preferred, a.Version, a.UpdatedAt); err != nil {
+		update payments.account set name = $2, secret_key = $3, webhook_secrets = $4, enabled = $5, preferred = $6, version = $7, updated_at = $8, capture = $9 where id = $1`,
+		a.ID, a.Name, a.SecretKey, a.WebhookSecrets, a.Enabled, a.Preferred, a.Version, a.UpdatedAt, a.Capture); err != nil {
 		return fmt.Errorf("save account: %w", err)
 	}
 	return nil

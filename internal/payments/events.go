@@ -21,6 +21,8 @@ func paymentAuthorized(p payment) event.Event {
 	return paymentsapi.PaymentAuthorized{Payment: shown(p)}
 }
 
+func paymentReceived(p payment) event.Event { return paymentsapi.PaymentReceived{Payment: shown(p)} }
+
 func paymentSucceeded(p payment) event.Event { return paymentsapi.PaymentSucceeded{Payment: shown(p)} }
 
 func paymentCancelled(p payment) event.Event { return paymentsapi.PaymentCancelled{Payment: shown(p)} }

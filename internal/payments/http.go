@@ -3,8 +3,10 @@ package payments
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,6 +69,37 @@ type begunResponse struct{ paymentResponse }
 // Location of the payment.
 func (r begunResponse) Location() string { return "/v1/payments/" + r.ID }
 
+// Withhold what the buyer's page needs, for as long as it does, from what is kept of an answer.
+func (r begunResponse) Withhold() any {
+	r.ClientSecret = ""
+	return r
+}
+
+// refill shows the buyer's page what it needs once more, if it still does.
+func (s *service) refill(ctx context.Context, kept []byte) ([]byte, error) {
+	var r begunResponse
+	if err := json.Unmarshal(kept, &r); err != nil {
+		return nil, fmt.Errorf("read a kept answer: %w", err)
+	}
+	id, err := uuid.Parse(r.ID)
+	if err != nil {
+		return nil, fmt.Errorf("payment of a kept answer: %w", err)
+	}
+	var c charge
+	if err := s.db.Read(ctx, func(tx *db.Tx) error {
+		c, err = s.store.findPayment(ctx, tx, id, "")
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	now, err := s.presentToBuyer(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	r.ClientSecret = now.ClientSecret
+	return httpx.Marshal(r)
+}
+
 func present(c charge) paymentResponse {
 	p := c.payment
 	r := paymentResponse{
@@ -83,6 +116,22 @@ func present(c charge) paymentResponse {
 	return r
 }
 
+// suspicions are codes with which banks say that a card is not its holder's: who tries stolen
+// ones learns from them which are not reported yet.
+var suspicions = []string{"fraudulent", "lost_card", "stolen_card", "pickup_card", "restricted_card", "security_violation", "merchant_blacklist"}
+
+// shownTo hides from everybody but those who read payments what a bank suspects.
+func shownTo(ctx context.Context, r paymentResponse) paymentResponse {
+	if identity.Can(ctx, permissionRead) {
+		return r
+	}
+	r.Warning = ""
+	if r.Failure != nil && slices.Contains(suspicions, r.Failure.Code) {
+		r.Failure = &failure{"card_declined", "The card was declined."}
+	}
+	return r
+}
+
 func failureOf(no *provider.Declined) *failure {
 	if no == nil {
 		return nil
@@ -92,7 +141,7 @@ func failureOf(no *provider.Declined) *failure {
 
 // presentToBuyer also shows what the buyer's page needs.
 func (s *service) presentToBuyer(ctx context.Context, c charge) (paymentResponse, error) {
-	r := present(c)
+	r := shownTo(ctx, present(c))
 	if c.attempt.Secret == nil || c.attempt.State.over() {
 		return r, nil
 	}
@@ -109,7 +158,7 @@ type payBody struct {
 	OrderID   uuid.UUID `json:"orderId" format:"uuid"`
 	Provider  string    `json:"provider,omitempty" maxLength:"40" doc:"The shop's preferred one when it is absent" example:"stripe"`
 	Method    string    `json:"method,omitempty" maxLength:"200" doc:"A means of payment, by the provider's name for it; never a card number. Absent: the buyer's page gives one" example:"pm_card_visa"`
-	Capture   string    `json:"capture,omitempty" enum:"automatic,manual" default:"automatic" doc:"manual only holds the money, until it is captured"`
+	Capture   string    `json:"capture,omitempty" enum:"automatic,manual" doc:"manual only holds the money, until it is captured. For who holds payments:write; the account says it when it is absent"`
 	ReturnURL string    `json:"returnUrl,omitempty" maxLength:"2048" doc:"Where a bank sends the buyer back to" example:"https://shop.example.com/checkout/done"`
 }
 
@@ -122,6 +171,15 @@ func (b *payBody) Check() []fault.Field {
 		return []fault.Field{{Pointer: "/returnUrl", Code: "url", Detail: "must be an absolute address that begins with https:// or http://"}}
 	}
 	return nil
+}
+
+// CheckFor leaves it to the shop when money is captured: what is only held keeps stock until
+// somebody sees to it.
+func (b *payBody) CheckFor(ctx context.Context) []fault.Field {
+	if b.Capture == "" || identity.Can(ctx, permissionWrite) {
+		return nil
+	}
+	return []fault.Field{{Pointer: "/capture", Code: "staff_only", Detail: "is the shop's to say: leave it out"}}
 }
 
 type payInput struct {
@@ -138,7 +196,7 @@ func (s *service) handlePay(ctx context.Context, in *payInput) (begunResponse, e
 	if due.Closed {
 		return begunResponse{}, errNotPayable
 	}
-	attempt, o, failure, err := s.pay(ctx, wish{due, b.Provider, b.Method, b.Capture == "manual", b.ReturnURL})
+	attempt, o, failure, err := s.pay(ctx, wish{Payable: due, Provider: b.Provider, Method: b.Method, Capture: b.Capture, ReturnURL: b.ReturnURL})
 	if err != nil {
 		return begunResponse{}, err
 	}
@@ -268,7 +326,7 @@ func (s *service) handleList(ctx context.Context, in *listInput) (httpx.List[pay
 		}
 	}
 	for _, c := range list {
-		out.Data = append(out.Data, present(c))
+		out.Data = append(out.Data, shownTo(ctx, present(c)))
 	}
 	return out, nil
 }
@@ -341,10 +399,10 @@ func (s *service) handleOperation(ctx context.Context, path, kind string, sent h
 		audit.Before(ctx, present(before))
 		if op.ID == uuid.Nil {
 			c, err := s.store.findPayment(ctx, tx, id, "")
-			return present(c), err
+			return shownTo(ctx, present(c)), err
 		}
 		c, err := s.concludeOperation(ctx, tx, op, o, nil)
-		return present(c), err
+		return shownTo(ctx, present(c)), err
 	})
 }
 
@@ -409,11 +467,14 @@ func (m *Module) handleReceived(ctx context.Context, in *amountInput) (paymentRe
 			return paymentResponse{}, err
 		}
 		o, err := m.manual.Received(ctx, tx, c.attempt.Reference, once.String(), amount)
-		if err != nil {
+		switch {
+		case declined(err) != nil: // the buyer pays otherwise since
+			return paymentResponse{}, errNotManual
+		case err != nil:
 			return paymentResponse{}, err
 		}
 		c, err = m.svc.conclude(ctx, tx, c.attempt.ID, o, nil)
-		return present(c), err
+		return shownTo(ctx, present(c)), err
 	})
 }
 
@@ -465,7 +526,7 @@ func (m *Module) handleAuthenticate(ctx context.Context, in *authenticateInput) 
 			return paymentResponse{}, err
 		}
 		c, err = m.svc.conclude(ctx, tx, id, o, nil)
-		return present(c), err
+		return shownTo(ctx, present(c)), err
 	})
 }
 

@@ -98,11 +98,11 @@ func (m *Module) Mount(on app.Mount) {
 
 func (m *Module) mountPayments(api *httpx.API) {
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/payments", ID: "createPayment", Summary: "Pay an order", Permission: permissionPay, Ticket: ticketHeader, Limit: httpx.LimitCheckout, Status: http.StatusCreated,
+		Method: http.MethodPost, Path: "/v1/payments", ID: "createPayment", Summary: "Pay an order", Permission: permissionPay, Ticket: ticketHeader, Limit: httpx.LimitCheckout, Status: http.StatusCreated, Refill: m.svc.refill,
 		Description: "Begins a payment of what is left to pay, or goes on with the one that there is: an order is never charged twice, however often this is asked. With a `method` the money is taken at once; without, the buyer's page gives one to the provider, with the `clientSecret`. " +
 			"The answer is 201 also when the provider declines: `status` is `failed` and `failure` says why; ask again with another method. `requires_action` means that the buyer has to go to `nextAction`. " +
 			"Customers pay their own orders. A guest sends the token of the cart that the order was as `Cart-Token`; an order that was none is paid by whoever knows its id and may pay, as a storefront's page.",
-		Refusals: []*fault.Error{httpx.ErrNotFound, errNotPayable, errPaid, errInProgress, errNoAccount, errNoProvider, errRefused},
+		Refusals: []*fault.Error{httpx.ErrNotFound, errNotPayable, errPaid, errInProgress, errTooMany, errNoAccount, errNoProvider, errRefused},
 	}, m.svc.handlePay)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/payments", ID: "listPayments", Summary: "List payments", Permission: permissionRead, Own: true,

@@ -287,7 +287,11 @@ var _ = Describe("what a charge becomes", func() {
 				g.Expect(err).NotTo(HaveOccurred())
 				g.Expect(c.payment.Captured.Minor).To(BeNumerically(">=", before.payment.Captured.Minor))
 				g.Expect(c.payment.Authorized.Minor).To(BeNumerically(">=", before.payment.Authorized.Minor))
-				if c.payment.Captured.Minor > 0 {
+				awaited := before.payment.Status != succeeded && c.payment.Captured.Minor < total && c.attempt.State == state(provider.Processing)
+				switch {
+				case c.payment.Captured.Minor > 0 && awaited:
+					g.Expect(c.payment.Status).To(Equal(processing))
+				case c.payment.Captured.Minor > 0:
 					g.Expect(c.payment.Status).To(Equal(succeeded))
 				}
 				if before.attempt.State.over() && o.Captured.Minor <= before.attempt.Captured.Minor {

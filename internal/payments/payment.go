@@ -16,6 +16,7 @@ var (
 	errNotPayable     = fault.New(fault.Conflict, "order_not_payable", "The order failed or was cancelled: there is nothing to pay.")
 	errPaid           = fault.New(fault.Conflict, "order_paid", "The order is paid.")
 	errInProgress     = fault.New(fault.Conflict, "payment_in_progress", "What was asked of the provider before is not known to be done yet. Ask again shortly.").After(5)
+	errTooMany        = fault.New(fault.Conflict, "too_many_attempts", "The order has been tried to be paid too often. Place another one, or ask the shop.")
 	errNotCapturable  = fault.New(fault.Conflict, "payment_not_capturable", "Only what is authorized can be captured, once.")
 	errNotCancellable = fault.New(fault.Conflict, "payment_not_cancellable", "What was captured cannot be cancelled. Refund it.")
 	errAmountTooLarge = fault.New(fault.Invalid, "amount_too_large", "There is not that much left.")
@@ -200,10 +201,12 @@ func in(p *payment, m money.Amount) money.Amount {
 	return money.Amount{Minor: m.Minor, Currency: p.Amount.Currency}
 }
 
-// statusBy derives the status: what is captured counts, whatever else there is; then the
-// latest attempt.
+// statusBy derives the status: what is captured counts, whatever else there is, unless more is
+// on its way; then the latest attempt.
 func (p *payment) statusBy(a attempt) string {
 	switch {
+	case p.Captured.Minor > 0 && p.Status != succeeded && p.awaits(a):
+		return processing
 	case p.Captured.Minor > 0:
 		return succeeded
 	case a.ID != p.AttemptID:
@@ -216,6 +219,11 @@ func (p *payment) statusBy(a attempt) string {
 	return string(a.State)
 }
 
+// awaits says that more is on its way, as of a bank transfer of which a part has come.
+func (p *payment) awaits(a attempt) bool {
+	return a.ID == p.AttemptID && a.State == state(provider.Processing) && p.Captured.Minor < p.Amount.Minor
+}
+
 func alike(a, b *provider.Declined) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // changes are the facts that tell one state of a payment from the one before.
@@ -224,7 +232,11 @@ func changes(before, after payment) (facts []fact) {
 		facts = append(facts, paymentAuthorized)
 	}
 	if after.Captured.Minor > before.Captured.Minor {
-		facts = append(facts, paymentSucceeded)
+		if after.Status == processing {
+			facts = append(facts, paymentReceived)
+		} else {
+			facts = append(facts, paymentSucceeded)
+		}
 	}
 	if after.Status == failed && (before.Status != failed || !alike(before.Failure, after.Failure)) {
 		facts = append(facts, paymentFailed)

@@ -1,6 +1,7 @@
 package payments
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,9 +46,12 @@ type wish struct {
 	Payable   ordersapi.Payable
 	Provider  string // empty: the preferred account's
 	Method    string
-	Manual    bool
+	Capture   string // empty: as the account says
 	ReturnURL string
 }
+
+// holds says that the money is to be captured by somebody, later.
+func (w wish) holds(a account) bool { return cmp.Or(w.Capture, a.Capture) == captureManual }
 
 // callTimeout is what a provider has while somebody waits for the answer to a request.
 const callTimeout = 8 * time.Second
@@ -80,8 +84,19 @@ func (s *service) pay(ctx context.Context, w wish) (attempt uuid.UUID, o provide
 // replaces says that the buyer wants to pay with something else than what an attempt waits
 // to be paid with.
 func (c *charge) replaces(w wish) bool {
-	waits := c.attempt.State == state(provider.NeedsMethod) || c.attempt.State == state(provider.NeedsAction)
-	return waits && w.Method != "" && (w.Method != c.attempt.Method || c.payment.Failure != nil)
+	return c.leaves(w) || c.waits() && w.Method != "" && (w.Method != c.attempt.Method || c.payment.Failure != nil)
+}
+
+// waits says that an attempt waits for its buyer.
+func (c *charge) waits() bool {
+	return c.attempt.State == state(provider.NeedsMethod) || c.attempt.State == state(provider.NeedsAction)
+}
+
+// leaves says that the buyer wants to pay by another provider, and that nothing keeps them: the
+// one before waits for them, or for a bank transfer of which nothing has come.
+func (c *charge) leaves(w wish) bool {
+	other := w.Provider != "" && w.Provider != c.payment.Provider
+	return other && c.payment.Captured.IsZero() && (c.waits() || c.payment.Provider == manualName)
 }
 
 // begin writes down what is wanted, unless it is wanted already.
@@ -106,7 +121,7 @@ func (s *service) begin(ctx context.Context, w wish) (c charge, a account, fresh
 		}
 		if at := slices.IndexFunc(before, func(c charge) bool { return c.live() }); at >= 0 {
 			c, fresh = before[at], false
-			if w.Provider != "" && w.Provider != c.payment.Provider {
+			if w.Provider != "" && w.Provider != c.payment.Provider && !c.leaves(w) {
 				return errInProgress.Saying("A payment by %s is going on. Cancel it first.", c.payment.Provider).With("paymentId", c.payment.ID.String())
 			}
 			a, err = s.store.account(ctx, tx, c.attempt.AccountID)
@@ -115,6 +130,11 @@ func (s *service) begin(ctx context.Context, w wish) (c charge, a account, fresh
 		due, err := dueOf(b.Total, before)
 		if err != nil {
 			return err
+		}
+		if len(before) > 0 {
+			if err := s.store.mayTry(ctx, tx, order); err != nil {
+				return err
+			}
 		}
 		if a, err = s.store.accountFor(ctx, tx, w.Provider); err != nil {
 			return err
@@ -125,7 +145,7 @@ func (s *service) begin(ctx context.Context, w wish) (c charge, a account, fresh
 		c, fresh = drafted(b, a, due, w, tx.Now), true
 		// A payment that came to nothing is tried again.
 		if at := slices.IndexFunc(before, func(old charge) bool {
-			return old.payment.Captured.IsZero() && old.payment.AccountID == a.ID && old.payment.Manual == w.Manual
+			return old.payment.Captured.IsZero() && old.payment.AccountID == a.ID && old.payment.Manual == w.holds(a)
 		}); at >= 0 {
 			retried := before[at].payment
 			retried.Amount, retried.AttemptID, retried.Status, retried.Failure, retried.UpdatedAt = due, c.attempt.ID, processing, nil, tx.Now
@@ -133,9 +153,10 @@ func (s *service) begin(ctx context.Context, w wish) (c charge, a account, fresh
 			c.payment, c.attempt.PaymentID = retried, retried.ID
 			err = s.store.tryAgain(ctx, tx, c)
 		} else {
-			if err = s.store.begin(ctx, tx, c); err == nil {
-				err = s.events.Publish(ctx, tx, paymentCreated(c.payment))
-			}
+			err = s.store.begin(ctx, tx, c)
+		}
+		if err == nil {
+			err = s.events.Publish(ctx, tx, paymentCreated(c.payment))
 		}
 		if err != nil {
 			return err
@@ -166,7 +187,7 @@ func drafted(b payable, a account, due money.Amount, w wish, now time.Time) char
 		ID: clock.NewID(), AccountID: a.ID, State: requested, Method: w.Method, ReturnURL: w.ReturnURL, Amount: due, Capturable: none, Captured: none, Fee: none, CreatedAt: now,
 	}
 	p := payment{
-		ID: clock.NewID(), OrderID: b.OrderID, AccountID: a.ID, Provider: a.Provider, CustomerID: b.CustomerID, Amount: due, Manual: w.Manual, Status: processing, AttemptID: t.ID,
+		ID: clock.NewID(), OrderID: b.OrderID, AccountID: a.ID, Provider: a.Provider, CustomerID: b.CustomerID, Amount: due, Manual: w.holds(a), Status: processing, AttemptID: t.ID,
 		Authorized: none, Captured: none, Refunding: none, Refunded: none, Disputed: none, Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	t.PaymentID = p.ID

@@ -340,7 +340,7 @@ var _ = Describe("paying an order", Label("db"), func() {
 		again := c.paid(order, "card")
 		Expect(again).To(And(HaveField("ID", r.ID), HaveField("Status", "succeeded"), HaveField("Failure", BeNil())))
 		Expect(c.facts()).To(Equal([]string{
-			"payment.created processing 0.00 0.00", "payment.failed failed 0.00 0.00", "payment.succeeded succeeded 25.00 0.00",
+			"payment.created processing 0.00 0.00", "payment.failed failed 0.00 0.00", "payment.created processing 0.00 0.00", "payment.succeeded succeeded 25.00 0.00",
 		}))
 	})
 
@@ -442,8 +442,11 @@ var _ = Describe("paying an order", Label("db"), func() {
 			r := c.transfers(c.orders.owes(eur(2500), "ana"))
 			Expect(r.Status).To(Equal("processing"))
 			Expect(c.waiting()).NotTo(HaveKey(timerAttempt))
-			Expect(c.handleReceived(c.ctx, &amountInput{r.ID, &amountBody{"10.00"}})).To(HaveField("Captured", "10.00"))
+			Expect(c.handleReceived(c.ctx, &amountInput{r.ID, &amountBody{"10.00"}})).To(And(HaveField("Captured", "10.00"), HaveField("Status", "processing")))
+			Expect(c.facts()).To(Equal([]string{"payment.created processing 0.00 0.00", "payment.received processing 10.00 0.00"}))
 			Expect(c.handleReceived(c.ctx, &amountInput{ID: r.ID})).To(And(HaveField("Captured", "25.00"), HaveField("Status", "succeeded")))
+			Expect(c.facts()).To(HaveLen(3))
+			Expect(c.facts()[2]).To(Equal("payment.succeeded succeeded 25.00 0.00"))
 			Expect(c.handleReceived(c.ctx, &amountInput{ID: r.ID})).Error().To(MatchError(httpx.ErrValidation()))
 			Expect(c.svc.handleCancel(c.ctx, &byID{r.ID})).Error().To(MatchError(errNotCancellable))
 			Expect(c.refund(r.ID, "", "returned")).To(HaveField("Status", "succeeded"))

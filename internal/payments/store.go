@@ -297,6 +297,21 @@ func (store) begin(ctx context.Context, tx *db.Tx, c charge) error {
 	return nil
 }
 
+// mostAttempts of an order: whoever has tried that many cards is not looking for their own.
+const mostAttempts = 20
+
+// mayTry refuses an attempt too many.
+func (store) mayTry(ctx context.Context, tx *db.Tx, order uuid.UUID) error {
+	var n int
+	if err := tx.Get(ctx, &n, `select count(*) from payments.attempt a join payments.payment p on p.id = a.payment_id where p.order_id = $1`, order); err != nil {
+		return fmt.Errorf("count attempts: %w", err)
+	}
+	if n >= mostAttempts {
+		return errTooMany
+	}
+	return nil
+}
+
 // tryAgain writes a further attempt of a payment.
 func (store) tryAgain(ctx context.Context, tx *db.Tx, c charge) error {
 	p, a := c.payment, c.attempt

@@ -126,6 +126,16 @@ func (m *Module) Quote(ctx context.Context, b pricingapi.Basket) (pricingapi.Quo
 	return q, err
 }
 
+// AddsToPrices tells whether the shop adds tax to its prices anywhere. It is known without
+// asking the database, unless a rule has changed.
+func (m *Module) AddsToPrices(ctx context.Context) (bool, error) {
+	r, err := m.svc.rules(ctx)
+	if err != nil {
+		return false, err
+	}
+	return !r.settings.PricesIncludeTax && len(r.rates) > 0, nil
+}
+
 // Redeem takes what an order uses of the discounts of its quote, in the transaction that
 // places it. The fault discount_used_up names the one of which there is not enough left: the
 // transaction must not come true then. It is one statement, and none without discounts; the

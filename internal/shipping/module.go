@@ -64,3 +64,7 @@ func (m *Module) Mount(on app.Mount) {
 func (m *Module) Rates(ctx context.Context, p shippingapi.Parcel) (shippingapi.Rates, error) {
 	return m.svc.rates(ctx, p)
 }
+
+// AddsToPrices tells whether the shop sends what it sells: buyers choose a way then, and pay
+// for it.
+func (m *Module) AddsToPrices(ctx context.Context) (bool, error) { return m.svc.sends(ctx) }

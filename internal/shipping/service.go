@@ -3,6 +3,7 @@ package shipping
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -90,16 +91,30 @@ func (s *service) list(ctx context.Context) (methods []method, err error) {
 	return methods, err
 }
 
-func (s *service) rates(ctx context.Context, p shippingapi.Parcel) (shippingapi.Rates, error) {
+// methods of the shop, from memory for a moment.
+func (s *service) methods(ctx context.Context) ([]method, error) {
 	id, err := identity.From(ctx)
 	if err != nil {
-		return shippingapi.Rates{}, err
+		return nil, err
 	}
 	methods, err := s.known.methods(ctx, id.Tenant, s.list)
 	if err != nil {
-		return shippingapi.Rates{}, fmt.Errorf("shipping methods: %w", err)
+		return nil, fmt.Errorf("shipping methods: %w", err)
+	}
+	return methods, nil
+}
+
+func (s *service) rates(ctx context.Context, p shippingapi.Parcel) (shippingapi.Rates, error) {
+	methods, err := s.methods(ctx)
+	if err != nil {
+		return shippingapi.Rates{}, err
 	}
 	return ratesOf(methods, p), nil
+}
+
+func (s *service) sends(ctx context.Context) (bool, error) {
+	methods, err := s.methods(ctx)
+	return slices.ContainsFunc(methods, func(m method) bool { return m.Active }), err
 }
 
 // worth is what goods cost in a currency.

@@ -23,6 +23,7 @@ alter table orders.orders
         check (payment_status in ('unpaid', 'authorized', 'partially_paid', 'paid', 'overpaid', 'partially_refunded', 'refunded', 'disputed')),
     add column captured_minor bigint not null default 0,
     add column refunded_minor bigint not null default 0;
+create index orders_left_unpaid on orders.orders (tenant_id, created_at) where cart_id is not null and payment_status = 'unpaid' and status in ('created', 'confirmed') and total_minor > 0;
 create index orders_by_payment on orders.orders (tenant_id, payment_status, created_at, id);
 
 alter table orders.timeline add column payment_status text; -- of the steps that changed it

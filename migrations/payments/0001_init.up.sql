@@ -11,6 +11,7 @@ create table payments.account (
     webhook_secrets bytea,                -- sealed: a list, the newest first
     enabled         boolean     not null,
     preferred       boolean     not null, -- used when a payment names no provider
+    capture         text        not null check (capture in ('automatic', 'manual')), -- of payments that do not say
     reconciled_at   timestamptz,          -- up to when all of its charges were compared
     version         bigint      not null,
     created_at      timestamptz not null,

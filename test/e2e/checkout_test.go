@@ -105,6 +105,65 @@ var _ = Describe("a checkout", func() {
 		Expect(as[page[order]](s.get("/v1/orders")).Data).To(HaveLen(1))
 	})
 
+	It("is the way of who is not staff as soon as the shop adds tax or shipping to its prices", func() {
+		s := open()
+		s.sells("MUG", 10)
+		direct := object{"customerId": "ana", "items": []item{{SKU: "MUG", Quantity: 1}}}
+		guest, customer := s.page(), s.customer()
+		Expect(guest.post("/v1/orders", direct)).To(answer(201))
+		Expect(customer.post("/v1/orders", direct.but(object{"customerId": absent}))).To(answer(201))
+
+		way := as[product](s.post("/v1/shipping/methods", parcel)).ID
+		Eventually(func() response { return guest.post("/v1/orders", direct) }).Should(refuse(409, "checkout_required"))
+		Expect(customer.post("/v1/orders", direct.but(object{"customerId": absent}))).To(refuse(409, "checkout_required"))
+		Expect(s.post("/v1/orders", direct)).To(answer(201))
+		Expect(s.patch("/v1/shipping/methods/"+way, object{"active": false})).To(answer(200))
+		Eventually(func() response { return guest.post("/v1/orders", direct) }).Should(answer(201))
+
+		Expect(s.post("/v1/tax/rates", object{"name": "IVA", "country": "PT", "rate": "23"})).To(answer(201))
+		Expect(guest.post("/v1/orders", direct)).To(answer(201))
+		Expect(s.patch("/v1/pricing/settings", object{"pricesIncludeTax": false})).To(answer(200))
+		Eventually(func() response { return guest.post("/v1/orders", direct) }).Should(refuse(409, "checkout_required"))
+	})
+
+	It("holds nothing for a buyer who never pays, and everything for one whose bank transfer is on its way", func() {
+		s := open()
+		s.sells("MUG", 5)
+		s.takes("manual")
+		guest := s.page()
+		buys := func(quantity int64) (order, cart) {
+			GinkgoHelper()
+			c := guest.begins(object{"items": []item{{SKU: "MUG", Quantity: quantity}}, "email": "ana@example.com", "shippingAddress": toLisbon})
+			r := guest.post("/v1/carts/"+c.ID+"/place", nil, c.token())
+			Expect(r).To(answer(201))
+			o := as[order](r)
+			s.becomes(o.ID, "confirmed")
+			return o, c
+		}
+		idle, _ := buys(3)
+		paying, c := buys(2)
+		Expect(guest.post("/v1/payments", object{"orderId": paying.ID, "provider": "manual"}, c.token())).To(answer(201))
+		s.quiet()
+		Expect(s.stock("MUG").Available).To(BeZero())
+		for _, database := range auditors {
+			var here bool
+			Expect(database.QueryRow(`select exists (select from platform.timer where tenant_id = $1 and kind = 'orders.sweep-unpaid')`, s.tenant).Scan(&here)).To(Succeed())
+			if !here {
+				continue
+			}
+			for _, hours := range []string{
+				`update orders.orders set created_at = created_at - interval '2 hours' where tenant_id = $1`,
+				`update platform.timer set due_at = due_at - interval '2 hours' where tenant_id = $1 and kind = 'orders.sweep-unpaid'`,
+			} {
+				Expect(database.Exec(hours, s.tenant)).Error().NotTo(HaveOccurred())
+			}
+		}
+		s.becomes(idle.ID, "cancelled")
+		Expect(s.get("/v1/orders/" + idle.ID)).To(WithTransform(as[map[string]any], HaveKeyWithValue("reason", "unpaid")))
+		Eventually(func() int64 { return s.stock("MUG").Available }).Should(BeEquivalentTo(3))
+		Expect(as[order](s.get("/v1/orders/" + paying.ID)).Status).To(Equal("confirmed"))
+	})
+
 	It("shows its buyer that a price has moved, and places at the one that they have seen", func() {
 		s := open()
 		p := s.sells("MUG", 10)

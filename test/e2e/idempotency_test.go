@@ -107,6 +107,40 @@ var _ = Describe("a request with an Idempotency-Key", func() {
 		Expect(again.body).To(Equal(first.body))
 	})
 
+	It("is answered to nobody who does not show the ticket that was shown before", func() {
+		s := open()
+		s.sells("MUG", 10)
+		s.takes("test")
+		guest := s.page()
+		c := guest.begins(object{"items": []item{{SKU: "MUG", Quantity: 1}}, "email": "ana@example.com", "shippingAddress": toLisbon})
+		other := guest.begins(object{"items": []item{{SKU: "MUG", Quantity: 1}}})
+		place := "/v1/carts/" + c.ID + "/place"
+		first := guest.post(place, nil, key("k"), c.token())
+		Expect(first).To(answer(201))
+		again := guest.post(place, nil, key("k"), c.token())
+		Expect(again.replayed()).To(BeTrue())
+		Expect(again.body).To(Equal(first.body))
+		Expect(guest.post(place, nil, key("k"))).To(refuse(404, "not_found"))
+		Expect(guest.post(place, nil, key("k"), other.token())).To(refuse(404, "not_found"))
+
+		type waiting struct{ ClientSecret string }
+		due := object{"orderId": as[order](first).ID}
+		paid := guest.post("/v1/payments", due, key("p"), c.token())
+		Expect(paid).To(answer(201))
+		secret := as[waiting](paid).ClientSecret
+		Expect(secret).NotTo(BeEmpty())
+		Expect(guest.post("/v1/payments", due, key("p"))).To(refuse(404, "not_found"))
+		Expect(s.with("").post("/v1/payments", due, key("p"), header{"Cart-Token", "garbage"})).To(refuse(404, "not_found"))
+		again = guest.post("/v1/payments", due, key("p"), c.token())
+		Expect(again.replayed()).To(BeTrue())
+		Expect(again.body).To(Equal(paid.body), "also what was not kept")
+		for _, database := range auditors {
+			var kept int
+			Expect(database.QueryRow(`select count(*) from platform.idempotency i where tenant_id = $1 and position($2::bytea in body) > 0`, s.tenant, []byte(secret)).Scan(&kept)).To(Succeed())
+			Expect(kept).To(BeZero())
+		}
+	})
+
 	It("is the same request when only blanks and the order of fields differ", func() {
 		s := open()
 		s.sells("MUG", 10)

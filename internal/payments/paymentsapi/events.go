@@ -32,7 +32,8 @@ func (p Payment) EventKey() string { return p.PaymentID }
 // EventSequence is the payment's version.
 func (p Payment) EventSequence() int64 { return p.Version }
 
-// PaymentCreated says that somebody has begun to pay an order.
+// PaymentCreated says that somebody has begun to pay an order, or tries again what came to
+// nothing before.
 type PaymentCreated struct{ Payment }
 
 // EventType is the topic.
@@ -44,7 +45,15 @@ type PaymentAuthorized struct{ Payment }
 // EventType is the topic.
 func (PaymentAuthorized) EventType() string { return "payment.authorized" }
 
-// PaymentSucceeded says that money was captured: all that was asked for, or a part.
+// PaymentReceived says that a part of what was asked for has come, by bank transfer: the rest is
+// still waited for.
+type PaymentReceived struct{ Payment }
+
+// EventType is the topic.
+func (PaymentReceived) EventType() string { return "payment.received" }
+
+// PaymentSucceeded says that money was captured: all that was asked for, or what somebody chose
+// to capture of what was held.
 type PaymentSucceeded struct{ Payment }
 
 // EventType is the topic.

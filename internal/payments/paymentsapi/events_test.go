@@ -15,6 +15,7 @@ func payment(status, captured, refunded, disputed string) paymentsapi.Payment {
 var _ = eventspec.Contract("payments", paymentsapi.Schemas,
 	paymentsapi.PaymentCreated{Payment: payment("processing", "0", "0", "0")},
 	paymentsapi.PaymentAuthorized{Payment: payment("authorized", "0", "0", "0")},
+	paymentsapi.PaymentReceived{Payment: payment("processing", "1000", "0", "0")},
 	paymentsapi.PaymentSucceeded{Payment: payment("succeeded", "3000", "0", "0")},
 	paymentsapi.PaymentFailed{Payment: payment("failed", "0", "0", "0"), Reason: "insufficient_funds"},
 	paymentsapi.PaymentCancelled{Payment: payment("cancelled", "0", "0", "0")},

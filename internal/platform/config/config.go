@@ -21,6 +21,7 @@ import "time"
 //	doc      one sentence for the operator
 //	oneof    allowed words, separated by |, or the name of a list in choices
 //	min max  bounds of a number or a duration, both allowed
+//	zero     allows a duration of nothing below min and says what it means
 //	is       name of a rule in rules
 //	empty    allows the empty value and says what it means
 //	env      a second FUSION_ name
@@ -46,6 +47,7 @@ type Config struct {
 	Outbound  Outbound  `key:"outbound"`
 	Mail      Mail      `key:"mail"`
 	Checkout  Checkout  `key:"checkout"`
+	Orders    Orders    `key:"orders"`
 	Payments  Payments  `key:"payments"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
@@ -185,6 +187,11 @@ type Mail struct {
 // Checkout is what carts are granted.
 type Checkout struct {
 	Hold time.Duration `key:"hold" default:"10m" min:"1m" max:"24h" doc:"How long the stock of a cart is held while its buyer checks out, from each change on"`
+}
+
+// Orders is what becomes of orders.
+type Orders struct {
+	UnpaidFor time.Duration `key:"unpaid_for" default:"1h" min:"5m" max:"720h" zero:"never" doc:"How long an order that was a cart keeps its stock while nobody pays it, before it is cancelled"`
 }
 
 // Payments is how money comes in.

@@ -261,6 +261,12 @@ var _ = Describe("the configuration", func() {
 		})
 	})
 
+	It("takes a duration of nothing below the smallest where that has a meaning", func() {
+		for _, nothing := range []string{"0", "0s"} {
+			Expect(load(world{env: []string{"FUSION_ORDERS_UNPAID_FOR=" + nothing}}).Config.Orders.UnpaidFor).To(BeZero())
+		}
+	})
+
 	Describe("a wrong value", func() {
 		DescribeTable("is named with its key, its origin and what is allowed", func(variable, message string) {
 			Expect(refused(world{env: []string{variable}})).To(ConsistOf(message))
@@ -275,6 +281,7 @@ var _ = Describe("the configuration", func() {
 			Entry(nil, "FUSION_DATABASE_BUS_CONNECTIONS=", `database.bus_connections from env FUSION_DATABASE_BUS_CONNECTIONS is "": must be a whole number from 1 to 500`),
 			Entry(nil, "FUSION_DATABASE_AUTO_MIGRATE=maybe", `database.auto_migrate from env FUSION_DATABASE_AUTO_MIGRATE is "maybe": must be true or false`),
 			Entry(nil, "FUSION_SHUTDOWN_TIMEOUT=11m", `shutdown.timeout from env FUSION_SHUTDOWN_TIMEOUT is "11m": must be a duration from 1s to 10m, such as 25s`),
+			Entry(nil, "FUSION_ORDERS_UNPAID_FOR=1m", `orders.unpaid_for from env FUSION_ORDERS_UNPAID_FOR is "1m": must be a duration from 5m to 720h, such as 1h, or 0s for never`),
 			Entry(nil, "FUSION_SHUTDOWN_TIMEOUT=25", `shutdown.timeout from env FUSION_SHUTDOWN_TIMEOUT is "25": must be a duration from 1s to 10m, such as 25s; say the unit, such as s or m`),
 			Entry(nil, "PORT=http", `http.addr from env PORT is "0.0.0.0:http": must be host:port, such as 127.0.0.1:8080 or :8080`),
 			Entry(nil, "FUSION_MODULES=catalog,Orders", `modules from env FUSION_MODULES contains "Orders": must be module names, such as catalog,orders; empty: all of them`),

@@ -72,6 +72,9 @@ func allowed(t reflect.Type, tag reflect.StructTag) string {
 		must = fmt.Sprintf("a whole number from %s to %s", tag.Get("min"), tag.Get("max"))
 	case Duration:
 		must = fmt.Sprintf("a duration from %s to %s, such as %s", tag.Get("min"), tag.Get("max"), tag.Get("default"))
+		if means := tag.Get("zero"); means != "" {
+			must += ", or 0s for " + means
+		}
 	default:
 		switch all, is := choices(tag), tag.Get("is"); {
 		case len(all) > 0:
@@ -187,6 +190,9 @@ func (e entry) decodeDuration(raw any) (any, *refusal) {
 	d, err := time.ParseDuration(text)
 	low, lowErr := time.ParseDuration(e.tag.Get("min"))
 	high, highErr := time.ParseDuration(e.tag.Get("max"))
+	if err == nil && d == 0 && e.tag.Get("zero") != "" {
+		return d, nil
+	}
 	if err != nil || lowErr != nil || highErr != nil || d < low || d > high {
 		if _, err := strconv.ParseFloat(text, 64); err == nil {
 			return nil, &refusal{hint: "say the unit, such as s or m"}

@@ -56,6 +56,8 @@ type Route struct {
 	// Once says that the answer holds a secret: it is not kept, and who repeats the request
 	// hears where the thing is that it made.
 	Once bool
+	// Refill gives an answer that is repeated back the secret that was not kept with it.
+	Refill func(ctx context.Context, kept []byte) ([]byte, error)
 	// Personal says that the answer shows personal data: who sees that of others leaves an
 	// entry in the audit log, with the query as far as its fields are tagged personal:"false".
 	Personal bool
@@ -178,6 +180,9 @@ func (a *API) declare(r *Route, in, out reflect.Type) huma.Operation {
 	a.state.routes = append(a.state.routes, *r)
 	if r.Once && !audit.Hides(out) {
 		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: %s holds a secret and does not say where", r.Method, r.Path, out))
+	}
+	if out.Implements(reflect.TypeFor[Withheld]()) != (r.Refill != nil) {
+		a.state.errs = append(a.state.errs, fmt.Errorf("route %s %s: a secret that is withheld from what is kept is filled in again, and no other", r.Method, r.Path))
 	}
 	if r.Personal {
 		if err := undecided(in); err != nil {

@@ -14,7 +14,7 @@ import (
 // What pages of other origins may send and read beyond what the Fetch standard lets them.
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
-	corsRequest = "Authorization, Cart-Token, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Traceparent, X-Request-Id"
+	corsRequest = "Authorization, " + ticketHeader + ", Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Traceparent, X-Request-Id"
 	corsAnswer  = "ETag, Idempotency-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 	// corsMaxAge is the longest that all browsers remember.
 	corsMaxAge = "7200"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ type call struct {
 	path      string
 	instance  string    // the path as it goes into a URI
 	key       string    // Idempotency-Key
+	ticket    string    // what a guest shows
 	body      [32]byte  // SHA-256 of the canonical body
 	scope     string    // who asks for what: the key counts within it
 	entered   uuid.UUID // the tenant that a token in the body names; zero: that of the caller
@@ -137,7 +139,7 @@ func (c *call) keep(ctx context.Context, tx *db.Tx, ans *answer, out any) error 
 	case c.route.Unrecorded && c.key == "":
 		return nil
 	case c.route.Unrecorded:
-		return c.remember(ctx, tx, ans, nil)
+		return c.remember(ctx, tx, ans, out, nil)
 	case c.key == "":
 		return audit.Record(ctx, tx, c.entry(ctx, ans, out))
 	}
@@ -145,10 +147,14 @@ func (c *call) keep(ctx context.Context, tx *db.Tx, ans *answer, out any) error 
 	if err != nil {
 		return err
 	}
-	return c.remember(ctx, tx, ans, args)
+	return c.remember(ctx, tx, ans, out, args)
 }
 
-// scopeTo says within what the key counts: caller, method and path. Callers who have no
+// ticketHeader holds what opens something to who has no account.
+const ticketHeader = "Cart-Token"
+
+// scopeTo says within what the key counts: caller, method, path, and the ticket that is shown,
+// so that an answer is repeated to nobody who shows another one or none. Callers who have no
 // identity of their own are told apart by where they are.
 func (c *call) scopeTo(ctx context.Context) error {
 	id, err := identity.From(ctx)
@@ -160,6 +166,10 @@ func (c *call) scopeTo(ctx context.Context) error {
 		caller += "@" + network(c.remote.IP)
 	}
 	c.scope = caller + " " + c.method + " " + c.path
+	if c.ticket != "" {
+		sum := sha256.Sum256([]byte(c.ticket))
+		c.scope += " " + hex.EncodeToString(sum[:])
+	}
 	return nil
 }
 
@@ -194,8 +204,13 @@ func (c *call) recall(ctx context.Context, d *db.DB) (*answer, error) {
 	if err := json.Unmarshal([]byte(r.Headers), &ans.header); err != nil {
 		return nil, fmt.Errorf("recall answer: %w", err)
 	}
-	if c.route.Once {
+	switch {
+	case c.route.Once:
 		return nil, errShownOnce.With("location", ans.header["Location"])
+	case c.route.Refill != nil:
+		if ans.body, err = c.route.Refill(ctx, ans.body); err != nil {
+			return nil, fmt.Errorf("recall answer: %w", err)
+		}
 	}
 	return ans, nil
 }
@@ -223,9 +238,25 @@ func lockKey(tenant uuid.UUID, scope, key string) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:8])) | -1<<62 //nolint:gosec // the bits are what counts
 }
 
+// Withheld results hold a secret. They are kept as they are without it, and the route's Refill
+// says how it comes back.
+type Withheld interface{ Withhold() any }
+
+// kept is the body of an answer as it may be kept.
+func (c *call) kept(ans *answer, out any) ([]byte, error) {
+	if w, ok := out.(Withheld); ok {
+		return Marshal(w.Withhold())
+	}
+	body := []byte{} // nil would be SQL's null
+	if !c.route.Once {
+		body = append(body, ans.body...)
+	}
+	return body, nil
+}
+
 // remember keeps the answer, in one statement with an entry in the audit log unless there
 // is none.
-func (c *call) remember(ctx context.Context, tx *db.Tx, ans *answer, entry []any) error {
+func (c *call) remember(ctx context.Context, tx *db.Tx, ans *answer, out any, entry []any) error {
 	headers, err := json.Marshal(ans.header)
 	if err != nil {
 		return fmt.Errorf("remember answer: %w", err)
@@ -234,9 +265,9 @@ func (c *call) remember(ctx context.Context, tx *db.Tx, ans *answer, entry []any
 	if entry == nil {
 		statement = remember
 	}
-	body := []byte{} // nil would be SQL's null
-	if !c.route.Once {
-		body = append(body, ans.body...)
+	body, err := c.kept(ans, out)
+	if err != nil {
+		return err
 	}
 	n, err := tx.Exec(ctx, statement, append(entry, c.scope, c.key, c.body[:], ans.status, string(headers), body)...)
 	if err != nil {

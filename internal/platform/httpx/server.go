@@ -189,7 +189,7 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 func (s *Server) track(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started, r := time.Now(), c.Request() //nolint:forbidigo // measures, decides nothing
-		cl := &call{tenants: s.opt.Tenants, requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), remote: proxies(s.opt.TrustedProxies).client(r), sent: r.Cookies(), query: r.URL.RawQuery, began: started, gone: r.Context().Done(), conn: http.NewResponseController(c.Response())}
+		cl := &call{tenants: s.opt.Tenants, requestID: r.Header.Get("X-Request-Id"), method: r.Method, path: r.URL.Path, instance: r.URL.EscapedPath(), key: r.Header.Get("Idempotency-Key"), ticket: r.Header.Get(ticketHeader), remote: proxies(s.opt.TrustedProxies).client(r), sent: r.Cookies(), query: r.URL.RawQuery, began: started, gone: r.Context().Done(), conn: http.NewResponseController(c.Response())}
 		if !requestID.MatchString(cl.requestID) || holdsSecret(cl.requestID) {
 			cl.requestID = clock.NewID().String()
 		}
