@@ -39,13 +39,15 @@ type street struct {
 	numbers int64
 	baskets []pricingapi.Basket // that were asked about
 	late    bool                // what is redeemed is used up just before
+	welcome map[string]bool     // gifts that are for first orders
+	once    map[string]bool     // gifts that each buyer has once
 }
 
 var errUsedUp = fault.New(fault.Conflict, "discount_used_up", "It is used up.")
 
 func newStreet() *street {
 	s := &street{
-		offers: map[string]catalogapi.Offer{}, gifts: map[string]int64{}, used: map[string]bool{}, onHand: map[string]int64{}, holds: map[string]inventoryapi.Wish{},
+		offers: map[string]catalogapi.Offer{}, gifts: map[string]int64{}, used: map[string]bool{}, welcome: map[string]bool{}, once: map[string]bool{}, onHand: map[string]int64{}, holds: map[string]inventoryapi.Wish{},
 		orders: map[uuid.UUID]ordersapi.OrderView{}, numbers: 1000,
 	}
 	s.sells("MUG", eur(1250), 1000)
@@ -94,7 +96,7 @@ func (s *street) Quote(_ context.Context, b pricingapi.Basket) (pricingapi.Quote
 		q.Subtotal.Minor += total.Minor
 	}
 	for code, minor := range s.gifts {
-		if code != "" && !slices.ContainsFunc(b.Codes, func(c string) bool { return strings.EqualFold(c, code) }) || s.used[code] {
+		if code != "" && !slices.ContainsFunc(b.Codes, func(c string) bool { return strings.EqualFold(c, code) }) || s.used[code] || s.welcome[code] && !b.FirstOrder || s.once[code] && s.has(b.CustomerID, b.Email) {
 			continue
 		}
 		amount := money.Amount{Minor: minor, Currency: b.Currency}
@@ -107,7 +109,7 @@ func (s *street) Quote(_ context.Context, b pricingapi.Basket) (pricingapi.Quote
 		q.DiscountTotal.Minor += minor
 	}
 	for _, c := range b.Codes {
-		if _, known := s.gifts[c]; !known || s.used[c] {
+		if _, known := s.gifts[c]; !known || s.used[c] || s.once[c] && s.has(b.CustomerID, b.Email) {
 			q.Refused = append(q.Refused, pricingapi.Refusal{Code: c, Reason: "unknown_code", Detail: "There is no such code."})
 		}
 	}
@@ -221,7 +223,11 @@ func (s *street) Admit(context.Context) (int64, error) {
 func (s *street) HasOrdered(_ context.Context, customer, email string) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.placed, func(p ordersapi.Placement) bool { return p.CustomerID == customer || email != "" && p.Email == email }), nil
+	return s.has(customer, email), nil
+}
+
+func (s *street) has(customer, email string) bool {
+	return slices.ContainsFunc(s.placed, func(p ordersapi.Placement) bool { return p.CustomerID == customer || email != "" && p.Email == email })
 }
 
 // Groups of everybody are the friends'.

@@ -79,6 +79,7 @@ func (o operation) apply(c *cart, offers map[string]catalogapi.Offer, pointer st
 		}
 		return c.resize(at, *o.Quantity, pointer)
 	case "setEmail":
+		c.Shown.Checked = c.Shown.Checked && strings.EqualFold(c.Email, o.Email)
 		c.Email = o.Email
 	case "setShippingAddress":
 		c.ShippingAddress = o.Address

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
@@ -145,7 +146,9 @@ func (s *service) agree(ctx context.Context, c cart, saw *httpx.Decimal) (assess
 	}
 	missing := a.requirements()
 	if len(a.Changes) == 0 && len(missing) == 0 {
-		return a, nil
+		if err := s.check(ctx, &a, offers, saw); err != nil || len(a.Changes) == 0 {
+			return a, err
+		}
 	}
 	if err := s.acknowledge(ctx, c, &a); err != nil {
 		return a, err
@@ -154,6 +157,20 @@ func (s *service) agree(ctx context.Context, c cart, saw *httpx.Decimal) (assess
 		return a, errCartChanged.With("changes", a.Changes).With("total", a.Quote.Total.Decimal())
 	}
 	return a, errNotReady.With("requirements", missing)
+}
+
+// check prices for whom the address says a cart that nothing else stands in the way of, and
+// notes what that changes. It comes last: who asks about an address, orders.
+func (s *service) check(ctx context.Context, a *assessment, offers map[string]catalogapi.Offer, saw *httpx.Decimal) error {
+	if a.Shown.Checked || len(a.Quote.Applied) == 0 { // the more is known of a buyer, the less applies
+		return nil
+	}
+	a.Shown = a.acknowledged().Shown
+	a.Shown.Checked = true
+	if err := s.quote(ctx, a, offers); err != nil {
+		return err
+	}
+	return a.expects(saw)
 }
 
 // expects compares with what the buyer saw: the total that they name, or else what they were
