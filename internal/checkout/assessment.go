@@ -298,6 +298,8 @@ func (a *assessment) requirements() []requirement {
 		need("shippingAddress", "required", "Say where it goes.")
 	case to.Line1 == "" || to.City == "" || to.Country == "":
 		need("shippingAddress", "incomplete", "An address has a line, a city and a country.")
+	case a.Quote.RegionWanted:
+		need("shippingAddress/region", "required", "Say in which region it is, as a code or by name: the tax depends on it.")
 	}
 	switch {
 	case !a.Rates.Ships || a.Option != nil:

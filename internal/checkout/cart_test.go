@@ -208,6 +208,19 @@ var _ = Describe("a cart", Label("db"), func() {
 		Expect(done(g.does(object{"op": "setQuantity", "sku": "MUG", "quantity": 0}))["items"]).To(HaveLen(1))
 	})
 
+	It("goes to a country, if it is said where to", func() {
+		moon := object{"line1": "Crater 1", "city": "Copernicus", "country": "ZZ"}
+		pointers := func(r testkit.Response) (list []any) {
+			for _, f := range refused(r, 422, "validation_failed")["errors"].([]any) {
+				list = append(list, f.(object)["pointer"])
+			}
+			return list
+		}
+		Expect(pointers(c.page.Post("/v1/carts", object{"shippingAddress": moon, "billingAddress": object{"country": "UK"}}))).To(ConsistOf("/shippingAddress/country", "/billingAddress/country"))
+		g := c.begins(object{"billingAddress": object{"name": "Ana Ltd"}})
+		Expect(pointers(g.does(object{"op": "setBillingAddress", "address": lisbon}, object{"op": "setShippingAddress", "address": moon}))).To(ConsistOf("/operations/1/address/country"))
+	})
+
 	It("takes single items, and gives them back", func() {
 		g := c.begins(object{})
 		Expect(g.read()).To(And(HaveKeyWithValue("items", BeEmpty()), HaveKeyWithValue("changes", BeEmpty())))

@@ -113,6 +113,7 @@ func (s *street) Quote(_ context.Context, b pricingapi.Basket) (pricingapi.Quote
 			q.Refused = append(q.Refused, pricingapi.Refusal{Code: c, Reason: "unknown_code", Detail: "There is no such code."})
 		}
 	}
+	q.RegionWanted = b.Destination.Country == "US" && b.Destination.Region == ""
 	if b.Shipping != nil {
 		q.ShippingTotal = b.Shipping.Price
 		q.Shipping = &pricingapi.Priced{ID: "shipping", Quantity: 1, Price: q.ShippingTotal, Subtotal: q.ShippingTotal, Discount: zero, Net: q.ShippingTotal, Tax: zero, Total: q.ShippingTotal}

@@ -9,6 +9,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/territory"
 )
 
 // operation is one change of a cart as it is sent.
@@ -126,7 +127,7 @@ func addressFlaws(a *address, pointer string) (fields []fault.Field) {
 	} {
 		fields = append(fields, httpx.Line(pointer+f.name, f.text)...)
 	}
-	return fields
+	return append(fields, territory.CheckCountry(pointer+"/country", a.Country)...)
 }
 
 // pointerEscaper makes a name one step of a JSON pointer (RFC 6901, 3).

@@ -77,6 +77,11 @@ var _ = Describe("placing a cart", Label("db"), func() {
 		Expect(refused(g.places(), 409, "checkout_incomplete")["requirements"]).To(HaveLen(3))
 		done(g.does(object{"op": "setEmail", "email": "ana@example.com"}, object{"op": "setShippingAddress", "address": object{"line1": "x", "country": "AQ"}}, object{"op": "setShippingMethod", "shippingMethodId": parcel}))
 		Expect(missing()).To(ConsistOf("shippingAddress incomplete", "shippingMethodId unavailable"))
+		done(g.does(object{"op": "setShippingAddress", "address": object{"line1": "x", "city": "Albany", "country": "US"}}))
+		Expect(missing()).To(ConsistOf("shippingAddress/region required"))
+		refused(g.places(), 409, "checkout_incomplete")
+		done(g.does(object{"op": "setShippingAddress", "address": object{"line1": "x", "city": "Albany", "region": "NY", "country": "US"}}))
+		Expect(missing()).To(BeEmpty())
 		done(g.does(object{"op": "setShippingAddress", "address": lisbon}))
 		Expect(g.read("/checkout")).To(And(HaveKeyWithValue("status", "ready"), HaveKeyWithValue("requirements", BeEmpty()), HaveKey("holdExpiresAt"),
 			HaveKeyWithValue("shippingOptions", HaveExactElements(And(HaveKeyWithValue("name", "Parcel"), HaveKeyWithValue("price", "4.90")))),

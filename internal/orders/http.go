@@ -19,6 +19,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
+	"github.com/fusioncommerce/fusion/internal/platform/territory"
 )
 
 type itemBody struct {
@@ -48,6 +49,9 @@ func (b *placeBody) Check() (fields []fault.Field) {
 	}
 	if b.CustomerID != "" && (strings.TrimSpace(b.CustomerID) != b.CustomerID || strings.ContainsFunc(b.CustomerID, unicode.IsControl)) {
 		fields = append(fields, fault.Field{Pointer: "/customerId", Code: "pattern", Detail: "must not begin or end with blanks or hold control characters"})
+	}
+	if to := b.ShippingAddress; to != nil {
+		fields = append(fields, territory.CheckCountry("/shippingAddress/country", to.Country)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Metadata)) {
 		pointer := "/metadata/" + pointerEscaper.Replace(name)

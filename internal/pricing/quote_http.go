@@ -10,6 +10,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
+	"github.com/fusioncommerce/fusion/internal/platform/territory"
 	"github.com/fusioncommerce/fusion/internal/pricing/calc"
 	"github.com/fusioncommerce/fusion/internal/pricing/pricingapi"
 )
@@ -57,6 +58,9 @@ func (b *quoteBody) Check() (fields []fault.Field) {
 	if b.Shipping != nil {
 		_, wrong := b.Shipping.Price.Amount(b.Currency, "/shipping/price", "/currency")
 		fields = append(fields, slices.DeleteFunc(wrong, func(f fault.Field) bool { return f.Pointer == "/currency" })...)
+	}
+	if b.Destination != nil {
+		fields = append(fields, territory.CheckCountry("/destination/country", b.Destination.Country)...)
 	}
 	for i, code := range b.Codes {
 		if n := len(code); n == 0 || n > 64 {
