@@ -234,7 +234,7 @@ func (s *street) has(customer, email string) bool {
 // Groups of everybody are the friends'.
 func (s *street) Groups(context.Context, string) ([]string, error) { return []string{"friends"}, nil }
 
-func (s *street) Place(_ context.Context, tx *db.Tx, p ordersapi.Placement) (ordersapi.OrderView, error) {
+func (s *street) Place(_ context.Context, tx *db.Tx, p ordersapi.Placement, own bool) (ordersapi.OrderView, error) {
 	v := ordersapi.OrderView{ID: p.OrderID, Number: p.Number, CustomerID: p.CustomerID, Status: "created", CartID: p.CartID, Total: p.Total.Decimal(), Email: p.Email, CreatedAt: tx.Now, UpdatedAt: tx.Now}
 	tx.AfterCommit(func() {
 		s.mu.Lock()
@@ -242,17 +242,20 @@ func (s *street) Place(_ context.Context, tx *db.Tx, p ordersapi.Placement) (ord
 		s.placed = append(s.placed, p)
 		s.orders[uuid.MustParse(p.OrderID)] = v
 	})
-	return v, nil
+	return hidden(v, own), nil
 }
 
 func (s *street) Order(_ context.Context, id uuid.UUID, own bool) (ordersapi.OrderView, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := s.orders[id]
+	return hidden(s.orders[id], own), nil
+}
+
+func hidden(v ordersapi.OrderView, own bool) ordersapi.OrderView {
 	if !own {
 		v.Email = "masked"
 	}
-	return v, nil
+	return v
 }
 
 func (s *street) placements() []ordersapi.Placement {

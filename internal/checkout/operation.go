@@ -98,14 +98,15 @@ func (o operation) apply(c *cart, offers map[string]catalogapi.Offer, pointer st
 	return nil
 }
 
-// apply makes all changes or none.
+// apply makes all changes, or says of each why it cannot be made.
 func apply(operations []operation, c *cart, offers map[string]catalogapi.Offer) error {
+	var wrong fault.All
 	for i, o := range operations {
-		if err := o.apply(c, offers, fmt.Sprintf("/operations/%d", i)); err != nil {
+		if err := wrong.Note(o.apply(c, offers, fmt.Sprintf("/operations/%d", i))); err != nil {
 			return err
 		}
 	}
-	return nil
+	return wrong.Err()
 }
 
 // wanted are the SKUs that operations add.

@@ -101,7 +101,7 @@ func (s *service) placeOnce(ctx context.Context, id uuid.UUID, who caller, saw *
 		if !ok {
 			return out, errMoved
 		}
-		view, err := s.orders.Place(ctx, tx, a.placement(order, number))
+		view, err := s.orders.Place(ctx, tx, a.placement(order, number), who.owns(c))
 		if err != nil {
 			return out, err
 		}

@@ -201,10 +201,14 @@ func (s *service) create(ctx context.Context, c cart, items []itemBody) (assessm
 		return assessment{}, err
 	}
 	c.ID, c.Status, c.Version = clock.NewID(), open, 1
+	var wrong fault.All
 	for i, it := range items {
-		if err := c.add(offers, it.SKU, it.Quantity, fmt.Sprintf("/items/%d", i)); err != nil {
+		if err := wrong.Note(c.add(offers, it.SKU, it.Quantity, fmt.Sprintf("/items/%d", i))); err != nil {
 			return assessment{}, err
 		}
+	}
+	if err := wrong.Err(); err != nil {
+		return assessment{}, err
 	}
 	a, err := s.assess(ctx, c, offers)
 	if err != nil {

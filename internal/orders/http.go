@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -47,9 +46,7 @@ func (b *placeBody) Check() (fields []fault.Field) {
 			fields = append(fields, httpx.CurrencyField("/currency"))
 		}
 	}
-	if b.CustomerID != "" && (strings.TrimSpace(b.CustomerID) != b.CustomerID || strings.ContainsFunc(b.CustomerID, unicode.IsControl)) {
-		fields = append(fields, fault.Field{Pointer: "/customerId", Code: "pattern", Detail: "must not begin or end with blanks or hold control characters"})
-	}
+	fields = append(fields, httpx.Reference("/customerId", b.CustomerID)...)
 	if to := b.ShippingAddress; to != nil {
 		fields = append(fields, territory.CheckCountry("/shippingAddress/country", to.Country)...)
 	}

@@ -212,6 +212,8 @@ var _ = Describe("pricing over HTTP", Label("db"), func() {
 		It("is refused for what is not for sale, has no price in the currency, or is worth more than can be counted", func() {
 			item := func(sku string) object { return object{"items": []object{{"sku": sku, "quantity": 4}}} }
 			Expect(shop.Post("/v1/pricing/quote", basket(item("GHOST")))).To(refusal(http.StatusUnprocessableEntity, "unknown_sku", "/items/0/sku"))
+			Expect(shop.Post("/v1/pricing/quote", basket(object{"items": []object{{"sku": "GHOST", "quantity": 1}, {"sku": "TEA", "quantity": 1}, {"sku": "PHANTOM", "quantity": 1}}}))).To(
+				refusal(http.StatusUnprocessableEntity, "unknown_sku", "/items/0/sku", "/items/2/sku"))
 			Expect(shop.Post("/v1/pricing/quote", basket(item("TEA")))).To(refusal(http.StatusUnprocessableEntity, "currency_mismatch", "/items/0/sku"))
 			Expect(shop.Post("/v1/pricing/quote", basket(item("GOLD")))).To(refusal(http.StatusUnprocessableEntity, "amount_out_of_range"))
 			Expect(shop.Post("/v1/pricing/quote", basket(object{"currency": "CHF", "codes": []string{"", strings.Repeat("x", 65)}, "shipping": object{"price": "-1"}}))).To(

@@ -70,6 +70,15 @@ func Line(pointer, text string) []fault.Field {
 	return nil
 }
 
+// Reference refuses what no record can be found by again: a caller's own id with blanks around
+// it, or with control characters.
+func Reference(pointer, text string) []fault.Field {
+	if strings.TrimSpace(text) == text && !strings.ContainsFunc(text, unicode.IsControl) {
+		return nil
+	}
+	return []fault.Field{{Pointer: pointer, Code: "pattern", Detail: "must not begin or end with blanks or hold control characters"}}
+}
+
 // unreadable separates the code from the sentence in an error that has to travel
 // through Huma as text.
 const unreadable = "\x00"
