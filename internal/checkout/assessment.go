@@ -2,6 +2,7 @@ package checkout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ type assessment struct {
 	Rates   shippingapi.Rates
 	Option  *shippingapi.Option // that the buyer chose; nil: none, or it is not to be had
 	Changes []change            // since the buyer was shown the cart last
+	Unsold  bool                // the shop has given up the currency of the cart
 }
 
 // change is something that moved without the buyer's doing.
@@ -54,7 +56,7 @@ func stored(c cart) assessment {
 // assess finds out what a cart is worth now, and changes its lines to what is now. Stock is
 // another matter.
 func (s *service) assess(ctx context.Context, c cart, offers map[string]catalogapi.Offer) (assessment, error) {
-	a := assessment{cart: c.clone()}
+	a := assessment{cart: c.clone(), Unsold: !isSold(ctx, c.Currency)}
 	for i := range a.Lines {
 		a.compare(&a.Lines[i], offers)
 	}
@@ -64,7 +66,7 @@ func (s *service) assess(ctx context.Context, c cart, offers map[string]cataloga
 	}
 	parcel := shippingapi.Parcel{Subtotal: subtotal}
 	if to := a.ShippingAddress; to != nil {
-		parcel.Country, parcel.Region, parcel.PostalCode = to.Country, to.Region, to.PostalCode
+		parcel.Country, parcel.Region = to.Country, to.Region
 	}
 	if a.Currency != "" {
 		if a.Rates, err = s.shipping.Rates(ctx, parcel); err != nil {
@@ -83,8 +85,8 @@ func (a *assessment) compare(l *line, offers map[string]catalogapi.Offer) {
 		a.Changes = append(a.Changes, change{kind, l.ID.String(), l.SKU, before, after, fmt.Sprintf(format, args...)})
 	}
 	offer, sold := offers[l.SKU]
-	price, sold2 := offer.In(a.Currency)
-	if !sold || !sold2 {
+	price, priced := offer.In(a.Currency)
+	if !sold || !priced {
 		if !l.Gone {
 			say("gone", "", "", "%s is not for sale any more.", l.Name)
 		}
@@ -144,7 +146,10 @@ func (s *service) quote(ctx context.Context, a *assessment, offers map[string]ca
 	if err != nil {
 		return err
 	}
-	if a.Quote, err = s.prices.Quote(ctx, b); err != nil {
+	switch a.Quote, err = s.prices.Quote(ctx, b); {
+	case errors.Is(err, money.ErrOverflow):
+		return errAmountRange
+	case err != nil:
 		return fmt.Errorf("price a cart: %w", err)
 	}
 	a.compareDiscounts()
@@ -198,8 +203,7 @@ func (a *assessment) compareDiscounts() {
 	}
 }
 
-// compareTotal notes that what is to pay is not what the buyer was shown, when nothing else
-// says so.
+// compareTotal notes that sending, or all of it, does not cost what the buyer was shown.
 func (a *assessment) compareTotal() {
 	if was := a.Shown.Shipping; was != nil && a.Option != nil && *was != a.Quote.ShippingTotal.Minor {
 		before := money.Amount{Minor: *was, Currency: a.Currency}
@@ -256,7 +260,10 @@ func (a *assessment) acknowledged() cart {
 
 // wish is the stock that the cart wants to hold.
 func (a *assessment) wish(lasts time.Duration) inventoryapi.Wish {
-	w := inventoryapi.Wish{HoldID: a.HoldID, Lasts: lasts}
+	w := inventoryapi.Wish{Lasts: lasts}
+	if a.HoldID != "" {
+		w.HoldIDs = append(w.HoldIDs, a.HoldID)
+	}
 	if a.isRegistered() {
 		w.Customer = a.CustomerID
 	}
@@ -289,6 +296,9 @@ func (a *assessment) requirements() []requirement {
 	}
 	if len(a.Lines) == 0 {
 		need("items", "required", "There is nothing in the cart.")
+	}
+	if a.Unsold {
+		need("currency", "unavailable", fmt.Sprintf("The shop does not sell in %s any more: begin another cart.", a.Currency))
 	}
 	if a.Email == "" {
 		need("email", "required", "Say whom to write to.")

@@ -2,7 +2,6 @@ package checkout
 
 import (
 	"context"
-	"errors"
 
 	"github.com/google/uuid"
 
@@ -11,23 +10,9 @@ import (
 )
 
 // associate makes a guest's cart the customer's, and pours into it what their latest other
-// cart has. That the cart is theirs already changes nothing.
+// cart has, if there is room for all of it. That the cart is theirs already changes nothing.
 func (s *service) associate(ctx context.Context, id uuid.UUID, who caller) (cartResponse, error) {
-	release, err := s.turns.take(ctx, id)
-	if err != nil {
-		return cartResponse{}, err
-	}
-	defer release()
-	for n := range attempts {
-		out, err := s.associateOnce(ctx, id, who)
-		if !errors.Is(err, errMoved) {
-			return out, err
-		}
-		if err := pause(ctx, n); err != nil {
-			return cartResponse{}, err
-		}
-	}
-	return cartResponse{}, errBusy
+	return again(ctx, s.turns, id, func() (cartResponse, error) { return s.associateOnce(ctx, id, who) })
 }
 
 func (s *service) associateOnce(ctx context.Context, id uuid.UUID, who caller) (out cartResponse, err error) {
@@ -48,12 +33,12 @@ func (s *service) associateOnce(ctx context.Context, id uuid.UUID, who caller) (
 	case before.Status != open:
 		return cartResponse{}, before.closed()
 	}
+	pours = pours && before.CustomerID != who.customer && before.hasRoomFor(other)
 	c := before.clone()
-	if mine := before.CustomerID == who.customer; mine {
-		pours = false
-	}
 	c.CustomerID, c.Ticket = who.customer, nil
+	stored := []cart{before}
 	if pours {
+		stored = append(stored, other)
 		c.pour(other)
 	}
 	offers, err := s.priced(ctx, c.skus())
@@ -64,18 +49,20 @@ func (s *service) associateOnce(ctx context.Context, id uuid.UUID, who caller) (
 	if err != nil {
 		return cartResponse{}, err
 	}
-	if pours && other.HoldID != "" {
-		if err := s.stock.Release(ctx, other.HoldID); err != nil {
-			return cartResponse{}, err
-		}
+	var beside []string
+	if pours && other.HoldID != "" && other.HoldID != c.HoldID {
+		beside = append(beside, other.HoldID)
 	}
-	if err := s.hold(ctx, before, &a); err != nil {
+	defer s.unlessDone(ctx, &a, &err, stored...)
+	if err := s.hold(ctx, before, &a, beside...); err != nil {
 		return cartResponse{}, err
 	}
-	defer s.unlessDone(ctx, before, &a, &err)
-	return httpx.Command(ctx, s.db, func(tx *db.Tx) (cartResponse, error) {
+	out, err = httpx.Command(ctx, s.db, func(tx *db.Tx) (cartResponse, error) {
+		if err := allowed(ctx, tx, a.cart); err != nil {
+			return cartResponse{}, err
+		}
 		if pours {
-			ok, err := s.store.merge(ctx, tx, other, id)
+			ok, err := s.store.merge(ctx, tx, other)
 			if err != nil {
 				return cartResponse{}, err
 			}
@@ -85,4 +72,9 @@ func (s *service) associateOnce(ctx context.Context, id uuid.UUID, who caller) (
 		}
 		return s.keep(ctx, tx, before, a, who)
 	})
+	if err == nil && a.HoldID == before.HoldID && len(beside) > 0 {
+		// There is too little for both together: what the other cart held is nobody's now.
+		err = s.stock.Release(ctx, other.HoldID)
+	}
+	return out, err
 }

@@ -1,6 +1,7 @@
 package checkout
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +13,9 @@ import (
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
 var (
@@ -56,6 +59,7 @@ type cart struct {
 	Metadata        map[string]string
 	HoldID          string
 	HoldExpiresAt   *time.Time
+	HeldSince       *time.Time // from when on it has held stock, of whatever was in it
 	Shown           shown
 	OrderID         *uuid.UUID
 	Version         int64
@@ -130,7 +134,7 @@ func (c cart) skus() []string {
 }
 
 // add puts a quantity of what is offered into the cart; more of what is there already.
-func (c *cart) add(offers map[string]catalogapi.Offer, sku string, quantity int64, pointer string) error {
+func (c *cart) add(ctx context.Context, offers map[string]catalogapi.Offer, sku string, quantity int64, pointer string) error {
 	if at := slices.IndexFunc(c.Lines, func(l line) bool { return l.SKU == sku }); at >= 0 {
 		return c.resize(at, c.Lines[at].Quantity+quantity, pointer)
 	}
@@ -139,7 +143,11 @@ func (c *cart) add(offers map[string]catalogapi.Offer, sku string, quantity int6
 		return errUnknownSKU.At(pointer+"/sku", errUnknownSKU.Code, sku+" is not for sale")
 	}
 	if c.Currency == "" {
-		c.Currency = offer.Prices[0].Currency
+		c.Currency = offer.Prices[max(0, slices.IndexFunc(offer.Prices, func(p money.Amount) bool { return isSold(ctx, p.Currency) }))].Currency
+	}
+	// The products may have kept prices in a currency that the shop has given up.
+	if fields := tenant.CheckCurrency(ctx, pointer+"/sku", c.Currency); len(fields) > 0 {
+		return httpx.ErrValidation(fields...)
 	}
 	price, ok := offer.In(c.Currency)
 	if !ok {
@@ -158,6 +166,11 @@ func (c *cart) add(offers map[string]catalogapi.Offer, sku string, quantity int6
 	}
 	c.Lines = append(c.Lines, line{ID: clock.NewID(), Position: last + 1, SKU: sku, ProductID: product, Name: offer.Name, Price: price})
 	return c.resize(len(c.Lines)-1, quantity, pointer)
+}
+
+// isSold tells whether the shop sells in a currency.
+func isSold(ctx context.Context, c money.Currency) bool {
+	return c == "" || len(tenant.CheckCurrency(ctx, "", c)) == 0
 }
 
 // resize sets the quantity of a line; nothing removes it.
@@ -198,22 +211,41 @@ func (c *cart) removeCode(code string) {
 	c.Codes = slices.DeleteFunc(c.Codes, func(o string) bool { return strings.EqualFold(o, strings.TrimSpace(code)) })
 }
 
-// pour adds what another cart has: quantities add up, and what this one does not say of its
-// buyer the other one does.
-func (c *cart) pour(other cart) {
+// hasRoomFor tells whether all that is in another cart can be in this one.
+func (c cart) hasRoomFor(other cart) bool {
+	lines := len(c.Lines)
 	for _, l := range other.Lines {
 		at := slices.IndexFunc(c.Lines, func(m line) bool { return m.SKU == l.SKU })
 		switch {
-		case at >= 0:
-			c.Lines[at].Quantity = min(c.Lines[at].Quantity+l.Quantity, mostQuantity)
-		case len(c.Lines) < mostLines && l.Price.Currency == c.Currency || c.Currency == "":
-			c.Currency = l.Price.Currency
-			l.ID, l.Position = clock.NewID(), int64(len(c.Lines))+1
-			for _, m := range c.Lines {
-				l.Position = max(l.Position, m.Position+1)
-			}
-			c.Lines = append(c.Lines, l)
+		case c.Currency != "" && l.Price.Currency != c.Currency:
+			return false
+		case at < 0:
+			lines++
+		case c.Lines[at].Quantity+l.Quantity > mostQuantity:
+			return false
 		}
+	}
+	return lines <= mostLines
+}
+
+// pour adds what another cart has, for which there is room: quantities add up, and what this
+// one does not say of its buyer the other one does. Of its codes as many come along as may be.
+func (c *cart) pour(other cart) {
+	last := int64(0)
+	for _, l := range c.Lines {
+		last = max(last, l.Position)
+	}
+	for _, l := range other.Lines {
+		if at := slices.IndexFunc(c.Lines, func(m line) bool { return m.SKU == l.SKU }); at >= 0 {
+			c.Lines[at].Quantity += l.Quantity
+			continue
+		}
+		last++
+		l.ID, l.Position = clock.NewID(), last
+		c.Lines, c.Currency = append(c.Lines, l), l.Price.Currency
+	}
+	if c.HoldID == "" {
+		c.HoldID, c.HoldExpiresAt, c.HeldSince = other.HoldID, other.HoldExpiresAt, other.HeldSince
 	}
 	if c.Email == "" {
 		c.Email = other.Email

@@ -1,7 +1,10 @@
 package checkout
 
 import (
+	"context"
+	"math"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -9,10 +12,15 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
+	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
 )
@@ -27,10 +35,13 @@ type counter struct {
 	page   *testkit.Shop
 }
 
-func opened(st *street) counter {
+func opened(st *street, limits ...httpx.Limits) counter {
 	GinkgoHelper()
-	c := counter{street: st}
-	c.Shop = testkit.Start(testkit.Shared(), app.Options{}, func(k app.Kit) []app.Module {
+	c, o := counter{street: st}, app.Options{}
+	for _, l := range limits {
+		o.Gateway.Limits = l
+	}
+	c.Shop = testkit.Start(testkit.Shared(), o, func(k app.Kit) []app.Module {
 		c.mod = New(k, st, st, st, st, st, 10*time.Minute)
 		c.mod.Knows(st)
 		return []app.Module{c.mod, badge{}}
@@ -295,13 +306,14 @@ var _ = Describe("a cart", Label("db"), func() {
 		c.street.sells("MUG", eur(1300), 1)
 		c.street.withdraws("CUP")
 		delete(c.street.gifts, "")
-		Expect(done(c.Get(g.at))["changes"]).To(HaveLen(4), "staff who look take nothing from the buyer")
+		Expect(done(c.Get(g.at))["changes"]).To(HaveLen(5), "staff who look take nothing from the buyer")
 		seen := g.read()
 		Expect(seen["changes"]).To(ConsistOf(
 			And(HaveKeyWithValue("type", "price"), HaveKeyWithValue("sku", "MUG"), HaveKeyWithValue("before", "12.50"), HaveKeyWithValue("after", "13.00")),
 			And(HaveKeyWithValue("type", "gone"), HaveKeyWithValue("sku", "CUP")),
 			And(HaveKeyWithValue("type", "stock"), HaveKeyWithValue("before", "2"), HaveKeyWithValue("after", "1")),
 			And(HaveKeyWithValue("type", "discount"), HaveKeyWithValue("before", "Gift ")),
+			And(HaveKeyWithValue("type", "total"), HaveKeyWithValue("before", "33.00"), HaveKeyWithValue("after", "26.00")),
 		))
 		Expect(seen).To(HaveKeyWithValue("total", "26.00"))
 		Expect(seen["items"]).To(HaveExactElements(
@@ -312,6 +324,84 @@ var _ = Describe("a cart", Label("db"), func() {
 		c.street.sells("MUG", eur(1300), 1000)
 		Expect(changesOf(done(g.Post(g.at+"/items", object{"sku": "MUG"}, g.token)))).To(ConsistOf("back", "stock"))
 		Expect(changesOf(g.read())).To(BeEmpty())
+	})
+
+	It("is changed by one shopper as often as they may place, so that codes cannot be tried out", func() {
+		c := opened(c.street, httpx.Limits{Checkouts: 3})
+		me := c.member(clock.NewID().String())
+		at := "/v1/carts/" + done(me.Post("/v1/carts", object{"items": basket}))["id"].(string)
+		tries := func() int {
+			return me.Call(http.MethodPatch, at, object{"operations": []object{{"op": "addCode", "code": "A1"}}}).Status
+		}
+		Expect([]int{tries(), tries(), tries()}).To(Equal([]int{200, 200, 429}))
+		Expect(me.Get(at).Status).To(Equal(200), "to look costs nothing of it")
+	})
+
+	It("tells its buyer once what sending and all of it costs now, and is placed at that", func() {
+		const parcel = "0199c1de-0000-7000-8000-00000000000a"
+		c.street.ways = []shippingapi.Option{{MethodID: parcel, Name: "Parcel", Price: eur(490)}}
+		g := c.begins(object{"items": basket, "email": "ana@example.com", "shippingAddress": lisbon, "shippingMethodId": parcel})
+		c.street.ways[0].Price = eur(590)
+		Expect(g.read()["changes"]).To(HaveExactElements(
+			And(HaveKeyWithValue("type", "shipping"), HaveKeyWithValue("before", "4.90"), HaveKeyWithValue("after", "5.90")),
+			And(HaveKeyWithValue("type", "total"), HaveKeyWithValue("before", "38.90"), HaveKeyWithValue("after", "39.90")),
+		))
+		Expect(changesOf(g.read())).To(BeEmpty())
+		Expect(done(g.places())).To(HaveKeyWithValue("total", "39.90"))
+	})
+
+	It("has the same tag for who looks again, also when there is too little", func() {
+		g := c.begins(object{"items": basket})
+		c.street.sells("MUG", eur(1250), 1)
+		g.read()
+		seen := g.Get(g.at, g.token).Header.Get("ETag")
+		Expect(g.Get(g.at, g.token, testkit.Header{Name: "If-None-Match", Value: seen}).Status).To(Equal(304))
+	})
+
+	It("knows a shipping method in any case of letters", func() {
+		const parcel = "0199c1de-0000-7000-8000-00000000000a"
+		c.street.ways = []shippingapi.Option{{MethodID: parcel, Name: "Parcel", Price: eur(490)}}
+		g := c.begins(object{"items": basket, "email": "ana@example.com", "shippingAddress": lisbon, "shippingMethodId": strings.ToUpper(parcel)})
+		Expect(g.read("/checkout")).To(HaveKeyWithValue("status", "ready"))
+	})
+
+	It("is looked at by staff who may do nothing else", func() {
+		clerk := c.With(testkit.Key(c.App.DB(), c.Tenant, "carts:read"))
+		g := c.begins(whole)
+		for _, path := range []string{g.at, g.at + "/checkout"} {
+			Expect(clerk.Get(path).Status).To(Equal(200))
+			Expect(c.With(testkit.Key(c.App.DB(), c.Tenant, "products:read")).Get(path).Status).To(Equal(404))
+		}
+		Expect(clerk.Post("/v1/carts", whole).Status).To(Equal(403))
+	})
+
+	It("that is worth more than can be counted with what sending costs is refused, not broken", func() {
+		const parcel = "0199c1de-0000-7000-8000-00000000000a"
+		c.street.ways = []shippingapi.Option{{MethodID: parcel, Name: "Parcel", Price: eur(math.MaxInt64)}}
+		g := c.begins(object{"items": basket})
+		refused(g.does(object{"op": "setShippingMethod", "shippingMethodId": parcel}), 422, "amount_out_of_range")
+		Expect(g.read()).To(HaveKeyWithValue("total", "34.00"))
+	})
+
+	It("is in a currency that the shop sells in, also when that has changed", func() {
+		in := func(currency string) context.Context {
+			return tenant.With(testkit.As(c.Tenant, "carts:use"), tenant.Terms{Settings: tenant.Settings{Currencies: []string{currency}}})
+		}
+		g := c.begins(whole)
+		_, err := c.mod.svc.handleAdd(in("USD"), &addInput{ID: g.id, Token: g.token.Value, JSON: bodyOf(itemBody{SKU: "MUG", Quantity: 1})})
+		Expect(err).NotTo(HaveOccurred(), "what is in it can be changed")
+		c.street.sells("SPOON", eur(300), 9)
+		_, err = c.mod.svc.handleAdd(in("USD"), &addInput{ID: g.id, Token: g.token.Value, JSON: bodyOf(itemBody{SKU: "SPOON", Quantity: 1})})
+		Expect(fault.From(err).Fields).To(HaveExactElements(And(HaveField("Pointer", "/sku"), HaveField("Code", "currency_not_enabled"))))
+		_, err = c.mod.svc.handlePlace(in("USD"), &placeInput{ID: g.id, Token: g.token.Value})
+		Expect(err).To(MatchError(errNotReady))
+		Expect(fault.From(err).Extra["requirements"]).To(HaveExactElements(requirement{"currency", "unavailable", "The shop does not sell in EUR any more: begin another cart."}))
+		Expect(c.street.placements()).To(BeEmpty())
+
+		c.street.offers["MUG"] = catalogapi.Offer{SKU: "MUG", ProductID: uuid.NewString(), Name: "The MUG", Prices: []money.Amount{eur(1250), testAmount(1400, "USD")}}
+		_, err = c.mod.svc.handleCreate(in("GBP"), &createInput{bodyOf(createBody{Items: []itemBody{{SKU: "MUG", Quantity: 1}}})})
+		Expect(fault.From(err).Fields).To(HaveExactElements(HaveField("Code", "currency_not_enabled")))
+		Expect(c.mod.svc.handleCreate(in("USD"), &createInput{bodyOf(createBody{Items: []itemBody{{SKU: "MUG", Quantity: 1}}})})).To(HaveField("Total", "14.00"))
 	})
 
 	It("costs two statements of its own to add to, however much is in it", func() {

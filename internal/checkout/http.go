@@ -2,10 +2,11 @@ package checkout
 
 import (
 	"context"
-	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -191,8 +192,8 @@ func present(a assessment) cartResponse {
 		r.RefusedCodes = append(r.RefusedCodes, refusedResponse{d.Code, d.Reason, d.Detail})
 	}
 	sum := fnv.New32a()
-	fmt.Fprint(sum, r.Items, t, r.Changes, r.RefusedCodes, r.HoldExpiresAt)
-	r.tag = fmt.Sprintf(`"%d-%s"`, a.Version, hex.EncodeToString(sum.Sum(nil)))
+	_ = json.NewEncoder(sum).Encode([]any{r.Items, t, r.Changes, r.RefusedCodes, r.HoldExpiresAt}) // neither can fail
+	r.tag = fmt.Sprintf(`"%d-%08x"`, a.Version, sum.Sum32())
 	return r
 }
 
@@ -229,13 +230,12 @@ func (a assessment) totals() totalsResponse {
 	return t
 }
 
-func (s *service) handleCreate(ctx context.Context, in *createInput) (createdResponse, error) {
+func (s *service) handleCreate(ctx context.Context, in *createInput) (_ createdResponse, err error) {
 	b := in.Body
-	c := cart{Currency: money.Currency(b.Currency), Email: b.Email, ShippingAddress: b.ShippingAddress, BillingAddress: b.BillingAddress, MethodID: b.ShippingMethodID, Metadata: b.Metadata}
+	c := cart{Currency: money.Currency(b.Currency), Email: b.Email, ShippingAddress: b.ShippingAddress, BillingAddress: b.BillingAddress, MethodID: strings.ToLower(b.ShippingMethodID), Metadata: b.Metadata}
 	if c.Metadata == nil {
 		c.Metadata = map[string]string{}
 	}
-	var err error
 	if c.CustomerID, err = buyerOf(ctx, b.CustomerID); err != nil {
 		return createdResponse{}, err
 	}
@@ -251,6 +251,10 @@ func (s *service) handleCreate(ctx context.Context, in *createInput) (createdRes
 	}
 	a, err := s.create(ctx, c, b.Items)
 	if err != nil {
+		return createdResponse{}, err
+	}
+	defer s.unlessDone(ctx, &a, &err, cart{})
+	if err := s.hold(ctx, cart{}, &a); err != nil {
 		return createdResponse{}, err
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (createdResponse, error) {
@@ -348,7 +352,7 @@ func (s *service) changed(ctx context.Context, named byToken, match httpx.IfMatc
 
 func (s *service) handleUpdate(ctx context.Context, in *updateInput) (cartResponse, error) {
 	return s.changed(ctx, byToken{in.ID, in.Token}, in.IfMatch, wanted(in.Body.Operations), func(c *cart, offers offersOf) error {
-		return apply(in.Body.Operations, c, offers)
+		return apply(ctx, in.Body.Operations, c, offers)
 	})
 }
 
@@ -361,7 +365,7 @@ type addInput struct {
 
 func (s *service) handleAdd(ctx context.Context, in *addInput) (cartResponse, error) {
 	return s.changed(ctx, byToken{in.ID, in.Token}, in.IfMatch, []string{in.Body.SKU}, func(c *cart, offers offersOf) error {
-		return c.add(offers, in.Body.SKU, in.Body.Quantity, "")
+		return c.add(ctx, offers, in.Body.SKU, in.Body.Quantity, "")
 	})
 }
 

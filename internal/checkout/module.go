@@ -17,6 +17,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -108,15 +109,16 @@ func (m *Module) Mount(on app.Mount) {
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/carts", ID: "createCart", Summary: "Begin a cart", Permission: permissionUse, Limit: httpx.LimitCheckout, Status: http.StatusCreated, Unrecorded: true, Once: true,
 		Description: "Everything that is known can be sent at once. A customer's cart is their own. Anybody else gets a `token`, once: it opens the cart, and later the order, to who sends it as the header `Cart-Token`.",
-		Refusals:    append([]*fault.Error{httpx.ErrNotFound}, ofGoods...),
+		Refusals:    append([]*fault.Error{httpx.ErrNotFound, erasure.ErrErased}, ofGoods...),
 	}, m.svc.handleCreate)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/carts/{id}", ID: "getCart", Summary: "Read a cart", Permission: permissionUse, Personal: true,
+		Method: http.MethodGet, Path: "/v1/carts/{id}", ID: "getCart", Summary: "Read a cart", Permission: httpx.Known, Personal: true,
 		Description: "As it would be bought now: `changes` says what has moved since its buyer was shown it last. A cart is seen by who has its token, its customer, and staff with `carts:read`; to others it does not exist.",
+		Refusals:    []*fault.Error{errAmountRange},
 	}, m.svc.handleGet)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPatch, Path: "/v1/carts/{id}", ID: "updateCart", Summary: "Change a cart", Permission: permissionUse, Unrecorded: true,
-		Description: "All operations, in their order, or none. From the moment that an e-mail address, an address or a shipping method is set, the stock is held for a while, ten minutes unless the installation says otherwise; each change extends it.",
+		Method: http.MethodPatch, Path: "/v1/carts/{id}", ID: "updateCart", Summary: "Change a cart", Permission: permissionUse, Limit: httpx.LimitCheckout, Unrecorded: true,
+		Description: "All operations, in their order, or none. From the moment that an e-mail address, an address or a shipping method is set, the stock is held for a while, ten minutes unless the installation says otherwise; each change extends it, up to six times as long.",
 		Refusals:    append([]*fault.Error{errUnknownLine}, ofChange...),
 	}, m.svc.handleUpdate)
 	httpx.Handle(api, httpx.Route{
@@ -125,24 +127,25 @@ func (m *Module) Mount(on app.Mount) {
 	}, m.svc.handleAdd)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodDelete, Path: "/v1/carts/{id}/items/{itemId}", ID: "removeCartItem", Summary: "Take something out of a cart", Permission: permissionUse, Unrecorded: true,
-		Refusals: []*fault.Error{errNotOpen, errBusy},
+		Refusals: []*fault.Error{errNotOpen, errBusy, errAmountRange},
 	}, m.svc.handleRemove)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodGet, Path: "/v1/carts/{id}/checkout", ID: "getCheckout", Summary: "Ask what is missing before a cart can be placed", Permission: permissionUse,
+		Method: http.MethodGet, Path: "/v1/carts/{id}/checkout", ID: "getCheckout", Summary: "Ask what is missing before a cart can be placed", Permission: httpx.Known,
+		Refusals: []*fault.Error{errAmountRange},
 	}, m.svc.handleCheckout)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/carts/{id}/place", ID: "placeCart", Summary: "Make an order of a cart", Permission: permissionUse, Limit: httpx.LimitCheckout, Status: http.StatusCreated,
 		Description: "Once: whoever asks again, also at the same moment, is answered with the same order. Send the `total` that the buyer saw; if it costs something else by now, or anything else has moved, it is refused with `changes`.",
-		Refusals:    []*fault.Error{errNotReady, errCartChanged, errNotOpen, errBusy, tenant.ErrQuota},
+		Refusals:    []*fault.Error{errNotReady, errCartChanged, errUsedUp, errNotOpen, errBusy, errAmountRange, tenant.ErrQuota, erasure.ErrErased},
 	}, m.svc.handlePlace)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/carts/{id}/associate", ID: "associateCart", Summary: "Make a guest's cart one's own", Permission: permissionUse, Own: true, Unrecorded: true,
-		Description: "For who has signed in, with the cart's token. What their latest other cart has is poured into this one: quantities add up, and that cart is over. The token is good for nothing afterwards.",
-		Refusals:    []*fault.Error{errNotOpen, errBusy},
+		Description: "For who has signed in, with the cart's token. What their latest other cart has is poured into this one: quantities add up, and that cart is over; without room for all of it, it stays as it is. The token is good for nothing afterwards.",
+		Refusals:    []*fault.Error{errNotOpen, errBusy, errAmountRange, erasure.ErrErased},
 	}, m.svc.handleAssociate)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/me/cart", ID: "getMyCart", Summary: "Read one's own cart", Permission: permissionUse, Own: true,
-		Description: "The open one that was changed last.",
+		Description: "The open one that was changed last.", Refusals: []*fault.Error{errAmountRange},
 	}, m.svc.handleMine)
 
 	event.OnBatch(on.Bus, "checkout.forget-customer", m.svc.onErased)

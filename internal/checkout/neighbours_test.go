@@ -2,6 +2,7 @@ package checkout
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -41,9 +42,13 @@ type street struct {
 	late    bool                // what is redeemed is used up just before
 	welcome map[string]bool     // gifts that are for first orders
 	once    map[string]bool     // gifts that each buyer has once
+	wanted  bool                // others are always quicker to redeem
+	// asks sees what is wished for before anything is held.
+	asks func(inventoryapi.Wish)
 }
 
-var errUsedUp = fault.New(fault.Conflict, "discount_used_up", "It is used up.")
+// errSpent is the refusal as the pricing words it.
+var errSpent = fault.New(fault.Conflict, "discount_used_up", "It is used up.")
 
 func newStreet() *street {
 	s := &street{
@@ -118,7 +123,11 @@ func (s *street) Quote(_ context.Context, b pricingapi.Basket) (pricingapi.Quote
 		q.ShippingTotal = b.Shipping.Price
 		q.Shipping = &pricingapi.Priced{ID: "shipping", Quantity: 1, Price: q.ShippingTotal, Subtotal: q.ShippingTotal, Discount: zero, Net: q.ShippingTotal, Tax: zero, Total: q.ShippingTotal}
 	}
-	q.Total.Minor = q.Subtotal.Minor - q.DiscountTotal.Minor + q.ShippingTotal.Minor
+	var err error
+	q.Total, err = money.Amount{Minor: q.Subtotal.Minor - q.DiscountTotal.Minor, Currency: b.Currency}.Add(q.ShippingTotal)
+	if err != nil {
+		return pricingapi.Quote{}, fmt.Errorf("add up: %w", err)
+	}
 	return q, nil
 }
 
@@ -127,8 +136,8 @@ func (s *street) Redeem(_ context.Context, _ *db.Tx, _ uuid.UUID, q pricingapi.Q
 	defer s.mu.Unlock()
 	for _, a := range q.Applied {
 		s.used[a.Code] = s.used[a.Code] || s.late
-		if s.used[a.Code] {
-			return errUsedUp
+		if s.used[a.Code] || s.wanted {
+			return errSpent
 		}
 	}
 	return nil
@@ -150,12 +159,12 @@ func (s *street) Rates(_ context.Context, p shippingapi.Parcel) (shippingapi.Rat
 	return r, nil
 }
 
-// free is what can be sold, with what one hold has counted in.
-func (s *street) free(sku, but string) int64 {
+// free is what can be sold, with what some holds have counted in.
+func (s *street) free(sku string, but ...string) int64 {
 	n := s.onHand[sku]
 	for id, w := range s.holds {
 		for _, it := range w.Items {
-			if it.SKU == sku && id != but {
+			if it.SKU == sku && !slices.Contains(but, id) {
 				n -= it.Quantity
 			}
 		}
@@ -164,11 +173,14 @@ func (s *street) free(sku, but string) int64 {
 }
 
 func (s *street) Hold(_ context.Context, w inventoryapi.Wish) (held inventoryapi.Held, _ error) {
+	if s.asks != nil {
+		s.asks(w)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked++
 	for _, it := range w.Items {
-		if n := s.free(it.SKU, w.HoldID); n < it.Quantity {
+		if n := s.free(it.SKU, w.HoldIDs...); n < it.Quantity {
 			held.Short = append(held.Short, inventoryapi.Short{SKU: it.SKU, Quantity: it.Quantity, Available: n})
 		}
 	}
@@ -176,10 +188,12 @@ func (s *street) Hold(_ context.Context, w inventoryapi.Wish) (held inventoryapi
 		return held, nil
 	}
 	held.HoldID, held.ExpiresAt = clock.NewID().String(), clock.System().Add(w.Lasts)
-	if old, ok := s.holds[w.HoldID]; ok && slices.Equal(old.Items, w.Items) {
-		held.HoldID = w.HoldID
+	for _, id := range w.HoldIDs {
+		if old, ok := s.holds[id]; ok && len(w.HoldIDs) == 1 && slices.Equal(old.Items, w.Items) && old.Customer == w.Customer {
+			held.HoldID = id
+		}
+		delete(s.holds, id)
 	}
-	delete(s.holds, w.HoldID)
 	s.holds[held.HoldID] = w
 	return held, nil
 }
@@ -196,7 +210,7 @@ func (s *street) Available(_ context.Context, skus []string) (map[string]int64, 
 	defer s.mu.Unlock()
 	available := map[string]int64{}
 	for _, sku := range skus {
-		available[sku] = s.free(sku, "")
+		available[sku] = s.free(sku)
 	}
 	return available, nil
 }

@@ -1,6 +1,7 @@
 package checkout
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -58,14 +59,14 @@ func (o operation) flaws(pointer string) (fields []fault.Field) {
 }
 
 // apply makes the change.
-func (o operation) apply(c *cart, offers map[string]catalogapi.Offer, pointer string) error {
+func (o operation) apply(ctx context.Context, c *cart, offers map[string]catalogapi.Offer, pointer string) error {
 	switch o.Op {
 	case "addItem":
 		quantity := int64(1)
 		if o.Quantity != nil {
 			quantity = *o.Quantity
 		}
-		return c.add(offers, o.SKU, quantity, pointer)
+		return c.add(ctx, offers, o.SKU, quantity, pointer)
 	case "setQuantity", "removeItem":
 		named := "/itemId"
 		if o.ItemID == "" {
@@ -99,10 +100,10 @@ func (o operation) apply(c *cart, offers map[string]catalogapi.Offer, pointer st
 }
 
 // apply makes all changes, or says of each why it cannot be made.
-func apply(operations []operation, c *cart, offers map[string]catalogapi.Offer) error {
+func apply(ctx context.Context, operations []operation, c *cart, offers map[string]catalogapi.Offer) error {
 	var wrong fault.All
 	for i, o := range operations {
-		if err := wrong.Note(o.apply(c, offers, fmt.Sprintf("/operations/%d", i))); err != nil {
+		if err := wrong.Note(o.apply(ctx, c, offers, fmt.Sprintf("/operations/%d", i))); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -13,12 +14,16 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/pricing/pricingapi"
 )
 
 var (
 	errNotReady    = fault.New(fault.Conflict, "checkout_incomplete", "Something is missing before the cart can be placed.")
 	errCartChanged = fault.New(fault.Conflict, "cart_changed", "The cart is not what the buyer saw. Show it and ask again.")
+	// errUsedUp is the pricing's refusal to take from a budget what is not there. Buyers hear it
+	// who lose it to others however often the cart is priced anew.
+	errUsedUp = fault.New(fault.Conflict, "discount_used_up", "A discount has been used up meanwhile.")
 )
 
 type placeBody struct {
@@ -56,21 +61,7 @@ func (s *service) handlePlace(ctx context.Context, in *placeInput) (placedRespon
 
 // place makes an order of a cart, once. Who comes second finds the order.
 func (s *service) place(ctx context.Context, id uuid.UUID, who caller, saw *httpx.Decimal) (placedResponse, error) {
-	release, err := s.turns.take(ctx, id)
-	if err != nil {
-		return placedResponse{}, err
-	}
-	defer release()
-	for n := range attempts {
-		out, err := s.placeOnce(ctx, id, who, saw)
-		if !errors.Is(err, errMoved) {
-			return out, err
-		}
-		if err := pause(ctx, n); err != nil {
-			return placedResponse{}, err
-		}
-	}
-	return placedResponse{}, errBusy
+	return again(ctx, s.turns, id, func() (placedResponse, error) { return s.placeOnce(ctx, id, who, saw) })
 }
 
 func (s *service) placeOnce(ctx context.Context, id uuid.UUID, who caller, saw *httpx.Decimal) (out placedResponse, err error) {
@@ -83,11 +74,15 @@ func (s *service) placeOnce(ctx context.Context, id uuid.UUID, who caller, saw *
 	case c.Status != open:
 		return out, c.closed()
 	}
-	a, err := s.agree(ctx, c, saw)
+	total, err := c.total(saw)
 	if err != nil {
 		return out, err
 	}
-	defer s.unlessDone(ctx, c, &a, &err)
+	a, err := s.agree(ctx, c, total)
+	if err != nil {
+		return out, err
+	}
+	defer s.unlessDone(ctx, &a, &err, c)
 	number, err := s.orders.Admit(ctx)
 	if err != nil {
 		return out, fmt.Errorf("place cart %s: %w", c.ID, err)
@@ -107,15 +102,12 @@ func (s *service) placeOnce(ctx context.Context, id uuid.UUID, who caller, saw *
 		}
 		// Last, so that others who want of the same budget wait for as little as can be.
 		err = s.prices.Redeem(ctx, tx, order, a.Quote, pricingapi.Buyer{CustomerID: a.CustomerID, Email: a.Email})
-		if fault.From(err).Code == usedUp {
+		if errors.Is(err, errUsedUp) {
 			err = fmt.Errorf("%w: %w", errMoved, err) // the next look at it shows that it costs more
 		}
 		return placedResponse{view}, err
 	})
 }
-
-// usedUp is the code of the pricing's refusal to take from a budget what is not there.
-const usedUp = "discount_used_up"
 
 // placedBefore answers with the order that the cart has become already.
 func (s *service) placedBefore(ctx context.Context, c cart, who caller) (placedResponse, error) {
@@ -127,30 +119,31 @@ func (s *service) placedBefore(ctx context.Context, c cart, who caller) (placedR
 }
 
 // agree checks all that can be asked before the transaction: that nothing is missing, that
-// it is what the buyer saw, and that the stock is held. A refusal shows what has moved, and
-// is remembered as shown.
-func (s *service) agree(ctx context.Context, c cart, saw *httpx.Decimal) (assessment, error) {
+// it is what the buyer saw, and that the stock is held, which is asked for whatever the cart
+// says: an order must not rest on a hold that is over. A refusal shows what has moved, and is
+// remembered as shown.
+func (s *service) agree(ctx context.Context, c cart, saw *money.Amount) (a assessment, err error) {
 	offers, err := s.priced(ctx, c.skus())
 	if err != nil {
-		return assessment{}, err
-	}
-	a, err := s.assess(ctx, c, offers)
-	if err != nil {
 		return a, err
 	}
-	if err := s.hold(ctx, c, &a); err != nil {
+	if a, err = s.assess(ctx, c, offers); err != nil {
 		return a, err
 	}
-	if err := a.expects(saw); err != nil {
+	if err := s.secure(ctx, &a, max(a.lasts(s.holdFor, s.now()), holdToPlace)); err != nil {
 		return a, err
 	}
+	a.expects(saw)
 	missing := a.requirements()
 	if len(a.Changes) == 0 && len(missing) == 0 {
 		if err := s.check(ctx, &a, offers, saw); err != nil || len(a.Changes) == 0 {
+			s.unlessDone(ctx, &a, &err, c)
 			return a, err
 		}
 	}
-	if err := s.acknowledge(ctx, c, &a); err != nil {
+	if err := s.db.InTx(ctx, func(tx *db.Tx) error { return s.write(ctx, tx, c, &a) }); err != nil {
+		err = fmt.Errorf("note what was shown: %w", err)
+		s.unlessDone(ctx, &a, &err, c)
 		return a, err
 	}
 	if len(a.Changes) > 0 {
@@ -161,7 +154,7 @@ func (s *service) agree(ctx context.Context, c cart, saw *httpx.Decimal) (assess
 
 // check prices for whom the address says a cart that nothing else stands in the way of, and
 // notes what that changes. It comes last: who asks about an address, orders.
-func (s *service) check(ctx context.Context, a *assessment, offers map[string]catalogapi.Offer, saw *httpx.Decimal) error {
+func (s *service) check(ctx context.Context, a *assessment, offers map[string]catalogapi.Offer, saw *money.Amount) error {
 	if a.Shown.Checked || len(a.Quote.Applied) == 0 { // the more is known of a buyer, the less applies
 		return nil
 	}
@@ -170,32 +163,33 @@ func (s *service) check(ctx context.Context, a *assessment, offers map[string]ca
 	if err := s.quote(ctx, a, offers); err != nil {
 		return err
 	}
-	return a.expects(saw)
+	a.expects(saw)
+	return nil
+}
+
+// total is what the buyer says that the cart costs; nil when they say nothing.
+func (c cart) total(saw *httpx.Decimal) (*money.Amount, error) {
+	if saw == nil {
+		return nil, nil //nolint:nilnil // nothing is said, and nothing is wrong with that
+	}
+	total, fields := saw.Amount(string(c.Currency), "/total", "/total")
+	if len(fields) > 0 {
+		return nil, httpx.ErrValidation(fields...)
+	}
+	return &total, nil
 }
 
 // expects compares with what the buyer saw: the total that they name, or else what they were
 // shown last. Who names the total that it has accepts what has moved on the way to it.
-func (a *assessment) expects(saw *httpx.Decimal) error {
-	if saw == nil {
+func (a *assessment) expects(saw *money.Amount) {
+	switch {
+	case saw == nil:
 		a.compareTotal()
-		return nil
+	case *saw == a.Quote.Total:
+		a.Changes = slices.DeleteFunc(a.Changes, func(ch change) bool { return ch.Type != "gone" && (ch.Type != "stock" || ch.After == "") })
+	default:
+		a.sawTotal(*saw)
 	}
-	total, fields := saw.Amount(string(a.Currency), "/total", "/total")
-	if len(fields) > 0 {
-		return httpx.ErrValidation(fields...)
-	}
-	if total == a.Quote.Total {
-		kept := a.Changes[:0]
-		for _, ch := range a.Changes {
-			if ch.Type == "gone" || ch.Type == "stock" && ch.After != "" {
-				kept = append(kept, ch)
-			}
-		}
-		a.Changes = kept
-		return nil
-	}
-	a.sawTotal(total)
-	return nil
 }
 
 // placement is the order that the cart becomes.

@@ -141,6 +141,21 @@ var _ = Describe("placing a cart", Label("db"), func() {
 		Expect(g.places(object{"total": "34.00"}).Status).To(Equal(201))
 	})
 
+	It("says that a discount is used up to who loses it to others however often", func() {
+		c.street.gifts["TEN"], c.street.wanted = 1000, true
+		g := c.begins(object{"items": basket, "email": "ana@example.com", "shippingAddress": lisbon, "codes": []string{"TEN"}})
+		refused(g.places(), 409, "discount_used_up")
+		Expect(c.street.placements()).To(BeEmpty())
+		Expect(c.street.held()).To(Equal(map[string]int64{"MUG": 2, "CUP": 1}))
+	})
+
+	It("leaves whom it was for to the order", func() {
+		g := c.begins(object{"items": basket, "email": "ana@example.com", "shippingAddress": lisbon, "billingAddress": lisbon, "metadata": object{"note": "ring twice"}})
+		Expect(g.places().Status).To(Equal(201))
+		Expect(g.read()).To(And(HaveKeyWithValue("status", "placed"), HaveKeyWithValue("metadata", BeEmpty()), Not(HaveKey("email")), Not(HaveKey("shippingAddress")), Not(HaveKey("billingAddress"))))
+		Expect(done(g.places())).To(HaveKeyWithValue("email", "ana@example.com"), "and it is their order still")
+	})
+
 	It("is priced for who buys: by their groups, and by whether it is their first order", func() {
 		who := clock.NewID().String()
 		last := func() (groups []string, first bool) {
@@ -264,6 +279,30 @@ var _ = Describe("a cart of who signs in", Label("db"), func() {
 		Expect(done(c.member(me).Get("/v1/me/cart"))).To(HaveKeyWithValue("id", g.id))
 	})
 
+	DescribeTable("stays beside another one that it has no room for", func(left, own object) {
+		c.street.sells("DOLL", testAmount(500, "USD"), 5)
+		old := done(c.member(me).Post("/v1/carts", left))["id"].(string)
+		g := c.begins(own)
+		Expect(done(c.member(me).Post(g.at+"/associate", nil, g.token))).To(And(HaveKeyWithValue("customerId", me), HaveKeyWithValue("items", HaveLen(1))))
+		Expect(done(c.member(me).Get("/v1/carts/" + old))).To(And(HaveKeyWithValue("status", "open"), HaveKeyWithValue("items", HaveLen(1))))
+	},
+		Entry("because it is in another currency", object{"items": []object{{"sku": "DOLL"}}}, object{"items": []object{{"sku": "MUG"}}}),
+		Entry("because that would be more of an item than may be", object{"items": []object{{"sku": "MUG", "quantity": 60_000}}}, object{"items": []object{{"sku": "MUG", "quantity": 40_001}}}),
+	)
+
+	It("has room for five hundred different items", func() {
+		lines := func(from, to int) (c cart) {
+			c.Currency = "EUR"
+			for n := from; n < to; n++ {
+				c.Lines = append(c.Lines, line{SKU: sku(n), Quantity: 1, Price: eur(100)})
+			}
+			return c
+		}
+		Expect(lines(0, 300).hasRoomFor(lines(200, 500))).To(BeTrue())
+		Expect(lines(0, 300).hasRoomFor(lines(200, 501))).To(BeFalse())
+		Expect(cart{}.hasRoomFor(lines(0, 500))).To(BeTrue())
+	})
+
 	It("is not there before they have one", func() {
 		Expect(c.member(me).Get("/v1/me/cart").Status).To(Equal(404))
 		Expect(c.page.Get("/v1/me/cart").Status).To(Equal(404))
@@ -304,6 +343,26 @@ var _ = Describe("a cart that is left alone", Label("db"), func() {
 		Expect(said()).To(HaveLen(2))
 	})
 
+	It("is not come back to by who only looks", func() {
+		g := c.begins(whole)
+		leave(g.id, 2)
+		sweep()
+		c.street.sells("MUG", eur(1300), 1000)
+		Expect(changesOf(g.read())).To(ConsistOf("price", "total"))
+		sweep()
+		Expect(said()).To(HaveLen(1))
+	})
+
+	It("is looked at once, also when nothing is in it", func() {
+		g := c.begins(object{"email": "ben@example.com"})
+		leave(g.id, 2)
+		sweep()
+		var marked bool
+		Expect(testkit.SQL(testkit.Shared().Super).QueryRow(`select abandoned_at is not null from checkout.cart where id = $1`, g.id).Scan(&marked)).To(Succeed())
+		Expect(marked).To(BeTrue())
+		Expect(said()).To(BeEmpty())
+	})
+
 	It("ends after thirty days, and nobody knows any more whose it was", func() {
 		g := c.begins(whole)
 		leave(g.id, 31)
@@ -331,6 +390,8 @@ var _ = Describe("a cart that is left alone", Label("db"), func() {
 		}
 		Expect(len(due)).To(Or(Equal(3), Equal(6)), "six when an hour has just begun")
 		Expect(due[0]).To(BeTemporally(">", clock.System().Add(abandonedAfter-time.Second)))
+		ends, forgets := due[len(due)/3], due[len(due)/3*2]
+		Expect(forgets).To(BeTemporally(">", ends.Add(forgottenAfter)), "what ends is stamped a moment after its timer")
 	})
 
 	It("keeps nothing of a customer who is erased", func() {
@@ -339,6 +400,8 @@ var _ = Describe("a cart that is left alone", Label("db"), func() {
 		data, err := c.mod.PersonalData(testkit.As(c.Tenant), me)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(data).To(HaveExactElements(And(HaveField("ID", at), HaveField("Email", "ana@example.com"))))
+		again := testkit.Header{Name: "Idempotency-Key", Value: clock.NewID().String()}
+		done(c.member(me).Post("/v1/carts/"+at+"/items", object{"sku": "MUG"}, again))
 		guest := c.begins(whole)
 		Expect(c.mod.Claim(testkit.As(c.Tenant), me, "ana@example.com")).To(Succeed())
 		ctx := testkit.As(c.Tenant)
@@ -346,5 +409,9 @@ var _ = Describe("a cart that is left alone", Label("db"), func() {
 		for _, id := range []string{at, guest.id} {
 			Expect(done(c.Get("/v1/carts/" + id))).To(And(HaveKeyWithValue("status", "expired"), Not(HaveKey("email")), Not(HaveKey("shippingAddress"))))
 		}
+		var kept int
+		Expect(testkit.SQL(testkit.Shared().Super).QueryRow(`select count(*) from platform.idempotency where tenant_id = $1`, c.Tenant).Scan(&kept)).To(Succeed())
+		Expect(kept).To(BeZero(), "answers that name them")
+		refused(c.member(me).Post("/v1/carts", whole), 409, "customer_erased")
 	})
 })

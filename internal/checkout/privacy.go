@@ -6,7 +6,9 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/identity/identityapi"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/mask"
 )
@@ -37,7 +39,7 @@ func masked(a *address) *address {
 func (m *Module) PersonalData(ctx context.Context, customer string) (any, error) {
 	list := []cartResponse{}
 	err := m.svc.db.Read(ctx, func(tx *db.Tx) error {
-		carts, err := m.svc.store.carts(ctx, tx, `where c.customer_id = $1 order by c.created_at, c.id`, customer)
+		carts, err := m.svc.store.carts(ctx, tx, `where c.customer_id = $1 and c.customer_id <> '' order by c.created_at, c.id`, customer)
 		if err != nil {
 			return err
 		}
@@ -61,18 +63,31 @@ func (m *Module) Claim(ctx context.Context, customer, email string) error {
 	})
 }
 
-// onErased ends the carts of customers, and forgets whose they were.
+// allowed refuses to write of a customer who was erased into a cart that is not theirs yet:
+// those that are have ended. Guests have no account to erase.
+func allowed(ctx context.Context, tx *db.Tx, c cart) error {
+	if !c.isRegistered() {
+		return nil
+	}
+	return erasure.Allow(ctx, tx, c.CustomerID)
+}
+
+// onErased ends the carts of customers, and keeps of them who it was by their id only. What is
+// being written of them is waited for, and what comes later is refused.
 func (s *service) onErased(ctx context.Context, tx *db.Tx, batch []event.Received[identityapi.CustomerErased]) error {
 	ids := make([]string, len(batch))
 	for i, r := range batch {
 		ids[i] = r.Fact.CustomerID
 	}
+	if err := erasure.Heed(ctx, tx, ids); err != nil {
+		return err
+	}
 	if _, err := tx.Exec(ctx, `
 		update checkout.cart
 		set status = case when status = 'open' then 'expired' else status end, ticket = null, email = null, shipping_address = null, billing_address = null, metadata = '{}',
 			version = version + 1, updated_at = $2
-		where customer_id = any($1)`, db.Array(ids), tx.Now); err != nil {
-		return fmt.Errorf("forget whose carts they were: %w", err)
+		where customer_id <> '' and customer_id = any($1)`, db.Array(ids), tx.Now); err != nil {
+		return fmt.Errorf("forget the carts of customers: %w", err)
 	}
-	return nil
+	return httpx.ForgetAnswers(ctx, tx, "", ids...)
 }

@@ -2,7 +2,6 @@ package checkout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -38,15 +37,6 @@ type service struct {
 	holdFor   time.Duration
 	store     store
 }
-
-// errBusy is for those who meet so many others at one cart that waiting makes no sense.
-var errBusy = fault.New(fault.Conflict, "cart_busy", "Others change the cart at this moment. Try again.").After(1)
-
-// errMoved begins a change anew: another process was quicker.
-var errMoved = errors.New("the cart has changed meanwhile")
-
-// attempts of a change while other processes change the cart as well.
-const attempts = 12
 
 // caller is who asks for a cart.
 type caller struct {
@@ -97,22 +87,23 @@ func (s *service) show(ctx context.Context, c cart, who caller) (assessment, err
 		return a, err
 	}
 	if now := s.now(); c.HoldID == "" || c.HoldExpiresAt.Before(now) {
+		a.HoldID, a.HoldExpiresAt = "", nil
 		if err := s.look(ctx, &a); err != nil {
 			return a, err
 		}
 	}
+	a.compareTotal()
 	if len(a.Changes) == 0 || !who.owns(c) {
 		return a, nil
 	}
 	return a, s.acknowledge(ctx, c, &a)
 }
 
-// acknowledge notes what the buyer has been shown. That somebody else has changed the cart
-// meanwhile is no trouble: they have been shown more.
+// acknowledge notes what the buyer has been shown, and nothing else: looking takes no turn.
+// That somebody else has changed the cart meanwhile is no trouble: they have been shown more.
 func (s *service) acknowledge(ctx context.Context, c cart, a *assessment) error {
 	if err := s.db.InTx(ctx, func(tx *db.Tx) error {
-		_, err := s.store.save(ctx, tx, c, a.acknowledged())
-		return err
+		return s.store.acknowledge(ctx, tx, c, a.acknowledged())
 	}); err != nil {
 		return fmt.Errorf("note what was shown: %w", err)
 	}
@@ -155,42 +146,7 @@ func (s *service) look(ctx context.Context, a *assessment) error {
 	return nil
 }
 
-// extendFrom is how much of its time a hold must have lost before it is extended: each
-// change does so, but not a hundred within a second.
-const extendFrom = 30 * time.Second
-
-// hold has a cart whose buyer is checking out hold its stock, and gives up what one that is
-// empty holds. before is the cart as it was.
-func (s *service) hold(ctx context.Context, before cart, a *assessment) error {
-	w := a.wish(s.holdFor)
-	switch {
-	case len(w.Items) == 0 && a.HoldID != "":
-		if err := s.stock.Release(ctx, a.HoldID); err != nil {
-			return fmt.Errorf("release the stock of a cart: %w", err)
-		}
-		a.HoldID, a.HoldExpiresAt = "", nil
-		return nil
-	case len(w.Items) == 0:
-		return nil
-	case !a.hasBegun():
-		return s.look(ctx, a)
-	}
-	now := s.now()
-	if before.holds(now) && slices.Equal(w.Items, (&assessment{cart: before}).wish(0).Items) && a.HoldExpiresAt.Sub(now) > s.holdFor-extendFrom {
-		return nil
-	}
-	held, err := s.stock.Hold(ctx, w)
-	if err != nil {
-		return fmt.Errorf("hold the stock of a cart: %w", err)
-	}
-	a.short(held.Short)
-	if held.HoldID != "" {
-		a.HoldID, a.HoldExpiresAt = held.HoldID, &held.ExpiresAt
-	}
-	return nil
-}
-
-// create makes a cart of what is asked for, in one go.
+// create makes a cart of what is asked for, in one go. What it is to hold is not held yet.
 func (s *service) create(ctx context.Context, c cart, items []itemBody) (assessment, error) {
 	skus := make([]string, len(items))
 	for i, it := range items {
@@ -203,22 +159,21 @@ func (s *service) create(ctx context.Context, c cart, items []itemBody) (assessm
 	c.ID, c.Status, c.Version = clock.NewID(), open, 1
 	var wrong fault.All
 	for i, it := range items {
-		if err := wrong.Note(c.add(offers, it.SKU, it.Quantity, fmt.Sprintf("/items/%d", i))); err != nil {
+		if err := wrong.Note(c.add(ctx, offers, it.SKU, it.Quantity, fmt.Sprintf("/items/%d", i))); err != nil {
 			return assessment{}, err
 		}
 	}
 	if err := wrong.Err(); err != nil {
 		return assessment{}, err
 	}
-	a, err := s.assess(ctx, c, offers)
-	if err != nil {
-		return a, err
-	}
-	return a, s.hold(ctx, cart{}, &a)
+	return s.assess(ctx, c, offers)
 }
 
 // begin writes a new cart.
 func (s *service) begin(ctx context.Context, tx *db.Tx, a *assessment) error {
+	if err := allowed(ctx, tx, a.cart); err != nil {
+		return err
+	}
 	a.CreatedAt, a.UpdatedAt = tx.Now, tx.Now
 	if err := s.store.insert(ctx, tx, a.acknowledged()); err != nil {
 		return err
@@ -236,32 +191,9 @@ type offersOf = map[string]catalogapi.Offer
 // asks everybody else first, and begins anew when the cart has changed meanwhile: nothing
 // that others do is lost.
 func (s *service) change(ctx context.Context, id uuid.UUID, who caller, match httpx.IfMatch, skus []string, do edit) (cartResponse, error) {
-	release, err := s.turns.take(ctx, id)
-	if err != nil {
-		return cartResponse{}, err
-	}
-	defer release()
-	for n := range attempts {
-		out, err := s.changeOnce(ctx, id, who, match, skus, do)
-		if !errors.Is(err, errMoved) {
-			return out, err
-		}
-		if err := pause(ctx, n); err != nil {
-			return cartResponse{}, err
-		}
-	}
-	return cartResponse{}, errBusy
-}
-
-// pause lets others finish, each as long as chance has it.
-func pause(ctx context.Context, n int) error {
-	wait := time.Duration(n+1) * time.Duration(1+clock.NewID()[15]%8) * time.Millisecond
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(wait):
-		return nil
-	}
+	return again(ctx, s.turns, id, func() (cartResponse, error) {
+		return s.changeOnce(ctx, id, who, match, skus, do)
+	})
 }
 
 func (s *service) changeOnce(ctx context.Context, id uuid.UUID, who caller, match httpx.IfMatch, skus []string, do edit) (out cartResponse, err error) {
@@ -288,45 +220,40 @@ func (s *service) changeOnce(ctx context.Context, id uuid.UUID, who caller, matc
 	if err != nil {
 		return out, err
 	}
+	defer s.unlessDone(ctx, &a, &err, before)
 	if err := s.hold(ctx, before, &a); err != nil {
 		return out, err
 	}
-	defer s.unlessDone(ctx, before, &a, &err)
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (cartResponse, error) {
 		return s.keep(ctx, tx, before, a, who)
 	})
 }
 
-// unlessDone gives up the stock that was held for a change which has not come true: nobody
-// knows of that hold, and it would be in the cart's own way.
-func (s *service) unlessDone(ctx context.Context, before cart, a *assessment, err *error) {
-	if *err == nil || a.HoldID == "" || a.HoldID == before.HoldID {
-		return
-	}
-	if failed := s.stock.Release(context.WithoutCancel(ctx), a.HoldID); failed != nil {
-		*err = errors.Join(*err, fmt.Errorf("release the stock of a cart: %w", failed))
-	}
-}
-
 // keep writes a changed cart, in the transaction of the change.
 func (s *service) keep(ctx context.Context, tx *db.Tx, before cart, a assessment, who caller) (cartResponse, error) {
-	after := a.acknowledged()
-	after.Version, after.UpdatedAt = before.Version+1, tx.Now
-	ok, err := s.store.save(ctx, tx, before, after)
-	if err != nil {
+	if err := s.write(ctx, tx, before, &a); err != nil {
 		return cartResponse{}, err
 	}
-	if !ok {
-		return cartResponse{}, errMoved
-	}
-	if err := s.sweeps.see(ctx, tx, s.timers); err != nil {
-		return cartResponse{}, err
-	}
-	a.Version, a.UpdatedAt = after.Version, after.UpdatedAt
 	if err := s.recorded(ctx, tx, before, a, who); err != nil {
 		return cartResponse{}, err
 	}
 	return shownTo(ctx, present(a), who.owns(before)), nil
+}
+
+// write makes a changed cart the next version of what it was before. Besides begin and
+// restore nobody else writes which stock a cart holds.
+func (s *service) write(ctx context.Context, tx *db.Tx, before cart, a *assessment) error {
+	after := a.acknowledged()
+	after.Version, after.UpdatedAt = before.Version+1, tx.Now
+	ok, err := s.store.save(ctx, tx, before, after)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errMoved
+	}
+	a.Version, a.UpdatedAt = after.Version, after.UpdatedAt
+	return s.sweeps.see(ctx, tx, s.timers)
 }
 
 // recorded notes that somebody changes a cart that is not theirs. What buyers do with their

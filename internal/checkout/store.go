@@ -31,6 +31,7 @@ type row struct {
 	Metadata   []byte     `db:"metadata"`
 	HoldID     *uuid.UUID `db:"hold_id"`
 	HoldUntil  *time.Time `db:"hold_expires_at"`
+	HeldSince  *time.Time `db:"held_since"`
 	Shown      []byte     `db:"shown"`
 	OrderID    *uuid.UUID `db:"order_id"`
 	Version    int64      `db:"version"`
@@ -53,7 +54,7 @@ type lineRow struct {
 }
 
 const cartColumns = `c.id, c.status, c.ticket, c.customer_id, c.currency, c.email, c.shipping_address, c.billing_address, c.shipping_method_id, to_json(c.codes)::text codes, c.metadata,
-	c.hold_id, c.hold_expires_at, c.shown, c.order_id, c.version, c.created_at, c.updated_at,
+	c.hold_id, c.hold_expires_at, c.held_since, c.shown, c.order_id, c.version, c.created_at, c.updated_at,
 	(select coalesce(json_agg(json_build_object('id', l.id, 'position', l.position, 'sku', l.sku, 'quantity', l.quantity, 'product_id', l.product_id, 'name', l.name,
 	                                            'price', l.price_minor, 'available', l.available, 'gone', l.gone) order by l.position), '[]')
 	 from checkout.line l where l.cart_id = c.id) lines`
@@ -68,7 +69,7 @@ func (r row) domain() (cart, error) {
 	}
 	if r.HoldID != nil && r.HoldUntil != nil {
 		until := r.HoldUntil.UTC()
-		c.HoldID, c.HoldExpiresAt = r.HoldID.String(), &until
+		c.HoldID, c.HoldExpiresAt, c.HeldSince = r.HoldID.String(), &until, r.HeldSince
 	}
 	var lines []lineRow
 	for _, part := range []struct {
@@ -151,7 +152,7 @@ func (c cart) written() ([]any, error) {
 	}
 	return []any{
 		c.ID, string(c.Status), c.Ticket, c.CustomerID, string(c.Currency), orNull(c.Email), bodies[0], bodies[1], c.MethodID, db.Array(c.Codes), bodies[2],
-		orNull(c.HoldID), c.HoldExpiresAt, bodies[3], c.UpdatedAt,
+		orNull(c.HoldID), c.HoldExpiresAt, c.HeldSince, bodies[3], c.UpdatedAt,
 	}, nil
 }
 
@@ -189,11 +190,11 @@ func (store) insert(ctx context.Context, tx *db.Tx, c cart) error {
 	if _, err := tx.Exec(ctx, db.Keep+`
 		with c as (
 			insert into checkout.cart (id, status, ticket, customer_id, currency, email, shipping_address, billing_address, shipping_method_id, codes, metadata,
-				hold_id, hold_expires_at, shown, version, created_at, updated_at)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, $15, $15)
+				hold_id, hold_expires_at, held_since, shown, version, created_at, updated_at)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, $16, $16)
 		)
 		insert into checkout.line (cart_id, id, position, sku, quantity, product_id, name, price_minor, available, gone)
-		select $1, l.id, l.position, l.sku, l.quantity, l.product_id, l.name, l.price, l.available, l.gone from json_to_recordset($16::json) `+lineRecord,
+		select $1, l.id, l.position, l.sku, l.quantity, l.product_id, l.name, l.price, l.available, l.gone from json_to_recordset($17::json) `+lineRecord,
 		append(args, lines)...); err != nil {
 		return fmt.Errorf("insert cart: %w", err)
 	}
@@ -207,19 +208,13 @@ func (store) save(ctx context.Context, tx *db.Tx, before, c cart) (ok bool, err 
 	if err != nil {
 		return false, err
 	}
-	var changed []line
 	removed := []string{}
-	for _, l := range c.Lines {
-		if !slices.ContainsFunc(before.Lines, func(o line) bool { return o.equal(l) }) {
-			changed = append(changed, l)
-		}
-	}
 	for _, o := range before.Lines {
 		if !slices.ContainsFunc(c.Lines, func(l line) bool { return l.ID == o.ID }) {
 			removed = append(removed, o.ID.String())
 		}
 	}
-	lines, err := writtenLines(changed)
+	lines, err := writtenLines(c.othersThan(before))
 	if err != nil {
 		return false, err
 	}
@@ -227,13 +222,13 @@ func (store) save(ctx context.Context, tx *db.Tx, before, c cart) (ok bool, err 
 	if err := tx.Get(ctx, &n, `
 		with c as (
 			update checkout.cart set status = $2, ticket = $3, customer_id = $4, currency = $5, email = $6, shipping_address = $7, billing_address = $8, shipping_method_id = $9, codes = $10,
-				metadata = $11, hold_id = $12, hold_expires_at = $13, shown = $14, updated_at = $15, version = $16, abandoned_at = null
-			where id = $1 and version = $17 and status = 'open' returning id
+				metadata = $11, hold_id = $12, hold_expires_at = $13, held_since = $14, shown = $15, updated_at = $16, version = $17, abandoned_at = null
+			where id = $1 and version = $18 and status = 'open' returning id
 		), removed as (
-			delete from checkout.line l using c where l.cart_id = $1 and l.id = any($18::uuid[])
+			delete from checkout.line l using c where l.cart_id = $1 and l.id = any($19::uuid[])
 		), put as (
 			insert into checkout.line (cart_id, id, position, sku, quantity, product_id, name, price_minor, available, gone)
-			select c.id, l.id, l.position, l.sku, l.quantity, l.product_id, l.name, l.price, l.available, l.gone from c, json_to_recordset($19::json) `+lineRecord+`
+			select c.id, l.id, l.position, l.sku, l.quantity, l.product_id, l.name, l.price, l.available, l.gone from c, json_to_recordset($20::json) `+lineRecord+`
 			on conflict (tenant_id, cart_id, id) do update
 			set quantity = excluded.quantity, name = excluded.name, price_minor = excluded.price_minor, available = excluded.available, gone = excluded.gone
 		)
@@ -243,16 +238,63 @@ func (store) save(ctx context.Context, tx *db.Tx, before, c cart) (ok bool, err 
 	return n == 1, nil
 }
 
+// othersThan are the lines that were not as they are.
+func (c cart) othersThan(before cart) (changed []line) {
+	for _, l := range c.Lines {
+		if !slices.ContainsFunc(before.Lines, func(o line) bool { return o.equal(l) }) {
+			changed = append(changed, l)
+		}
+	}
+	return changed
+}
+
 func (l line) equal(o line) bool {
 	enough := l.Available == nil && o.Available == nil || l.Available != nil && o.Available != nil && *l.Available == *o.Available
 	l.Available, o.Available = nil, nil
 	return enough && l == o
 }
 
+// acknowledge writes what the buyer was shown, if the cart still is the version before. It
+// stays that version.
+func (store) acknowledge(ctx context.Context, tx *db.Tx, before, c cart) error {
+	lines, err := writtenLines(c.othersThan(before))
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(c.Shown)
+	if err != nil {
+		return fmt.Errorf("encode cart: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `
+		with c as (
+			update checkout.cart set shown = $3 where id = $1 and version = $2 and status = 'open' returning id
+		)
+		update checkout.line o set name = l.name, price_minor = l.price, available = l.available, gone = l.gone
+		from c, json_to_recordset($4::json) `+lineRecord+` where o.cart_id = c.id and o.id = l.id`, c.ID, before.Version, string(body), lines); err != nil {
+		return fmt.Errorf("save what was shown: %w", err)
+	}
+	return nil
+}
+
+// rehold writes which stock a cart holds instead, if it still has that hold: who changes what
+// is in it changes the hold as well.
+func (store) rehold(ctx context.Context, tx *db.Tx, before, c cart) (ok bool, err error) {
+	n, err := tx.Exec(ctx, `
+		update checkout.cart set hold_id = $3, hold_expires_at = $4, version = version + 1 where id = $1 and hold_id = $2 and status = 'open'`,
+		c.ID, before.HoldID, orNull(c.HoldID), c.HoldExpiresAt)
+	if err != nil {
+		return false, fmt.Errorf("save the hold of a cart: %w", err)
+	}
+	return n == 1, nil
+}
+
 // place closes a cart that has become an order, if it still is the version that was agreed.
+// Whom it was for stands in the order from now on.
 func (store) place(ctx context.Context, tx *db.Tx, c cart, order uuid.UUID) (ok bool, err error) {
 	n, err := tx.Exec(ctx, `
-		update checkout.cart set status = 'placed', order_id = $3, version = version + 1, updated_at = $4 where id = $1 and version = $2 and status = 'open'`,
+		update checkout.cart set status = 'placed', order_id = $3, email = null, shipping_address = null, billing_address = null, metadata = '{}',
+			version = version + 1, updated_at = $4
+		where id = $1 and version = $2 and status = 'open'`,
 		c.ID, c.Version, order, tx.Now)
 	if err != nil {
 		return false, fmt.Errorf("close cart: %w", err)
@@ -261,11 +303,11 @@ func (store) place(ctx context.Context, tx *db.Tx, c cart, order uuid.UUID) (ok 
 }
 
 // merge closes a cart that was poured into another one.
-func (store) merge(ctx context.Context, tx *db.Tx, from cart, into uuid.UUID) (ok bool, err error) {
+func (store) merge(ctx context.Context, tx *db.Tx, from cart) (ok bool, err error) {
 	n, err := tx.Exec(ctx, `
-		update checkout.cart set status = 'merged', merged_into = $3, email = null, shipping_address = null, billing_address = null, metadata = '{}', ticket = null,
-			version = version + 1, updated_at = $4
-		where id = $1 and version = $2 and status = 'open'`, from.ID, from.Version, into, tx.Now)
+		update checkout.cart set status = 'merged', email = null, shipping_address = null, billing_address = null, metadata = '{}', ticket = null,
+			version = version + 1, updated_at = $3
+		where id = $1 and version = $2 and status = 'open'`, from.ID, from.Version, tx.Now)
 	if err != nil {
 		return false, fmt.Errorf("merge cart: %w", err)
 	}

@@ -52,7 +52,8 @@ func (s *sweeps) see(ctx context.Context, tx *db.Tx, timers *timer.Timers) error
 	if known {
 		return nil
 	}
-	for _, after := range []time.Duration{abandonedAfter, expiresAfter, expiresAfter + forgottenAfter} {
+	// What expires is stamped a moment after its timer: another hour, and it is old enough.
+	for _, after := range []time.Duration{abandonedAfter, expiresAfter, expiresAfter + forgottenAfter + time.Hour} {
 		due := hour.Add(after + time.Hour)
 		if err := timers.Set(ctx, tx, sweepCarts, due.Format(time.RFC3339), due); err != nil {
 			return fmt.Errorf("look after carts: %w", err)
@@ -69,7 +70,7 @@ func (s *sweeps) see(ctx context.Context, tx *db.Tx, timers *timer.Timers) error
 // onSweep says which carts are left alone, and ends those that have been for very long. When
 // there are many it comes again.
 func (s *service) onSweep(ctx context.Context, tx *db.Tx, subject string) error {
-	left, err := s.store.abandon(ctx, tx, tx.Now.Add(-abandonedAfter), sweepSize)
+	left, marked, err := s.store.abandon(ctx, tx, tx.Now.Add(-abandonedAfter), sweepSize)
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (s *service) onSweep(ctx context.Context, tx *db.Tx, subject string) error 
 	if err != nil {
 		return err
 	}
-	if len(left) == sweepSize || ended == sweepSize || forgotten == sweepSize {
+	if marked == sweepSize || ended == sweepSize || forgotten == sweepSize {
 		return s.timers.Set(ctx, tx, sweepCarts, subject, tx.Now)
 	}
 	return nil
@@ -105,30 +106,30 @@ func abandoned(c cart) checkoutapi.CartAbandoned {
 	return f
 }
 
-// abandon marks carts with something in them that nobody has touched since then, and returns
-// them. One that is being changed is left for the next time.
-func (s store) abandon(ctx context.Context, tx *db.Tx, since time.Time, limit int) ([]cart, error) {
+// abandon marks carts that nobody has touched since then, so that they are looked at once, and
+// returns those with something in them. One that is being changed is left for the next time.
+func (s store) abandon(ctx context.Context, tx *db.Tx, since time.Time, limit int) (left []cart, marked int, err error) {
 	var ids []string
 	if err := tx.Select(ctx, &ids, `
 		with left_alone as (
-			select c.id from checkout.cart c
-			where c.status = 'open' and c.updated_at < $1 and c.abandoned_at is null and exists (select from checkout.line l where l.cart_id = c.id)
-			order by c.updated_at limit $2 for update of c skip locked
+			select id from checkout.cart where status = 'open' and updated_at < $1 and abandoned_at is null order by updated_at limit $2 for update skip locked
 		)
 		update checkout.cart c set abandoned_at = $3 from left_alone where c.id = left_alone.id returning c.id::text`, since, limit, tx.Now); err != nil {
-		return nil, fmt.Errorf("find carts that are left alone: %w", err)
+		return nil, 0, fmt.Errorf("find carts that are left alone: %w", err)
 	}
 	if len(ids) == 0 {
-		return nil, nil
+		return nil, 0, nil
 	}
-	return s.carts(ctx, tx, `where c.id = any($1::uuid[]) order by c.id`, db.Array(ids))
+	left, err = s.carts(ctx, tx, `where c.id = any($1::uuid[]) and exists (select from checkout.line l where l.cart_id = c.id) order by c.id`, db.Array(ids))
+	return left, len(ids), err
 }
 
-// expire ends carts that nobody has touched since then, and forgets whose they were.
+// expire ends carts that are left alone and that nobody has touched since then, and forgets
+// whose they were.
 func (store) expire(ctx context.Context, tx *db.Tx, since time.Time, limit int) (int64, error) {
 	n, err := tx.Exec(ctx, `
 		with old as (
-			select id from checkout.cart where status = 'open' and updated_at < $1 order by updated_at limit $2 for update skip locked
+			select id from checkout.cart where status = 'open' and abandoned_at is not null and updated_at < $1 order by updated_at limit $2 for update skip locked
 		)
 		update checkout.cart c
 		set status = 'expired', ticket = null, customer_id = '', email = null, shipping_address = null, billing_address = null, metadata = '{}', version = version + 1, updated_at = $3

@@ -55,15 +55,9 @@ func (m *Module) Available(ctx context.Context, skus []string) (available map[st
 }
 
 func (s *service) holdInstead(ctx context.Context, tx *db.Tx, w inventoryapi.Wish, items []item) (inventoryapi.Held, error) {
-	var former []hold
-	if w.HoldID != "" {
-		var err error
-		if former, err = s.store.lockHolds(ctx, tx, []string{w.HoldID}); err != nil {
-			return inventoryapi.Held{}, err
-		}
-	}
-	if len(former) == 1 && slices.Equal(former[0].Items, items) && former[0].Customer == w.Customer {
-		return s.store.extend(ctx, tx, former[0], w.Lasts)
+	former, extended, err := s.store.lockOrExtend(ctx, tx, w, items)
+	if err != nil || extended.HoldID != "" {
+		return extended, err
 	}
 	h := hold{ID: clock.NewID(), Customer: w.Customer, Status: holdHeld, Items: items}
 	levels, err := s.store.lockAll(ctx, tx, skusOf(append(former, h)...))
@@ -73,7 +67,7 @@ func (s *service) holdInstead(ctx context.Context, tx *db.Tx, w inventoryapi.Wis
 	before := snapshot(levels)
 	var had []item
 	for _, f := range former {
-		had = f.Items
+		had = append(had, f.Items...)
 	}
 	if short := claim(levels, demand{Items: items}, had); len(short) > 0 {
 		out := inventoryapi.Held{}
@@ -115,14 +109,47 @@ func versionsOf(sku string, lists ...[]item) (n int64) {
 	return n
 }
 
-// extend holds for longer, never for shorter.
-func (store) extend(ctx context.Context, tx *db.Tx, h hold, lasts time.Duration) (inventoryapi.Held, error) {
-	if err := tx.Get(ctx, &h.ExpiresAt, `
-		update inventory.hold set expires_at = greatest(expires_at, statement_timestamp() + $2 * interval '1 millisecond'), updated_at = statement_timestamp()
-		where id = $1 returning expires_at`, h.ID, lasts.Milliseconds()); err != nil {
-		return inventoryapi.Held{}, fmt.Errorf("extend hold: %w", err)
+// lockOrExtend locks those of the former holds that are still held, in order. A single one
+// that has what is wished for already lasts longer instead, never shorter: most that are asked
+// about have not changed, and cost this statement only.
+func (store) lockOrExtend(ctx context.Context, tx *db.Tx, w inventoryapi.Wish, items []item) (former []hold, extended inventoryapi.Held, err error) {
+	if len(w.HoldIDs) == 0 {
+		return nil, extended, nil
 	}
-	return inventoryapi.Held{HoldID: h.ID.String(), ExpiresAt: h.ExpiresAt.UTC()}, nil
+	skus, quantities := make([]string, len(items)), make([]int64, len(items))
+	for i, it := range items {
+		skus[i], quantities[i] = it.SKU, it.Quantity
+	}
+	var rows []struct {
+		holdRow
+
+		Until *time.Time `db:"until"`
+	}
+	if err := tx.Select(ctx, &rows, `
+		with h as materialized (
+			select id, customer_id, status, order_id, expires_at, created_at from inventory.hold where id = any($1::uuid[]) and status = 'held' order by id for update
+		), l as materialized (
+			select h.*, l.sku, l.quantity, l.position from h join inventory.hold_line l on l.hold_id = h.id
+		), same as (
+			select id from l where cardinality($1::uuid[]) = 1 and customer_id = $2 group by id
+			having array_agg(sku order by position) = $3::text[] and array_agg(quantity order by position) = $4::bigint[]
+		), extended as (
+			update inventory.hold u set expires_at = greatest(u.expires_at, statement_timestamp() + $5 * interval '1 millisecond'), updated_at = statement_timestamp()
+			from same where u.id = same.id returning u.id, u.expires_at
+		)
+		select l.id, l.customer_id, l.status, l.order_id, l.expires_at, l.created_at, l.sku, l.quantity, e.expires_at until
+		from l left join extended e on e.id = l.id order by l.id, l.position`,
+		db.Array(w.HoldIDs), w.Customer, db.Array(skus), db.Array(quantities), w.Lasts.Milliseconds()); err != nil {
+		return nil, extended, fmt.Errorf("lock holds: %w", err)
+	}
+	lines := make([]holdRow, len(rows))
+	for i, r := range rows {
+		if r.Until != nil {
+			return nil, inventoryapi.Held{HoldID: r.ID.String(), ExpiresAt: r.Until.UTC()}, nil
+		}
+		lines[i] = r.holdRow
+	}
+	return holdsOf(lines), extended, nil
 }
 
 func (store) available(ctx context.Context, tx *db.Tx, skus []string) (map[string]int64, error) {

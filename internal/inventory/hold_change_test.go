@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
@@ -26,9 +27,15 @@ var _ = Describe("the hold of a cart", Label("db"), func() {
 	})
 	AfterEach(func() { addsUp(shop) })
 
+	former := func(hold string) []string {
+		if hold == "" {
+			return nil
+		}
+		return []string{hold}
+	}
 	wants := func(hold string, items ...inventoryapi.Item) inventoryapi.Held {
 		GinkgoHelper()
-		held, err := m.Hold(ctx, inventoryapi.Wish{HoldID: hold, Items: items, Lasts: time.Minute})
+		held, err := m.Hold(ctx, inventoryapi.Wish{HoldIDs: former(hold), Items: items, Lasts: time.Minute})
 		Expect(err).NotTo(HaveOccurred())
 		return held
 	}
@@ -51,7 +58,7 @@ var _ = Describe("the hold of a cart", Label("db"), func() {
 
 	It("lasts longer when nothing has changed, and is the same", func() {
 		first := wants("", cups(2))
-		later, err := m.Hold(ctx, inventoryapi.Wish{HoldID: first.HoldID, Items: []inventoryapi.Item{cups(2)}, Lasts: time.Hour})
+		later, err := m.Hold(ctx, inventoryapi.Wish{HoldIDs: former(first.HoldID), Items: []inventoryapi.Item{cups(2)}, Lasts: time.Hour})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(later.HoldID).To(Equal(first.HoldID))
 		Expect(later.ExpiresAt).To(BeTemporally(">", first.ExpiresAt.Add(50*time.Minute)))
@@ -67,6 +74,32 @@ var _ = Describe("the hold of a cart", Label("db"), func() {
 		}))
 		Expect(free()).To(HaveKeyWithValue("CUP", int64(3)))
 		Expect(wants(first.HoldID, cups(7)).Short).To(BeEmpty())
+	})
+
+	It("takes the place of several at once, and nobody gets anything of theirs in between", func() {
+		first, second := wants("", cups(4), mugs(10)), wants("", cups(6))
+		both := func(items ...inventoryapi.Item) inventoryapi.Held {
+			GinkgoHelper()
+			held, err := m.Hold(ctx, inventoryapi.Wish{HoldIDs: []string{first.HoldID, second.HoldID}, Items: items, Lasts: time.Minute})
+			Expect(err).NotTo(HaveOccurred())
+			return held
+		}
+		Expect(both(cups(11)).Short).To(HaveExactElements(inventoryapi.Short{SKU: "CUP", Quantity: 11, Available: 10}))
+		Expect(free()).To(Equal(map[string]int64{"CUP": 0, "MUG": 0}))
+		Expect(both(cups(9), mugs(10)).HoldID).NotTo(Or(BeEmpty(), Equal(first.HoldID), Equal(second.HoldID)))
+		Expect(free()).To(Equal(map[string]int64{"CUP": 1, "MUG": 0}))
+		for _, over := range []inventoryapi.Held{first, second} {
+			Expect(m.Release(ctx, over.HoldID)).To(Succeed())
+		}
+		Expect(free()).To(Equal(map[string]int64{"CUP": 1, "MUG": 0}), "they are over")
+	})
+
+	It("costs one statement when nothing has changed", func() {
+		first, cost := wants("", cups(2), mugs(1)), &db.Cost{}
+		held, err := m.Hold(db.WithCost(ctx, cost), inventoryapi.Wish{HoldIDs: []string{first.HoldID}, Items: []inventoryapi.Item{cups(2), mugs(1)}, Lasts: time.Minute})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(held.HoldID).To(Equal(first.HoldID))
+		Expect(cost.RoundTrips()).To(BeEquivalentTo(3), "begin, extend, commit")
 	})
 
 	It("is given up once, whoever asks how often", func() {

@@ -70,7 +70,11 @@ func (store) holds(ctx context.Context, tx *db.Tx, query string, args ...any) ([
 		select h.*, l.sku, l.quantity from h join inventory.hold_line l on l.hold_id = h.id order by h.id, l.position`, args...); err != nil {
 		return nil, err
 	}
-	var list []hold
+	return holdsOf(rows), nil
+}
+
+// holdsOf are the holds of lines that stand in the order of the holds.
+func holdsOf(rows []holdRow) (list []hold) {
 	for _, r := range rows {
 		if len(list) == 0 || list[len(list)-1].ID != r.ID {
 			list = append(list, hold{ID: r.ID, Customer: r.Customer, Status: r.Status, OrderID: r.OrderID, ExpiresAt: r.ExpiresAt.UTC(), CreatedAt: r.CreatedAt.UTC()})
@@ -78,7 +82,7 @@ func (store) holds(ctx context.Context, tx *db.Tx, query string, args ...any) ([
 		h := &list[len(list)-1]
 		h.Items = append(h.Items, item{r.SKU, r.Quantity})
 	}
-	return list, nil
+	return list
 }
 
 func (s store) findHold(ctx context.Context, tx *db.Tx, id uuid.UUID, within reach) (hold, error) {

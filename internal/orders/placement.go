@@ -28,6 +28,9 @@ func (m *Module) Place(ctx context.Context, tx *db.Tx, p ordersapi.Placement, ow
 	if err != nil {
 		return ordersapi.OrderView{}, err
 	}
+	if err := allowed(ctx, tx, o.CustomerID); err != nil {
+		return ordersapi.OrderView{}, err
+	}
 	o.CreatedAt, o.UpdatedAt = tx.Now, tx.Now
 	o.owe()
 	if err := m.svc.store.insertPlacement(ctx, tx, o, p); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
@@ -142,6 +143,14 @@ var _ = Describe("an order that was a cart", Label("db"), func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(view).To(And(HaveField("Email", ""), HaveField("ShippingAddress", BeNil()), HaveField("BillingAddress", BeNil()), HaveField("Total", "41.40")))
 		Expect(svc.handleGet(testkit.As(uuid.MustParse(tenantOf(ctx)), "orders:place"), &getInput{ID: p.OrderID, Ticket: "ticket"})).Error().To(MatchError(httpx.ErrNotFound))
+	})
+
+	It("is not placed any more for a customer who was erased", func() {
+		p := quoted()
+		p.CustomerID = clock.NewID().String()
+		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error { return erasure.Heed(ctx, tx, []string{p.CustomerID}) })).To(Succeed())
+		Expect(place(p)).Error().To(MatchError(erasure.ErrErased))
+		Expect(recorded(ctx, svc)).To(BeEmpty())
 	})
 
 	It("is written in two statements, whatever is in it", func() {

@@ -56,10 +56,8 @@ func (s *service) draft(ctx context.Context, wants []want, t terms) (order, erro
 
 // place accepts a priced order.
 func (s *service) place(ctx context.Context, tx *db.Tx, o order) (order, error) {
-	if uuid.Validate(o.CustomerID) == nil { // guests have other ids
-		if err := erasure.Allow(ctx, tx, o.CustomerID); err != nil {
-			return order{}, err
-		}
+	if err := allowed(ctx, tx, o.CustomerID); err != nil {
+		return order{}, err
 	}
 	o.CreatedAt, o.UpdatedAt = tx.Now, tx.Now
 	o.owe()
@@ -71,6 +69,15 @@ func (s *service) place(ctx context.Context, tx *db.Tx, o order) (order, error) 
 		placed.HoldID = o.HoldID.String()
 	}
 	return o, s.events.Publish(ctx, tx, placed)
+}
+
+// allowed refuses an order of a customer who was erased. Guests have no account to erase, and
+// other ids.
+func allowed(ctx context.Context, tx *db.Tx, buyer string) error {
+	if uuid.Validate(buyer) != nil {
+		return nil
+	}
+	return erasure.Allow(ctx, tx, buyer)
 }
 
 func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, only, reason string) (order, error) {

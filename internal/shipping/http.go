@@ -84,7 +84,7 @@ type createBody struct {
 	Name         string      `json:"name" minLength:"1" maxLength:"100" example:"Parcel"`
 	Description  string      `json:"description,omitempty" maxLength:"500" example:"Two to three days"`
 	Destinations []string    `json:"destinations,omitempty" maxItems:"300" doc:"Countries (ISO 3166-1) and their regions (ISO 3166-2) where it goes; none: everywhere" example:"[\"PT\",\"US-CA\"]"`
-	TaxClass     string      `json:"taxClass,omitempty" maxLength:"40" doc:"As the goods when it is absent"`
+	TaxClass     string      `json:"taxClass,omitempty" pattern:"^([a-z][a-z0-9_-]{0,31})?$" doc:"Names the tax rates that it is taxed by, as products do; as the goods when it is absent or empty" example:"standard"`
 	Prices       []priceBody `json:"prices" minItems:"1" maxItems:"20"`
 	Active       *bool       `json:"active,omitempty" doc:"Whether buyers are offered it; yes when it is absent"`
 	Position     int64       `json:"position,omitempty" minimum:"0" maximum:"1000000" doc:"Buyers see smaller ones first"`
@@ -190,7 +190,7 @@ type updateBody struct {
 	Name         *string      `json:"name,omitempty" minLength:"1" maxLength:"100"`
 	Description  *string      `json:"description,omitempty" maxLength:"500"`
 	Destinations *[]string    `json:"destinations,omitempty" maxItems:"300"`
-	TaxClass     *string      `json:"taxClass,omitempty" maxLength:"40"`
+	TaxClass     *string      `json:"taxClass,omitempty" pattern:"^([a-z][a-z0-9_-]{0,31})?$"`
 	Prices       *[]priceBody `json:"prices,omitempty" minItems:"1" maxItems:"20"`
 	Active       *bool        `json:"active,omitempty"`
 	Position     *int64       `json:"position,omitempty" minimum:"0" maximum:"1000000"`
@@ -273,7 +273,7 @@ func (s *service) handleDelete(ctx context.Context, in *deleteInput) (httpx.None
 type destinationBody struct {
 	Country    string `json:"country" pattern:"^[A-Z]{2}$" doc:"ISO 3166-1 alpha-2" example:"PT"`
 	Region     string `json:"region,omitempty" maxLength:"100"`
-	PostalCode string `json:"postalCode,omitempty" maxLength:"20"`
+	PostalCode string `json:"postalCode,omitempty" maxLength:"20" doc:"As part of an address; no method goes by it"`
 }
 
 type itemBody struct {
@@ -324,7 +324,7 @@ type ratesResponse struct {
 
 func (s *service) handleRates(ctx context.Context, in *ratesInput) (ratesResponse, error) {
 	b, out := in.Body, ratesResponse{Data: []optionResponse{}}
-	p := shippingapi.Parcel{Country: b.Destination.Country, Region: b.Destination.Region, PostalCode: b.Destination.PostalCode, Subtotal: money.Amount{Currency: money.Currency(b.Currency)}}
+	p := shippingapi.Parcel{Country: b.Destination.Country, Region: b.Destination.Region, Subtotal: money.Amount{Currency: money.Currency(b.Currency)}}
 	var err error
 	if b.Subtotal != nil {
 		p.Subtotal, _ = b.Subtotal.Amount(b.Currency, "", "") // Check has accepted it

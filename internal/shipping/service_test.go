@@ -57,6 +57,8 @@ var _ = Describe("a shop's shipping", Label("db"), func() {
 		Expect(s.Get(at).JSON()).To(Equal(made.JSON()))
 		stale := testkit.Header{Name: "If-Match", Value: `"9"`}
 		Expect(s.Call(http.MethodPatch, at, object{"name": "Letter"}, stale).Status).To(Equal(412))
+		Expect(s.Call(http.MethodPatch, at, object{"taxClass": "reduced rate"}).Status).To(Equal(422))
+		Expect(s.Call(http.MethodPatch, at, object{"taxClass": ""}).Status).To(Equal(200), "as the goods again")
 		changed := s.Call(http.MethodPatch, at, object{"name": "Letter", "prices": []object{{"currency": "USD", "price": "3"}}, "destinations": []string{}})
 		Expect(changed.JSON()).To(And(HaveKeyWithValue("name", "Letter"), HaveKeyWithValue("destinations", BeEmpty()), HaveKeyWithValue("prices", HaveExactElements(object{"currency": "USD", "price": "3.00"}))))
 		Expect(s.Call(http.MethodDelete, at, nil, stale).Status).To(Equal(412))
@@ -113,6 +115,7 @@ var _ = Describe("a shop's shipping", Label("db"), func() {
 		Entry("no subtotal left", object{"prices": []object{{"currency": "EUR", "price": "1", "minSubtotal": "2", "maxSubtotal": "1"}}}, "/prices/0/maxSubtotal"),
 		Entry("a place that is none", object{"destinations": []string{"PT", "Portugal"}}, "/destinations/1"),
 		Entry("countries that there are not", object{"destinations": []string{"PT", "ZZ", "UK-ENG", "GB"}}, "/destinations/1", "/destinations/2"),
+		Entry("a tax class in capitals, which no rate has", object{"taxClass": "Standard"}, "/taxClass"),
 		Entry("a blank name", object{"name": " "}, "/name"),
 	)
 

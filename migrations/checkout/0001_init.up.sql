@@ -17,10 +17,10 @@ create table checkout.cart (
     metadata           jsonb       not null,
     hold_id            uuid,                 -- of the stock of its lines
     hold_expires_at    timestamptz,
+    held_since         timestamptz,          -- from when on it has held stock, of whatever was in it
     -- what the buyer was shown last, beside what lines say
     shown              jsonb       not null,
     order_id           uuid,                 -- that it has become
-    merged_into        uuid,
     abandoned_at       timestamptz,          -- when it was said that it is left alone
     version            bigint      not null default 1,
     created_at         timestamptz not null,
@@ -28,8 +28,9 @@ create table checkout.cart (
     primary key (tenant_id, id),
     constraint cart_order_check check ((status = 'placed') = (order_id is not null))
 ) with (fillfactor = 70); -- every change writes the row anew
-create index cart_of_customer on checkout.cart (tenant_id, customer_id, updated_at) where status = 'open' and customer_id <> '';
-create index cart_by_age on checkout.cart (tenant_id, updated_at) where status = 'open';
+create index cart_of_customer on checkout.cart (tenant_id, customer_id, updated_at) where customer_id <> '';
+create index cart_by_age on checkout.cart (tenant_id, updated_at) where status = 'open' and abandoned_at is null;
+create index cart_left_alone on checkout.cart (tenant_id, updated_at) where status = 'open' and abandoned_at is not null;
 create index cart_over on checkout.cart (tenant_id, updated_at) where status in ('merged', 'expired');
 create index cart_by_email on checkout.cart (tenant_id, lower(email)) where email is not null;
 

@@ -4,9 +4,9 @@ import "time"
 
 // Wish is stock that a shopper wants to hold while checking out.
 type Wish struct {
-	// HoldID is the hold that it takes the place of, if that is still held: what it has counts
-	// as free. Empty: none.
-	HoldID   string
+	// HoldIDs are the holds that it takes the place of, as far as they are still held: what
+	// they have counts as free. A single one that has the same already is kept, and lasts longer.
+	HoldIDs  []string
 	Customer string // whose it is; empty: a guest's
 	Items    []Item
 	Lasts    time.Duration

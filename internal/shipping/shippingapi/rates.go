@@ -7,10 +7,9 @@ import "github.com/fusioncommerce/fusion/internal/platform/money"
 
 // Parcel is what a price of sending is asked for.
 type Parcel struct {
-	Country    string // ISO 3166-1 alpha-2; empty: not known yet, then only methods that go everywhere do
-	Region     string // ISO 3166-2 without the country, or free text
-	PostalCode string
-	Subtotal   money.Amount // what the goods are worth; its currency is that of the prices
+	Country  string       // ISO 3166-1 alpha-2; empty: not known yet, then only methods that go everywhere do
+	Region   string       // ISO 3166-2 without the country, or free text
+	Subtotal money.Amount // what the goods are worth; its currency is that of the prices
 }
 
 // Rates are the ways to send a parcel, in the order in which the shop shows them.
