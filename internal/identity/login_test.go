@@ -35,7 +35,7 @@ var _ = Describe("signing in", func() {
 		me := read[object](s.as(g).Get("/v1/me"))
 		Expect(me["account"]).To(And(HaveKeyWithValue("email", email), HaveKeyWithValue("kind", "customer"), HaveKeyWithValue("customerId", g.Account.CustomerID)))
 		Expect(me["actor"]).To(Equal("user:" + g.Account.ID))
-		Expect(me["permissions"]).To(ConsistOf("orders:place", "campaigns:join", "inventory:hold"))
+		Expect(me["permissions"]).To(ConsistOf("carts:use", "orders:place", "campaigns:join", "inventory:hold", "payments:pay"))
 		Expect(r.Header.Get("Set-Cookie")).To(And(ContainSubstring("fusion_device="), ContainSubstring("HttpOnly"), ContainSubstring("SameSite=Lax"), Not(ContainSubstring("Secure"))))
 		Expect(r.Header.Get("Cache-Control")).To(Equal("no-store"))
 	})

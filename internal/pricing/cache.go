@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/pricing/calc"
+	"github.com/fusioncommerce/fusion/internal/pricing/pricingapi"
 )
 
 // rules are all that prices of a shop depend on, ready to compute with.
@@ -14,7 +15,18 @@ type rules struct {
 	rates     calc.Rates
 	automatic []*calc.Discount
 	discounts map[uuid.UUID]rule
-	counted   []string // automatic ones whose price depends on what was used before
+	counted   []*calc.Discount // automatic ones whose price depends on what was used before
+}
+
+// countedFor are those of counted that the basket may have.
+func (r *rules) countedFor(b pricingapi.Basket) []string {
+	ids := []string{}
+	for _, d := range r.counted {
+		if b.FirstOrder || !d.FirstOrder {
+			ids = append(ids, d.ID)
+		}
+	}
+	return ids
 }
 
 // rule is a discount that a basket may have.

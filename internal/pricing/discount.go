@@ -73,8 +73,17 @@ type budget struct {
 
 func (t terms) limited() bool { return t.MaxUses != nil || t.MaxSpend != nil }
 
+// perBuyer is how often a buyer may use it; nil: as often as they like. What is for a first
+// order is used once, also by who places two at the same moment.
+func (t terms) perBuyer() *int64 {
+	if t.FirstOrder {
+		return new(int64(1))
+	}
+	return t.MaxPerBuyer
+}
+
 // counted tells whether a basket's price depends on what was used before.
-func (t terms) counted() bool { return t.limited() || t.MaxPerBuyer != nil }
+func (t terms) counted() bool { return t.limited() || t.perBuyer() != nil }
 
 func (d discount) calc() *calc.Discount {
 	return &calc.Discount{

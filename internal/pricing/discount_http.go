@@ -15,33 +15,33 @@ import (
 )
 
 type discountBody struct {
-	Name           string        `json:"name" minLength:"1" maxLength:"200" doc:"As buyers see it" example:"Spring sale"`
-	Status         string        `json:"status,omitempty" enum:"active,disabled" default:"active"`
-	Automatic      bool          `json:"automatic,omitempty" doc:"It applies by itself, and has no codes"`
-	Code           string        `json:"code,omitempty" pattern:"^[A-Za-z0-9][A-Za-z0-9_-]{2,39}$" doc:"What buyers type, in any case. It is added to those that there are" example:"SPRING"`
-	Effect         string        `json:"effect" enum:"percent,fixed,fixed_price,buy_x_get_y,free_shipping" doc:"fixed: amount once, spread over the items by their worth; fixed_price: each unit costs amount; buy_x_get_y: getQuantity units, the cheapest, for each buyQuantity, percent off"`
-	Percent        string        `json:"percent,omitempty" pattern:"^[0-9]{1,3}(\\.[0-9]{1,4})?$" doc:"Off; decimal, at most 100" example:"12.5"`
-	Amount         httpx.Decimal `json:"amount,omitempty"`
-	Currency       string        `json:"currency,omitempty" maxLength:"3" doc:"ISO 4217. It is for baskets in this currency; absent: in any" example:"EUR"`
-	SKUs           []string      `json:"skus,omitempty" maxItems:"500" doc:"What it is for, beside productIds; without both, everything"`
-	ProductIDs     []string      `json:"productIds,omitempty" maxItems:"500"`
-	GetSKUs        []string      `json:"getSkus,omitempty" maxItems:"500" doc:"What is got, beside getProductIds; without both, what is bought"`
-	GetProductIDs  []string      `json:"getProductIds,omitempty" maxItems:"500"`
-	BuyQuantity    int64         `json:"buyQuantity,omitempty" minimum:"0" maximum:"10000"`
-	GetQuantity    int64         `json:"getQuantity,omitempty" minimum:"0" maximum:"10000"`
-	MaxRepeats     int64         `json:"maxRepeats,omitempty" minimum:"0" maximum:"10000" doc:"How often it counts in one basket at most; 0: as often as it goes"`
-	MinSubtotal    httpx.Decimal `json:"minSubtotal,omitempty"`
-	MinQuantity    int64         `json:"minQuantity,omitempty" minimum:"0" maximum:"100000" doc:"Units of what it is for"`
-	CustomerGroups []string      `json:"customerGroups,omitempty" maxItems:"50" doc:"One of which the buyer is in"`
-	FirstOrder     bool          `json:"firstOrder,omitempty" doc:"For buyers who have no order yet"`
-	StartsAt       *time.Time    `json:"startsAt,omitempty"`
-	EndsAt         *time.Time    `json:"endsAt,omitempty" doc:"The first moment at which it is not valid any more"`
-	Priority       int           `json:"priority,omitempty" minimum:"0" maximum:"1000" doc:"The lowest comes first; of equals the one that takes most"`
-	Exclusive      bool          `json:"exclusive,omitempty" doc:"It counts alone"`
-	StackGroup     string        `json:"stackGroup,omitempty" maxLength:"64" doc:"Of those with the same one counts" example:"seasonal"`
-	MaxUses        *int64        `json:"maxUses,omitempty" minimum:"1" maximum:"1000000000" doc:"Orders that may use it"`
-	MaxUsesPerUser *int64        `json:"maxUsesPerBuyer,omitempty" minimum:"1" maximum:"1000000" doc:"By customer and by e-mail address"`
-	MaxSpend       httpx.Decimal `json:"maxSpend,omitempty"`
+	Name            string        `json:"name" minLength:"1" maxLength:"200" doc:"As buyers see it" example:"Spring sale"`
+	Status          string        `json:"status,omitempty" enum:"active,disabled" default:"active"`
+	Automatic       bool          `json:"automatic,omitempty" doc:"It applies by itself, and has no codes"`
+	Code            string        `json:"code,omitempty" pattern:"^[A-Za-z0-9][A-Za-z0-9_-]{2,39}$" doc:"What buyers type, in any case. It is added to those that there are" example:"SPRING"`
+	Effect          string        `json:"effect" enum:"percent,fixed,fixed_price,buy_x_get_y,free_shipping" doc:"fixed: amount once, spread over the items by their worth; fixed_price: each unit costs amount; buy_x_get_y: getQuantity units, the cheapest, for each buyQuantity, percent off"`
+	Percent         string        `json:"percent,omitempty" pattern:"^[0-9]{1,3}(\\.[0-9]{1,4})?$" doc:"Off; decimal, at most 100" example:"12.5"`
+	Amount          httpx.Decimal `json:"amount,omitempty"`
+	Currency        string        `json:"currency,omitempty" maxLength:"3" doc:"ISO 4217. It is for baskets in this currency; absent: in any" example:"EUR"`
+	SKUs            []string      `json:"skus,omitempty" maxItems:"500" doc:"What it is for, beside productIds; without both, everything"`
+	ProductIDs      []string      `json:"productIds,omitempty" maxItems:"500"`
+	GetSKUs         []string      `json:"getSkus,omitempty" maxItems:"500" doc:"What is got, beside getProductIds; without both, what is bought"`
+	GetProductIDs   []string      `json:"getProductIds,omitempty" maxItems:"500"`
+	BuyQuantity     int64         `json:"buyQuantity,omitempty" minimum:"0" maximum:"10000"`
+	GetQuantity     int64         `json:"getQuantity,omitempty" minimum:"0" maximum:"10000"`
+	MaxRepeats      int64         `json:"maxRepeats,omitempty" minimum:"0" maximum:"10000" doc:"How often it counts in one basket at most; 0: as often as it goes"`
+	MinSubtotal     httpx.Decimal `json:"minSubtotal,omitempty"`
+	MinQuantity     int64         `json:"minQuantity,omitempty" minimum:"0" maximum:"100000" doc:"Units of what it is for"`
+	CustomerGroups  []string      `json:"customerGroups,omitempty" maxItems:"50" doc:"One of which the buyer is in"`
+	FirstOrder      bool          `json:"firstOrder,omitempty" doc:"For buyers who have no order yet"`
+	StartsAt        *time.Time    `json:"startsAt,omitempty"`
+	EndsAt          *time.Time    `json:"endsAt,omitempty" doc:"The first moment at which it is not valid any more"`
+	Priority        int           `json:"priority,omitempty" minimum:"0" maximum:"1000" doc:"The lowest comes first; of equals the one that takes most"`
+	Exclusive       bool          `json:"exclusive,omitempty" doc:"It counts alone"`
+	StackGroup      string        `json:"stackGroup,omitempty" maxLength:"64" doc:"Of those with the same one counts" example:"seasonal"`
+	MaxUses         *int64        `json:"maxUses,omitempty" minimum:"1" maximum:"1000000000" doc:"Orders that may use it"`
+	MaxUsesPerBuyer *int64        `json:"maxUsesPerBuyer,omitempty" minimum:"1" maximum:"1000000" doc:"By customer and by e-mail address"`
+	MaxSpend        httpx.Decimal `json:"maxSpend,omitempty"`
 }
 
 // Check finds what the schema cannot say.
@@ -77,7 +77,7 @@ func (b *discountBody) discount() (discount, []fault.Field) {
 		GetSKUs: b.GetSKUs, GetProducts: b.GetProductIDs, Buy: b.BuyQuantity, Get: b.GetQuantity, MaxRepeats: b.MaxRepeats,
 		MinSubtotal: amount(b.MinSubtotal, "/minSubtotal"), MinQuantity: b.MinQuantity, Groups: b.CustomerGroups, FirstOrder: b.FirstOrder,
 		StartsAt: kept(b.StartsAt), EndsAt: kept(b.EndsAt), Priority: b.Priority, Exclusive: b.Exclusive, StackGroup: b.StackGroup,
-		MaxUses: b.MaxUses, MaxPerBuyer: b.MaxUsesPerUser,
+		MaxUses: b.MaxUses, MaxPerBuyer: b.MaxUsesPerBuyer,
 	}}
 	if b.MaxSpend != "" {
 		d.MaxSpend = new(amount(b.MaxSpend, "/maxSpend"))
@@ -117,37 +117,37 @@ func (b *discountBody) sound(d discount) error {
 }
 
 type discountResponse struct {
-	ID             string     `json:"id" format:"uuid"`
-	Name           string     `json:"name" example:"Spring sale"`
-	Status         string     `json:"status" enum:"active,disabled,archived"`
-	Automatic      bool       `json:"automatic"`
-	Effect         string     `json:"effect" enum:"percent,fixed,fixed_price,buy_x_get_y,free_shipping"`
-	Percent        string     `json:"percent,omitempty" example:"12.5"`
-	Amount         string     `json:"amount,omitempty" example:"5.00"`
-	Currency       string     `json:"currency,omitempty" example:"EUR"`
-	SKUs           []string   `json:"skus,omitempty"`
-	ProductIDs     []string   `json:"productIds,omitempty"`
-	GetSKUs        []string   `json:"getSkus,omitempty"`
-	GetProductIDs  []string   `json:"getProductIds,omitempty"`
-	BuyQuantity    int64      `json:"buyQuantity,omitempty"`
-	GetQuantity    int64      `json:"getQuantity,omitempty"`
-	MaxRepeats     int64      `json:"maxRepeats,omitempty"`
-	MinSubtotal    string     `json:"minSubtotal,omitempty" example:"50.00"`
-	MinQuantity    int64      `json:"minQuantity,omitempty"`
-	CustomerGroups []string   `json:"customerGroups,omitempty"`
-	FirstOrder     bool       `json:"firstOrder"`
-	StartsAt       *time.Time `json:"startsAt,omitempty"`
-	EndsAt         *time.Time `json:"endsAt,omitempty"`
-	Priority       int        `json:"priority"`
-	Exclusive      bool       `json:"exclusive"`
-	StackGroup     string     `json:"stackGroup,omitempty"`
-	MaxUses        *int64     `json:"maxUses,omitempty"`
-	MaxUsesPerUser *int64     `json:"maxUsesPerBuyer,omitempty"`
-	MaxSpend       string     `json:"maxSpend,omitempty" example:"1000.00"`
-	Uses           *int64     `json:"uses,omitempty" doc:"Orders that use it; counted where uses or spending are limited"`
-	Spent          string     `json:"spent,omitempty" doc:"What it took off them" example:"120.00"`
-	CreatedAt      time.Time  `json:"createdAt"`
-	UpdatedAt      time.Time  `json:"updatedAt"`
+	ID              string     `json:"id" format:"uuid"`
+	Name            string     `json:"name" example:"Spring sale"`
+	Status          string     `json:"status" enum:"active,disabled,archived"`
+	Automatic       bool       `json:"automatic"`
+	Effect          string     `json:"effect" enum:"percent,fixed,fixed_price,buy_x_get_y,free_shipping"`
+	Percent         string     `json:"percent,omitempty" example:"12.5"`
+	Amount          string     `json:"amount,omitempty" example:"5.00"`
+	Currency        string     `json:"currency,omitempty" example:"EUR"`
+	SKUs            []string   `json:"skus,omitempty"`
+	ProductIDs      []string   `json:"productIds,omitempty"`
+	GetSKUs         []string   `json:"getSkus,omitempty"`
+	GetProductIDs   []string   `json:"getProductIds,omitempty"`
+	BuyQuantity     int64      `json:"buyQuantity,omitempty"`
+	GetQuantity     int64      `json:"getQuantity,omitempty"`
+	MaxRepeats      int64      `json:"maxRepeats,omitempty"`
+	MinSubtotal     string     `json:"minSubtotal,omitempty" example:"50.00"`
+	MinQuantity     int64      `json:"minQuantity,omitempty"`
+	CustomerGroups  []string   `json:"customerGroups,omitempty"`
+	FirstOrder      bool       `json:"firstOrder"`
+	StartsAt        *time.Time `json:"startsAt,omitempty"`
+	EndsAt          *time.Time `json:"endsAt,omitempty"`
+	Priority        int        `json:"priority"`
+	Exclusive       bool       `json:"exclusive"`
+	StackGroup      string     `json:"stackGroup,omitempty"`
+	MaxUses         *int64     `json:"maxUses,omitempty"`
+	MaxUsesPerBuyer *int64     `json:"maxUsesPerBuyer,omitempty"`
+	MaxSpend        string     `json:"maxSpend,omitempty" example:"1000.00"`
+	Uses            *int64     `json:"uses,omitempty" doc:"Orders that use it; counted where uses or spending are limited"`
+	Spent           string     `json:"spent,omitempty" doc:"What it took off them" example:"120.00"`
+	CreatedAt       time.Time  `json:"createdAt"`
+	UpdatedAt       time.Time  `json:"updatedAt"`
 
 	version int64
 }
@@ -172,7 +172,7 @@ func presentDiscount(d discount) discountResponse {
 		Amount: amount(d.Amount, d.Effect == calc.FixedOff || d.Effect == calc.FixedPrice), MinSubtotal: amount(d.MinSubtotal, d.MinSubtotal > 0), MinQuantity: d.MinQuantity,
 		SKUs: d.SKUs, ProductIDs: d.ProductIDs, GetSKUs: d.GetSKUs, GetProductIDs: d.GetProducts, BuyQuantity: d.Buy, GetQuantity: d.Get, MaxRepeats: d.MaxRepeats,
 		CustomerGroups: d.Groups, FirstOrder: d.FirstOrder, StartsAt: kept(d.StartsAt), EndsAt: kept(d.EndsAt), Priority: d.Priority, Exclusive: d.Exclusive, StackGroup: d.StackGroup,
-		MaxUses: d.MaxUses, MaxUsesPerUser: d.MaxPerBuyer, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt, version: d.Version,
+		MaxUses: d.MaxUses, MaxUsesPerBuyer: d.MaxPerBuyer, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt, version: d.Version,
 	}
 	if d.Percent > 0 {
 		r.Percent = d.Percent.String()

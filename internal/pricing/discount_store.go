@@ -174,6 +174,28 @@ func (store) allot(ctx context.Context, tx *db.Tx, d discount) error {
 	return nil
 }
 
+// perBuyer is how often a buyer may use a discount d, as terms say it.
+const perBuyer = `case when d.first_order then 1 else d.max_uses_per_buyer end`
+
+// recount counts what each buyer has used of a discount when it begins to be limited for each,
+// and forgets it when that ends.
+func (store) recount(ctx context.Context, tx *db.Tx, d discount, limited bool) error {
+	if !limited {
+		if _, err := tx.Exec(ctx, `delete from pricing.buyer_use where discount_id = $1`, d.ID); err != nil {
+			return fmt.Errorf("end counting buyers: %w", err)
+		}
+		return nil
+	}
+	if _, err := tx.Exec(ctx, `
+		insert into pricing.buyer_use (discount_id, buyer, uses)
+		select $1, k, count(*) from pricing.redemption, unnest(array['customer:' || customer_id, email_key]) k
+		where discount_id = $1 and returned_at is null and k is not null group by k order by k
+		on conflict (tenant_id, discount_id, buyer) do update set uses = excluded.uses`, d.ID); err != nil {
+		return fmt.Errorf("count buyers: %w", err)
+	}
+	return nil
+}
+
 // redeemed tells whether a discount was ever used.
 func (store) redeemed(ctx context.Context, tx *db.Tx, id uuid.UUID) (used bool, err error) {
 	if err := tx.Get(ctx, &used, `select exists (select from pricing.redemption where discount_id = $1)`, id); err != nil {

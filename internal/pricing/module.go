@@ -122,13 +122,7 @@ func (m *Module) Mount(on app.Mount) {
 
 // Quote says what a basket costs now.
 func (m *Module) Quote(ctx context.Context, b pricingapi.Basket) (pricingapi.Quote, error) {
-	q, _, err := m.svc.quote(ctx, nil, b, m.svc.now())
-	return q, err
-}
-
-// QuoteIn is Quote for who is in a transaction already: what it has to read, it reads there.
-func (m *Module) QuoteIn(ctx context.Context, tx *db.Tx, b pricingapi.Basket) (pricingapi.Quote, error) {
-	q, _, err := m.svc.quote(ctx, tx, b, tx.Now)
+	q, _, err := m.svc.quote(ctx, b, m.svc.now())
 	return q, err
 }
 

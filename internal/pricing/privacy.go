@@ -36,12 +36,14 @@ func (m *Module) PersonalData(ctx context.Context, customer string) (any, error)
 	return list, err
 }
 
-// Claim makes a customer's what was used under an address of theirs.
+// Claim makes a customer's what was used under an address of theirs, also where each buyer may
+// use it so many times.
 func (m *Module) Claim(ctx context.Context, customer, email string) error {
 	return m.svc.db.InTx(ctx, func(tx *db.Tx) error { return m.svc.store.claim(ctx, tx, customer, emailKey(email)) })
 }
 
-// onErased forgets the addresses by which uses were counted. What was used stays counted.
+// onErased forgets the addresses by which uses were counted, and how many there were under
+// each. Those under the id of the customer, who is nobody any more, stay.
 func (s *service) onErased(ctx context.Context, tx *db.Tx, batch []event.Received[identityapi.CustomerErased]) error {
 	customers := make([]string, len(batch))
 	for i, r := range batch {
@@ -67,7 +69,14 @@ func (store) redemptionsOf(ctx context.Context, tx *db.Tx, customer string) (lis
 }
 
 func (store) claim(ctx context.Context, tx *db.Tx, customer, email string) error {
-	if _, err := tx.Exec(ctx, `update pricing.redemption set customer_id = $1 where email_key = $2 and customer_id is null`, customer, email); err != nil {
+	if _, err := tx.Exec(ctx, `
+		with claimed as (
+			update pricing.redemption set customer_id = $1 where email_key = $2 and customer_id is null returning discount_id, returned_at
+		)
+		insert into pricing.buyer_use as u (discount_id, buyer, uses)
+		select d.id, $3, count(*) from claimed c join pricing.discount d on d.id = c.discount_id
+		where c.returned_at is null and `+perBuyer+` is not null group by d.id order by d.id
+		on conflict (tenant_id, discount_id, buyer) do update set uses = u.uses + excluded.uses`, customer, email, customerKey(customer)); err != nil {
 		return fmt.Errorf("claim redemptions: %w", err)
 	}
 	return nil

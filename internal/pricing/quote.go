@@ -33,11 +33,11 @@ func (s *service) load(ctx context.Context, tx *db.Tx) (*rules, error) {
 	r.rates = calc.NewRates(rates)
 	for _, d := range discounts {
 		c := d.calc()
-		r.discounts[d.ID] = rule{c, d.MaxPerBuyer, d.limited(), d.Couponed}
+		r.discounts[d.ID] = rule{c, d.perBuyer(), d.limited(), d.Couponed}
 		if d.Automatic {
 			r.automatic = append(r.automatic, c)
 			if d.counted() {
-				r.counted = append(r.counted, c.ID)
+				r.counted = append(r.counted, c)
 			}
 		}
 	}
@@ -45,15 +45,15 @@ func (s *service) load(ctx context.Context, tx *db.Tx) (*rules, error) {
 }
 
 // quote says what a basket costs. It takes no statement when the rules are in memory and no
-// code, nor a limited discount, is about; else one. tx may be nil.
-func (s *service) quote(ctx context.Context, tx *db.Tx, b pricingapi.Basket, at time.Time) (pricingapi.Quote, []calc.Candidate, error) {
-	r, err := s.rules(ctx, tx)
+// code, nor a limited discount, is about; else one.
+func (s *service) quote(ctx context.Context, b pricingapi.Basket, at time.Time) (pricingapi.Quote, []calc.Candidate, error) {
+	r, err := s.rules(ctx)
 	if err != nil {
 		return pricingapi.Quote{}, nil, err
 	}
 	about := calc.Rules{Rates: r.rates, Automatic: r.automatic}
-	if len(b.Codes) > 0 || len(r.counted) > 0 {
-		if about.Codes, about.Standing, err = s.standing(ctx, tx, b, r); err != nil {
+	if counted := r.countedFor(b); len(b.Codes) > 0 || len(counted) > 0 {
+		if about.Codes, about.Standing, err = s.standing(ctx, b, r, counted); err != nil {
 			return pricingapi.Quote{}, nil, err
 		}
 	}
@@ -61,19 +61,18 @@ func (s *service) quote(ctx context.Context, tx *db.Tx, b pricingapi.Basket, at 
 	if err != nil {
 		return pricingapi.Quote{}, nil, fmt.Errorf("price a basket: %w", err)
 	}
-	q.Version = itoa(r.settings.Rules)
 	return q, candidates, nil
 }
 
 // standing is what the database knows of the basket's codes, and of what was used before.
-func (s *service) standing(ctx context.Context, tx *db.Tx, b pricingapi.Basket, r *rules) (map[string]calc.Coupon, map[string]calc.Standing, error) {
+func (s *service) standing(ctx context.Context, b pricingapi.Basket, r *rules, counted []string) (map[string]calc.Coupon, map[string]calc.Standing, error) {
 	codes := make([]string, len(b.Codes))
 	for i, typed := range b.Codes {
 		codes[i] = db.Text(calc.Code(typed))
 	}
 	var list []use
-	if err := s.read(ctx, tx, func(tx *db.Tx) (err error) {
-		list, err = s.store.uses(ctx, tx, codes, append([]string{}, r.counted...), append([]string{}, keysOf(pricingapi.Buyer{CustomerID: b.CustomerID, Email: b.Email})...))
+	if err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		list, err = s.store.uses(ctx, tx, codes, counted, append([]string{}, keysOf(pricingapi.Buyer{CustomerID: b.CustomerID, Email: b.Email})...))
 		return err
 	}); err != nil {
 		return nil, nil, err

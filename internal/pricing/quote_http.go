@@ -207,7 +207,7 @@ func (s *service) handleQuote(ctx context.Context, in *quoteInput) (quoteRespons
 	if err != nil {
 		return quoteResponse{}, err
 	}
-	q, candidates, err := s.quote(ctx, nil, b, s.now())
+	q, candidates, err := s.quote(ctx, b, s.now())
 	if errors.Is(err, money.ErrOverflow) {
 		return quoteResponse{}, errAmountRange
 	}

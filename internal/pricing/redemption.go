@@ -11,10 +11,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
-	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/pricing/pricingapi"
 )
 
@@ -40,18 +39,21 @@ func keysOf(b pricingapi.Buyer) (keys []string) {
 }
 
 // redeem takes what an order uses of its discounts, or refuses: then nothing of the
-// transaction may come true. It is one statement, and none for an order without discounts.
+// transaction may come true. It is one statement, none for an order without discounts, and a
+// second one only to find out what quickly has not.
 func (s *service) redeem(ctx context.Context, tx *db.Tx, order uuid.UUID, q pricingapi.Quote, buyer pricingapi.Buyer) error {
 	if len(q.Applied) == 0 {
 		return nil
 	}
-	r, err := s.rules(ctx, tx)
+	id, err := identity.From(ctx)
 	if err != nil {
 		return err
 	}
 	u := newUsage(order, q, buyer, tx)
-	if done, err := s.quickly(ctx, tx, u, r); err != nil || done {
-		return err
+	if r, _ := s.cache.get(id.Tenant); r != nil {
+		if done, err := s.quickly(ctx, tx, u, r); err != nil || done {
+			return err
+		}
 	}
 	refused, err := s.store.useUp(ctx, tx, u)
 	if err != nil || len(refused) == 0 {
@@ -115,13 +117,23 @@ func newUsage(order uuid.UUID, q pricingapi.Quote, buyer pricingapi.Buyer, tx *d
 	return u
 }
 
-const noteUse = `insert into pricing.redemption (order_id, discount_id, code, amount_minor, currency, customer_id, email_key, redeemed_at)
-		select $4, w.id, w.code, w.amount, $5, $6, $7, $8 from unnest($1::uuid[], $2::text[], $3::bigint[]) w(id, code, amount) where `
+// sound tells whether all discounts of an order but one, $9, are what the rules in memory say:
+// to be had by anybody, as often as they like. Another replica may have decided otherwise.
+const sound = `
+	with sound as materialized (
+		select (select count(*) from pricing.discount where id = any($1::uuid[]) and status = 'active' and max_uses_per_buyer is null and not first_order) = cardinality($1::uuid[])
+			and not exists (select from pricing.budget where discount_id = any($1::uuid[]) and discount_id is distinct from $9::uuid)
+			and not exists (select from pricing.code where code = any($2::text[]) and max_uses is not null) yes
+	)`
+
+const noteUse = `
+	insert into pricing.redemption (order_id, discount_id, code, amount_minor, currency, customer_id, email_key, redeemed_at)
+	select $4, w.id, w.code, w.amount, $5, $6, $7, $8 from unnest($1::uuid[], $2::text[], $3::bigint[]) w(id, code, amount) where `
 
 // note uses discounts of which none is limited.
 func (store) note(ctx context.Context, tx *db.Tx, u usage) (bool, error) {
-	n, err := tx.Exec(ctx, noteUse+`not exists (select from pricing.budget b where b.discount_id = any($1::uuid[]))`,
-		db.Array(u.ids), db.Array(u.codes), db.Array(u.amounts), u.order, u.currency, u.customer, u.email, u.at)
+	n, err := tx.Exec(ctx, sound+noteUse+`(select yes from sound)`,
+		db.Array(u.ids), db.Array(u.codes), db.Array(u.amounts), u.order, u.currency, u.customer, u.email, u.at, nil)
 	if err != nil {
 		return false, fmt.Errorf("note uses of discounts: %w", err)
 	}
@@ -131,11 +143,11 @@ func (store) note(ctx context.Context, tx *db.Tx, u usage) (bool, error) {
 // spend uses discounts of which one is limited. Whoever else uses that one waits until the
 // transaction is over.
 func (store) spend(ctx context.Context, tx *db.Tx, u usage, limited int) (bool, error) {
-	n, err := tx.Exec(ctx, `
-		with spent as (
+	n, err := tx.Exec(ctx, sound+`, spent as (
 			update pricing.budget set uses = uses + 1, spent_minor = spent_minor + $10
-			where discount_id = $9 and coalesce(uses < max_uses, true) and coalesce(spent_minor + $10 <= max_spend_minor, true) returning discount_id
-		) `+noteUse+`exists (select from spent)`,
+			where discount_id = $9 and coalesce(uses < max_uses, true) and coalesce(spent_minor + $10 <= max_spend_minor, true) and (select yes from sound)
+			returning discount_id
+		)`+noteUse+`exists (select from spent)`,
 		db.Array(u.ids), db.Array(u.codes), db.Array(u.amounts), u.order, u.currency, u.customer, u.email, u.at, u.ids[limited], u.amounts[limited])
 	if err != nil {
 		return false, fmt.Errorf("spend a budget: %w", err)
@@ -145,27 +157,32 @@ func (store) spend(ctx context.Context, tx *db.Tx, u usage, limited int) (bool, 
 
 // useUp uses discounts whatever their limits are, and returns those of which there is not
 // enough left. Whoever is the first to use one waits for nobody, and whoever is not waits for
-// the others in one order.
+// the others in the order of giveBack. PostgreSQL begins such a statement where it likes, and
+// goes no further than it needs to: each step counts the one before it, which ends that first.
 func (store) useUp(ctx context.Context, tx *db.Tx, u usage) (refused []string, err error) {
 	if err := tx.Select(ctx, &refused, `
 		with want as materialized (
-			select w.id, w.code, w.amount, d.status = 'active' open, d.max_uses_per_buyer per_buyer
+			select w.id, w.code, w.amount, d.status = 'active' open, `+perBuyer+` per_buyer
 			from unnest($1::uuid[], $2::text[], $3::bigint[]) w(id, code, amount) join pricing.discount d on d.id = w.id
-		), held as materialized ( -- in one order, so that nobody waits in a circle
+		), held as materialized (
 			select b.discount_id id, coalesce(b.uses < b.max_uses, true) and coalesce(b.spent_minor + w.amount <= b.max_spend_minor, true) ok
 			from pricing.budget b join want w on w.id = b.discount_id order by b.discount_id for no key update of b
-		), spent as (
-			update pricing.budget b set uses = b.uses + 1, spent_minor = b.spent_minor + w.amount
-			from want w join held h on h.id = w.id where b.discount_id = w.id and h.ok
-		), coupon as (
-			update pricing.code c set uses = c.uses + 1 from want w
-			where c.code = w.code and c.discount_id = w.id and c.uses < c.max_uses returning c.discount_id id
+		), coupon as materialized (
+			select c.code, c.discount_id id, c.uses < c.max_uses ok
+			from pricing.code c join want w on c.code = w.code and c.discount_id = w.id
+			where c.max_uses is not null and (select count(*) from held) >= 0 order by c.code for no key update of c
 		), used as (
 			insert into pricing.buyer_use as u (discount_id, buyer, uses)
-			select w.id, k, 1 from want w, unnest($4::text[]) k where w.per_buyer is not null order by w.id, k
+			select w.id, k, 1 from want w, unnest($4::text[]) k
+			where w.per_buyer is not null and (select count(*) from coupon) >= 0 order by w.id, k
 			on conflict (tenant_id, discount_id, buyer) do update set uses = u.uses + 1
 			where u.uses < (select w.per_buyer from want w where w.id = u.discount_id)
 			returning u.discount_id id
+		), spent as (
+			update pricing.budget b set uses = b.uses + 1, spent_minor = b.spent_minor + w.amount
+			from want w join held h on h.id = w.id where b.discount_id = w.id and h.ok
+		), couponed as (
+			update pricing.code c set uses = c.uses + 1 from coupon k where c.code = k.code and k.ok
 		), redeemed as (
 			insert into pricing.redemption (order_id, discount_id, code, amount_minor, currency, customer_id, email_key, redeemed_at)
 			select $5, w.id, w.code, w.amount, $6, $7, $8, $9 from want w
@@ -173,53 +190,11 @@ func (store) useUp(ctx context.Context, tx *db.Tx, u usage) (refused []string, e
 		select x.id::text from unnest($1::uuid[]) x(id) left join want w on w.id = x.id
 		where w.id is null or not w.open
 		   or exists (select from held h where h.id = w.id and not h.ok)
-		   or w.code <> '' and not exists (select from coupon c where c.id = w.id)
+		   or w.code <> '' and not exists (select from coupon c where c.id = w.id and c.ok)
 		      and not exists (select from pricing.code c where c.code = w.code and c.discount_id = w.id and c.max_uses is null)
 		   or w.per_buyer is not null and (select count(*) from used u where u.id = w.id) < greatest(1, cardinality($4::text[]))`,
 		db.Array(u.ids), db.Array(u.codes), db.Array(u.amounts), db.Array(u.buyers), u.order, u.currency, u.customer, u.email, u.at); err != nil {
 		return nil, fmt.Errorf("redeem discounts: %w", err)
 	}
 	return refused, nil
-}
-
-// onCancelled and onFailed give back what orders have used that will not be.
-func (s *service) onCancelled(ctx context.Context, tx *db.Tx, batch []event.Received[ordersapi.OrderCancelled]) error {
-	return giveBack(ctx, tx, s, batch, func(e ordersapi.OrderCancelled) string { return e.OrderID })
-}
-
-func (s *service) onFailed(ctx context.Context, tx *db.Tx, batch []event.Received[ordersapi.OrderFailed]) error {
-	return giveBack(ctx, tx, s, batch, func(e ordersapi.OrderFailed) string { return e.OrderID })
-}
-
-func giveBack[T any](ctx context.Context, tx *db.Tx, s *service, batch []event.Received[T], orderOf func(T) string) error {
-	orders := make([]string, len(batch))
-	for i, r := range batch {
-		orders[i] = orderOf(r.Fact)
-	}
-	return s.store.giveBack(ctx, tx, orders)
-}
-
-// giveBack returns what orders have used, once, however often it is asked for.
-func (store) giveBack(ctx context.Context, tx *db.Tx, orders []string) error {
-	if _, err := tx.Exec(ctx, `
-		with back as (
-			update pricing.redemption set returned_at = $2 where order_id = any($1::uuid[]) and returned_at is null
-			returning discount_id id, code, amount_minor, customer_id, email_key
-		), sums as (
-			select id, count(*) n, sum(amount_minor) amount from back group by id
-		), held as materialized (
-			select b.discount_id id from pricing.budget b join sums s on s.id = b.discount_id order by b.discount_id for no key update of b
-		), budget as (
-			update pricing.budget b set uses = greatest(0, b.uses - s.n), spent_minor = greatest(0, b.spent_minor - s.amount)
-			from sums s join held h on h.id = s.id where b.discount_id = s.id
-		), coupon as (
-			update pricing.code c set uses = greatest(0, c.uses - s.n) from (select code, count(*) n from back where code <> '' group by code) s
-			where c.code = s.code and c.max_uses is not null
-		)
-		update pricing.buyer_use u set uses = greatest(0, u.uses - s.n)
-		from (select id, k, count(*) n from back, unnest(array['customer:' || customer_id, email_key]) k where k is not null group by id, k) s
-		where u.discount_id = s.id and u.buyer = s.k`, db.Array(orders), tx.Now); err != nil {
-		return fmt.Errorf("give back discounts: %w", err)
-	}
-	return nil
 }

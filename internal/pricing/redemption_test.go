@@ -79,7 +79,7 @@ var _ = Describe("redeeming discounts", Label("db"), func() {
 	}
 	quote := func(minor int64, who pricingapi.Buyer, codes ...string) pricingapi.Quote {
 		GinkgoHelper()
-		q, _, err := svc.quote(ctx, nil, basket(minor, who, codes...), time.Now())
+		q, _, err := svc.quote(ctx, basket(minor, who, codes...), time.Now())
 		Expect(err).NotTo(HaveOccurred())
 		return q
 	}
@@ -98,6 +98,23 @@ var _ = Describe("redeeming discounts", Label("db"), func() {
 		d, err := svc.getDiscount(ctx, d.ID)
 		Expect(err).NotTo(HaveOccurred())
 		return d
+	}
+	changed := func(by *service, d discount, change func(*discount)) {
+		GinkgoHelper()
+		d = stored(d)
+		change(&d)
+		Expect(by.db.InTx(ctx, func(tx *db.Tx) error {
+			_, err := by.replaceDiscount(ctx, tx, d.ID, httpx.IfMatch{}, d, "")
+			return err
+		})).To(Succeed())
+	}
+	codesOf := func(d discount) (codes []codeRow) {
+		GinkgoHelper()
+		Expect(svc.db.Read(ctx, func(tx *db.Tx) (err error) {
+			codes, err = svc.store.codes(ctx, tx, d.ID, "", 9)
+			return err
+		})).To(Succeed())
+		return codes
 	}
 	failed := func(orders ...uuid.UUID) {
 		GinkgoHelper()
@@ -175,12 +192,10 @@ var _ = Describe("redeeming discounts", Label("db"), func() {
 		Expect(stored(plenty).Uses).To(BeEquivalentTo(1))
 	})
 
-	It("makes nobody wait in a circle who uses the same discounts in another order", func() {
-		limit := func(d *discount) { d.MaxUses = new(int64(1000)) }
-		first, second := offered("FIRST", limit), offered("SECOND", limit)
-		there := quote(1000, ana, "FIRST", "SECOND")
-		back := there
-		back.Applied = []pricingapi.Applied{there.Applied[1], there.Applied[0]}
+	// queued is several transactions that wait for a row, in this order, until the last of them
+	// does. Each comes true at its first try.
+	queued := func(row string, of any, waiters ...func(tx *db.Tx) error) {
+		GinkgoHelper()
 		auditor := testkit.SQL(testkit.Shared().Super)
 		waiting := func() (n int, err error) {
 			err = auditor.QueryRow(`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&n)
@@ -188,27 +203,81 @@ var _ = Describe("redeeming discounts", Label("db"), func() {
 		}
 		var group sync.WaitGroup
 		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error {
-			if _, err := tx.Exec(ctx, `update pricing.budget set uses = uses where discount_id = $1`, first.ID); err != nil {
+			if _, err := tx.Exec(ctx, row, of); err != nil {
 				return err
 			}
-			for i, q := range []pricingapi.Quote{there, back} {
+			for i, waiter := range waiters {
 				group.Go(func() {
 					defer GinkgoRecover()
 					tries := 0
-					order := clock.NewID()
 					Expect(svc.db.InTx(ctx, func(tx *db.Tx) error {
 						tries++
-						return svc.redeem(ctx, tx, order, q, someone(i))
+						return waiter(tx)
 					})).To(Succeed())
-					Expect(tries).To(Equal(1))
+					Expect(tries).To(Equal(1), "waiter %d was in a circle", i)
 				})
 				Eventually(waiting, testkit.Patience).Should(Equal(i + 1))
 			}
 			return nil
 		})).To(Succeed())
 		group.Wait()
+	}
+	redeeming := func(q pricingapi.Quote, who pricingapi.Buyer) func(tx *db.Tx) error {
+		order := clock.NewID()
+		return func(tx *db.Tx) error { return svc.redeem(ctx, tx, order, q, who) }
+	}
+	const (
+		rowOfBudget = `update pricing.budget set uses = uses where discount_id = $1`
+		rowOfCode   = `update pricing.code set uses = uses where code = $1`
+		rowOfBuyer  = `update pricing.buyer_use set uses = uses where discount_id = $1`
+	)
+
+	It("makes nobody wait in a circle who uses the same discounts in another order", func() {
+		limit := func(d *discount) { d.MaxUses = new(int64(1000)) }
+		first, second := offered("FIRST", limit), offered("SECOND", limit)
+		there := quote(1000, ana, "FIRST", "SECOND")
+		back := there
+		back.Applied = []pricingapi.Applied{there.Applied[1], there.Applied[0]}
+		queued(rowOfBudget, first.ID, redeeming(there, someone(1)), redeeming(back, someone(2)))
 		Expect(stored(first).Uses).To(BeEquivalentTo(2))
 		Expect(stored(second).Uses).To(BeEquivalentTo(2))
+	})
+
+	// couponed is a discount with many codes that are good for nine orders each, and one of them.
+	couponed := func(change func(*discount)) (discount, string) {
+		GinkgoHelper()
+		d := offered("", change)
+		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error { return svc.generate(ctx, tx, d.ID, 2000, "", new(int64(9))) })).To(Succeed())
+		return d, codesOf(d)[0].Code
+	}
+
+	It("makes nobody wait in a circle who uses the same codes in another order", func() {
+		_, one := couponed(nil)
+		_, two := couponed(nil)
+		there := quote(1000, ana, one, two)
+		back := there
+		back.Applied = []pricingapi.Applied{there.Applied[1], there.Applied[0]}
+		queued(rowOfCode, one, redeeming(there, someone(1)), redeeming(back, someone(2)))
+		queued(rowOfCode, two, redeeming(there, someone(1)), redeeming(back, someone(2)))
+		Expect(count(`select count(*) from pricing.code where uses = 4`)).To(Equal(2))
+	})
+
+	It("makes nobody wait in a circle who gives back what another is about to use", func() {
+		d, code := couponed(func(d *discount) { d.MaxUses, d.MaxPerBuyer = new(int64(9)), new(int64(9)) })
+		q := quote(1000, ana, code)
+		givingBack := func() func(tx *db.Tx) error {
+			batch := make([]event.Received[ordersapi.OrderCancelled], 1)
+			batch[0].Fact.OrderID = redeemed(q, ana).String()
+			return func(tx *db.Tx) error { return svc.onCancelled(ctx, tx, batch) }
+		}
+		one, two, three, four := givingBack(), givingBack(), givingBack(), givingBack()
+		queued(rowOfCode, code, one, redeeming(q, ana))
+		queued(rowOfCode, code, redeeming(q, ana), two)
+		queued(rowOfBuyer, d.ID, three, redeeming(q, ana))
+		queued(rowOfBudget, d.ID, redeeming(q, ana), four)
+		Expect(stored(d).budget).To(Equal(budget{Uses: 4, Spent: 400}))
+		Expect(codesOf(d)[0].Uses).To(BeEquivalentTo(4))
+		Expect(count(`select uses from pricing.buyer_use where discount_id = $1`, d.ID)).To(Equal(4))
 	})
 
 	It("counts each buyer's uses by customer and by address, also at the same moment", func() {
@@ -237,11 +306,45 @@ var _ = Describe("redeeming discounts", Label("db"), func() {
 		Expect(err).To(MatchError(errUsedUp), "who is nobody cannot be counted")
 	})
 
+	It("gives what is for a first order to one of two orders that are placed at the same moment, and again when it came to nothing", func() {
+		d := offered("WELCOME", func(d *discount) { d.FirstOrder, d.MaxPerBuyer = true, new(int64(5)) })
+		first := func(who pricingapi.Buyer) (pricingapi.Quote, pricingapi.Buyer) {
+			GinkgoHelper()
+			b := basket(1000, who, "WELCOME")
+			b.FirstOrder = true
+			q, _, err := svc.quote(ctx, b, time.Now())
+			Expect(err).NotTo(HaveOccurred())
+			return q, who
+		}
+		q, _ := first(ana)
+		Expect(q.DiscountTotal).To(Equal(eur(100)))
+		orders := make(chan uuid.UUID, 20)
+		var group sync.WaitGroup
+		for range cap(orders) {
+			group.Go(func() {
+				defer GinkgoRecover()
+				order, err := redeem(q, ana)
+				if err == nil {
+					orders <- order
+					return
+				}
+				Expect(err).To(MatchError(errUsedUp))
+			})
+		}
+		group.Wait()
+		Expect(orders).To(HaveLen(1))
+		again, _ := first(ana)
+		Expect(again.Refused).To(ConsistOf(HaveField("Reason", "already_used_by_you")))
+		redeemed(first(someone(1)))
+		failed(<-orders)
+		redeemed(first(ana))
+		Expect(count(`select count(*) from pricing.buyer_use where discount_id = $1 and uses = 1`, d.ID)).To(Equal(2))
+	})
+
 	It("takes a code that is good for one order once, and others of the discount as well", func() {
 		d := offered("", nil)
 		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error { return svc.generate(ctx, tx, d.ID, 2, "ONE-", new(int64(1))) })).To(Succeed())
-		var codes []codeRow
-		Expect(svc.db.Read(ctx, func(tx *db.Tx) (err error) { codes, err = svc.store.codes(ctx, tx, d.ID, "", 9); return err })).To(Succeed())
+		codes := codesOf(d)
 		Expect(codes).To(HaveLen(2))
 		q := quote(1000, ana, codes[0].Code)
 		order := redeemed(q, ana)
@@ -309,58 +412,107 @@ var _ = Describe("redeeming discounts", Label("db"), func() {
 		})).To(MatchError(errCurrencyFixed))
 	})
 
+	It("counts what each buyer has used before there was a limit for each", func() {
+		d := offered("EACH", nil)
+		member := pricingapi.Buyer{CustomerID: clock.NewID().String(), Email: ana.Email}
+		q := quote(1000, ana, "EACH")
+		one := redeemed(q, ana)
+		failed(redeemed(q, ana))
+		redeemed(q, member)
+		redeemed(q, someone(1))
+		changed(svc, d, func(d *discount) { d.MaxPerBuyer = new(int64(2)) })
+		_, err := redeem(q, ana)
+		Expect(err).To(MatchError(errUsedUp))
+		_, err = redeem(q, member)
+		Expect(err).To(MatchError(errUsedUp), "the address is the same")
+		redeemed(q, someone(1))
+		failed(one)
+		redeemed(q, ana)
+
+		changed(svc, d, func(d *discount) { d.MaxPerBuyer = nil })
+		redeemed(q, ana)
+		changed(svc, d, func(d *discount) { d.MaxPerBuyer = new(int64(3)) })
+		_, err = redeem(q, ana)
+		Expect(err).To(MatchError(errUsedUp), "three were used, one of them while nobody counted")
+		changed(svc, d, func(d *discount) { d.FirstOrder = true })
+		_, err = redeem(q, someone(2))
+		Expect(err).NotTo(HaveOccurred())
+		_, err = redeem(q, someone(1))
+		Expect(err).To(MatchError(errUsedUp))
+	})
+
 	It("needs one statement for all discounts of an order, one to price a basket with codes, and else none", func() {
 		offered("A", func(d *discount) { d.MaxUses = new(int64(9)) })
 		offered("B", func(d *discount) { d.MaxPerBuyer = new(int64(9)) })
 		offered("C", nil)
 		quote(1000, ana) // the rules are in memory from here on
-		statements := func(fn func(ctx context.Context, tx *db.Tx) error) int {
+		statements := func(fn func(ctx context.Context) error) int {
 			GinkgoHelper()
 			cost := &db.Cost{}
-			counted := db.WithCost(ctx, cost)
-			Expect(svc.db.InTx(counted, func(tx *db.Tx) error { return fn(counted, tx) })).To(Succeed())
-			return int(cost.RoundTrips()) - 2 // begin and commit
+			Expect(fn(db.WithCost(ctx, cost))).To(Succeed())
+			return max(0, int(cost.RoundTrips())-2) // begin and commit
 		}
 		var q pricingapi.Quote
-		quotes := func(codes ...string) func(context.Context, *db.Tx) error {
-			return func(ctx context.Context, tx *db.Tx) (err error) {
-				q, _, err = svc.quote(ctx, tx, basket(1000, ana, codes...), time.Now())
+		quotes := func(codes ...string) func(context.Context) error {
+			return func(ctx context.Context) (err error) {
+				q, _, err = svc.quote(ctx, basket(1000, ana, codes...), time.Now())
 				return err
 			}
 		}
-		redeems := func(ctx context.Context, tx *db.Tx) error { return svc.redeem(ctx, tx, clock.NewID(), q, ana) }
+		redeems := func(ctx context.Context) error {
+			return svc.db.InTx(ctx, func(tx *db.Tx) error { return svc.redeem(ctx, tx, clock.NewID(), q, ana) })
+		}
 		Expect(statements(quotes())).To(Equal(0))
 		Expect(statements(redeems)).To(Equal(0))
-		for _, codes := range [][]string{{"C"}, {"A", "C"}, {"A", "B", "C", "GHOST"}} {
+		for _, codes := range [][]string{{"C"}, {"A"}, {"A", "C"}, {"A", "B", "C", "GHOST"}} {
 			Expect(statements(quotes(codes...))).To(Equal(1))
 			Expect(q.Applied).To(HaveLen(min(3, len(codes))))
 			Expect(statements(redeems)).To(Equal(1), "%v", codes)
 		}
+		svc.cache.drop(shop)
+		Expect(statements(redeems)).To(Equal(1), "without rules in memory")
+
+		svc.cache.drop(shop)
+		offered("", func(d *discount) { d.Automatic, d.FirstOrder = true, true })
+		quote(1000, ana)
+		Expect(statements(quotes())).To(Equal(0), "who has ordered before has no use of it that counts")
 	})
 
-	It("keeps to limits that this replica has not heard of yet", func() {
-		d := offered("QUIET", nil)
-		q := quote(1000, ana, "QUIET") // the rules are in memory from here on
+	DescribeTable("keeps to what another replica has decided a moment ago", func(uses int, change func(*discount)) {
 		other := replica()
-		limited := func(change func(*discount)) {
-			GinkgoHelper()
-			next, err := other.getDiscount(ctx, d.ID)
-			Expect(err).NotTo(HaveOccurred())
-			change(&next)
-			Expect(other.db.InTx(ctx, func(tx *db.Tx) error {
-				_, err := other.replaceDiscount(ctx, tx, d.ID, httpx.IfMatch{}, next, "")
-				return err
-			})).To(Succeed())
+		plenty := offered("PLENTY", func(d *discount) { d.MaxUses = new(int64(9)) })
+		for i, beside := range [][]string{nil, {"PLENTY"}} {
+			code := fmt.Sprintf("QUIET-%d", i)
+			d := offered(code, nil)
+			q := quote(1000, ana, append(beside, code)...) // the rules are in memory from here on
+			changed(other, d, change)
+			for range uses {
+				redeemed(q, ana)
+			}
+			_, err := redeem(q, ana)
+			Expect(err).To(MatchError(errUsedUp), code)
+			Expect(fault.From(err).Extra).To(HaveKeyWithValue("discountId", d.ID.String()))
 		}
-		limited(func(d *discount) { d.MaxUses = new(int64(1)) })
+		Expect(stored(plenty).Uses).To(BeEquivalentTo(uses))
+	},
+		Entry("that it is used up", 1, func(d *discount) { d.MaxUses = new(int64(1)) }),
+		Entry("that each buyer may use it once", 1, func(d *discount) { d.MaxPerBuyer = new(int64(1)) }),
+		Entry("that it is for first orders", 1, func(d *discount) { d.FirstOrder = true }),
+		Entry("that it is not to be had now", 0, func(d *discount) { d.Status = disabled }),
+	)
+
+	It("counts codes that another replica has made a moment ago, and no budget that there is no more", func() {
+		d, other := offered("", nil), replica()
+		quote(1000, ana) // the rules are in memory from here on
+		Expect(other.db.InTx(ctx, func(tx *db.Tx) error { return other.generate(ctx, tx, d.ID, 1, "", new(int64(1))) })).To(Succeed())
+		q := quote(1000, ana, codesOf(d)[0].Code)
 		redeemed(q, ana)
 		_, err := redeem(q, ana)
 		Expect(err).To(MatchError(errUsedUp))
-		Expect(stored(d).Uses).To(BeEquivalentTo(1))
 
-		svc.cache.drop(shop)
-		quote(1000, ana, "QUIET") // now it has heard of the limit, which goes
-		limited(func(d *discount) { d.MaxUses = nil })
+		d = offered("ENDED", func(d *discount) { d.MaxUses = new(int64(1)) })
+		q = quote(1000, ana, "ENDED")
+		changed(other, d, func(d *discount) { d.MaxUses = nil })
 		redeemed(q, ana)
 		redeemed(q, ana)
 	})
@@ -386,12 +538,23 @@ var _ = Describe("redeeming discounts", Label("db"), func() {
 
 		It("makes a customer's what they used as a guest", func() {
 			offered("GUEST", nil)
+			each := offered("EACH", func(d *discount) { d.MaxPerBuyer = new(int64(2)) })
 			customer := clock.NewID().String()
 			order := redeemed(quote(1000, ana, "GUEST"), pricingapi.Buyer{Email: strings.ToUpper(ana.Email)})
 			redeemed(quote(1000, ana, "GUEST"), someone(1))
 			m := &Module{svc}
 			Expect(m.Claim(ctx, customer, ana.Email)).To(Succeed())
 			Expect(m.PersonalData(ctx, customer)).To(ConsistOf(HaveField("OrderID", order)))
+
+			q := quote(1000, ana, "EACH")
+			redeemed(q, ana)
+			failed(redeemed(q, ana))
+			Expect(m.Claim(ctx, customer, ana.Email)).To(Succeed())
+			elsewhere := pricingapi.Buyer{CustomerID: customer, Email: "ana@elsewhere.example"}
+			redeemed(q, elsewhere)
+			_, err := redeem(q, elsewhere)
+			Expect(err).To(MatchError(errUsedUp), "they have used it as a guest")
+			Expect(count(`select uses from pricing.buyer_use where discount_id = $1 and buyer = $2`, each.ID, customerKey(customer))).To(Equal(2))
 		})
 	})
 })
@@ -403,7 +566,7 @@ var _ = Describe("the rules in memory", Label("db"), func() {
 		here, there := replica(), replica()
 		included := func(s *service) bool {
 			GinkgoHelper()
-			r, err := s.rules(ctx, nil)
+			r, err := s.rules(ctx)
 			Expect(err).NotTo(HaveOccurred())
 			return r.settings.PricesIncludeTax
 		}

@@ -161,15 +161,16 @@ func (s *service) createDiscount(ctx context.Context, tx *db.Tx, d discount, cod
 	return d, s.settle(ctx, tx, d, code)
 }
 
-// settle gives a discount its code and its budget, and tells of it.
+// settle gives a discount its budget and its code, waiting for them in the order of
+// redemptions, and tells of it.
 func (s *service) settle(ctx context.Context, tx *db.Tx, d discount, code string) error {
+	if err := s.store.allot(ctx, tx, d); err != nil {
+		return err
+	}
 	if code != "" {
 		if err := s.store.addCode(ctx, tx, d.ID, code); err != nil {
 			return err
 		}
-	}
-	if err := s.store.allot(ctx, tx, d); err != nil {
-		return err
 	}
 	return s.discountPublished(ctx, tx, d)
 }
@@ -210,6 +211,11 @@ func (s *service) replaceDiscount(ctx context.Context, tx *db.Tx, id uuid.UUID, 
 	}
 	if err := s.settle(ctx, tx, next, code); err != nil {
 		return discount{}, err
+	}
+	if limited := next.perBuyer() != nil; limited != (now.perBuyer() != nil) {
+		if err := s.store.recount(ctx, tx, next, limited); err != nil {
+			return discount{}, err
+		}
 	}
 	return s.store.discount(ctx, tx, id)
 }
@@ -272,16 +278,8 @@ func (s *service) generate(ctx context.Context, tx *db.Tx, id uuid.UUID, count i
 	return s.discountPublished(ctx, tx, d)
 }
 
-// read runs fn in the caller's transaction, or in one of its own.
-func (s *service) read(ctx context.Context, tx *db.Tx, fn func(tx *db.Tx) error) error {
-	if tx != nil {
-		return fn(tx)
-	}
-	return s.db.Read(ctx, fn)
-}
-
 // rules of the shop: from memory, if none has changed.
-func (s *service) rules(ctx context.Context, tx *db.Tx) (*rules, error) {
+func (s *service) rules(ctx context.Context) (*rules, error) {
 	id, err := identity.From(ctx)
 	if err != nil {
 		return nil, err
@@ -290,7 +288,7 @@ func (s *service) rules(ctx context.Context, tx *db.Tx) (*rules, error) {
 	if r != nil {
 		return r, nil
 	}
-	if err := s.read(ctx, tx, func(tx *db.Tx) error {
+	if err := s.db.Read(ctx, func(tx *db.Tx) error {
 		r, err = s.load(ctx, tx)
 		return err
 	}); err != nil {

@@ -14,7 +14,11 @@ alter table orders.orders
     add column billing_address         jsonb,
     add column cart_id                 uuid,
     add column ticket                  bytea, -- hash of what opens the order to a guest
-    add constraint orders_cart_key unique (tenant_id, cart_id);
+    add constraint orders_cart_key unique (tenant_id, cart_id),
+    -- the last lines of defence: an order costs what it is made of
+    add constraint orders_total_check check (total_minor = subtotal_minor - discount_minor + shipping_minor + case when tax_included then 0 else tax_minor end),
+    add constraint orders_shipping_check check (
+        shipping_total_minor = shipping_minor - shipping_discount_minor + case when tax_included then 0 else shipping_tax_minor end);
 
 -- total_minor is what the line costs in the end: without tax that is added it is what is
 -- left of the price, with it that and the tax.

@@ -122,7 +122,7 @@ create table pricing.redemption (
     code         text        not null, -- empty: it applied by itself
     amount_minor bigint      not null check (amount_minor >= 0),
     currency     char(3)     not null,
-    customer_id  text, -- who used it; null: a guest
+    customer_id  text, -- whom the buyer said to be: a customer's id, or a name that the shop has for a guest; null: nobody
     email_key    text, -- a hash of the address, as buyer_use counts it
     redeemed_at  timestamptz not null,
     returned_at  timestamptz, -- when the order was given up

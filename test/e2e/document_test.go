@@ -169,22 +169,15 @@ func (d *document) find(method, path string) (o *operation, others []string) {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	least := 0
-	for _, candidate := range d.Operations {
+	// What is written out comes before what is templated (OpenAPI 3.1, 4.8.8.2), and a method
+	// that only the templated one has is its.
+	templated := func(o *operation) int { return strings.Count(o.Path, "{") }
+	for _, candidate := range slices.SortedStableFunc(slices.Values(d.Operations), func(a, b *operation) int { return templated(a) - templated(b) }) {
 		if !candidate.pattern.MatchString(path) {
 			continue
 		}
-		// What is written out comes before what is templated (OpenAPI 3.1, 4.8.8.2).
-		templated := strings.Count(candidate.Path, "{")
-		if len(others) > 0 && templated > least {
-			continue
-		}
-		if len(others) > 0 && templated < least {
-			o, others = nil, nil
-		}
-		least = templated
 		others = append(others, candidate.Method)
-		if candidate.Method == method {
+		if o == nil && candidate.Method == method {
 			o = candidate
 		}
 	}

@@ -20,6 +20,7 @@
 package e2e_test
 
 import (
+	"context"
 	"database/sql"
 	"encoding/json"
 	"os"
@@ -30,6 +31,7 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gexec"
 
+	"github.com/fusioncommerce/fusion/cmd/fusion/invariant"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
@@ -79,6 +81,7 @@ var _ = SynchronizedAfterSuite(func() {
 	if installed != nil {
 		installed.Stop()
 		for i := range keys {
+			Expect(invariant.Check(context.Background(), auditors[i], invariant.Always())).To(BeEmpty(), "what is true of every shop")
 			Expect(keys[i].Close()).To(Succeed())
 			Expect(auditors[i].Close()).To(Succeed())
 		}

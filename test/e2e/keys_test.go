@@ -101,7 +101,7 @@ var _ = Describe("API keys", func() {
 		s.sells("MUG", 5)
 		page := as[apiKey](s.post("/v1/keys", object{"name": "Page", "kind": "publishable", "origins": []string{"https://shop.example"}}))
 		Expect(page.Key).To(HavePrefix("fc_pk_"))
-		Expect(page.Permissions).To(ConsistOf("orders:place", "campaigns:join", "inventory:hold"))
+		Expect(page.Permissions).To(ConsistOf("carts:use", "orders:place", "campaigns:join", "inventory:hold", "payments:pay"))
 		shareKeys(s.tenant)
 		visitor := s.with(page.Key)
 		Expect(visitor.get("/v1/products")).To(answer(200))

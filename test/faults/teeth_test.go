@@ -35,7 +35,7 @@ const (
 	aSKU = `(select sku from inventory.stock where reserved > 0 and on_hand > reserved order by sku limit 1)`
 )
 
-var forgeries = slices.Concat(holdForgeries, []forgery{
+var forgeries = slices.Concat(holdForgeries, moneyForgeries, []forgery{
 	{
 		lie:  "stock that is promised twice",
 		sql:  `alter table inventory.stock drop constraint stock_reserved_check; update inventory.stock set reserved = on_hand + 1 where sku = ` + aSKU,
@@ -337,8 +337,8 @@ var _ = Describe("the auditor", func() {
 		var claims audit.Claims
 
 		BeforeAll(func(ctx SpecContext) {
-			s = openShop(ctx, 4)
-			s.stock(ctx, 6, 12) // orders leave the last one to holds
+			s = openShop(ctx, 4, "FUSION_PAYMENTS_TEST_PROVIDER=true")
+			s.stock(ctx, 7, 12) // orders leave the last two to holds and carts
 			c := s.openCrowd(ctx, 4, 40)
 			for n := range 40 {
 				c.ask(order(fmt.Sprintf("order-%02d", n), line{sku(n % 5), 2}, line{sku((n + 1) % 5), 1}))
@@ -349,6 +349,7 @@ var _ = Describe("the auditor", func() {
 			}
 			c.close()
 			s.holdInEveryWay(ctx, sku(5))
+			s.sellForMoney(ctx, sku(6))
 			s.settle(ctx, toEnd)
 			cancelled := 0
 			for _, id := range ids {

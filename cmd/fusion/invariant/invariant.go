@@ -18,8 +18,8 @@ import (
 type Invariant struct {
 	Name string
 	SQL  string
-	// Schema is the module's, beside the platform's, that has to be there.
-	Schema string
+	// Schemas are the modules', beside the platform's, that have to be there.
+	Schemas []string
 }
 
 // Querier is a database or a transaction.
@@ -46,7 +46,8 @@ func Find(ctx context.Context, q Querier, query string, args ...any) (found []st
 
 // Within are the invariants of a shop that has the schemas of these modules and no others.
 func Within(schemas []string) []Invariant {
-	return slices.DeleteFunc(Always(), func(i Invariant) bool { return i.Schema != "" && !slices.Contains(schemas, i.Schema) })
+	missing := func(s string) bool { return !slices.Contains(schemas, s) }
+	return slices.DeleteFunc(Always(), func(i Invariant) bool { return slices.ContainsFunc(i.Schemas, missing) })
 }
 
 // most findings of one invariant are enough.

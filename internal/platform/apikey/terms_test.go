@@ -71,7 +71,7 @@ var _ = Describe("the terms of an API key", func() {
 		id, ok, err := verifier.Authenticate(context.Background(), secret)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(ok).To(BeTrue())
-		Expect(id.Permissions).To(ConsistOf("orders:place", "campaigns:join", "inventory:hold"))
+		Expect(id.Permissions).To(ConsistOf("carts:use", "orders:place", "campaigns:join", "inventory:hold", "payments:pay"))
 		Expect(id.Origins).To(Equal([]string{"https://shop.example"}))
 		Expect(id.Limit).To(Equal(90))
 		_, err = super.Exec(`update platform.api_key set permissions = '{*}' where id = $1`, key.ID)

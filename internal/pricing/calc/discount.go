@@ -153,12 +153,13 @@ func (b *bargain) fits(c *candidate) bool {
 		return refuse(wrongCurrency, "It is for orders in "+string(d.Currency)+".")
 	case c.coupon || standing.UsedUp:
 		return refuse(usedUp, "It has been used as often as it may be.")
+	// Before all that is about this buyer: it tells nobody whether an address has bought.
+	case len(d.Groups) > 0 && !slices.ContainsFunc(d.Groups, func(g string) bool { return slices.Contains(b.basket.Groups, g) }):
+		return refuse(notEligible, "It is for some customers only.")
 	case standing.UsedByBuyer:
 		return refuse(usedByBuyer, "You have used it as often as you may.")
 	case d.FirstOrder && !b.basket.FirstOrder:
 		return refuse(notEligible, "It is for first orders.")
-	case len(d.Groups) > 0 && !slices.ContainsFunc(d.Groups, func(g string) bool { return slices.Contains(b.basket.Groups, g) }):
-		return refuse(notEligible, "It is for some customers only.")
 	}
 	var subtotal, quantity int64
 	matching := false
@@ -197,11 +198,10 @@ func (b *bargain) take(d *Discount) (total int64, err error) {
 			if !d.Items.has(it.line) {
 				continue
 			}
-			price, err := money.Amount{Minor: d.Amount}.Mul(it.line.Quantity)
-			if err != nil {
-				return 0, err
+			// A price that does not fit is more than anything costs: nothing comes off.
+			if price, err := (money.Amount{Minor: d.Amount}).Mul(it.line.Quantity); err == nil {
+				b.off[i] = max(0, it.left-price.Minor)
 			}
-			b.off[i] = max(0, it.left-price.Minor)
 			total += b.off[i]
 		}
 		return total, nil

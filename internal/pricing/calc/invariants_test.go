@@ -312,11 +312,42 @@ var _ = DescribeTable("an amount that does not fit", func(b pricingapi.Basket, s
 		{ID: "a", Quantity: 1, Price: money.Amount{Minor: 1 << 62, Currency: money.EUR}}, {ID: "b", Quantity: 1, Price: money.Amount{Minor: 1 << 62, Currency: money.EUR}},
 	}}, calc.Settings{}, money.ErrOverflow),
 	Entry("is refused: a tax", pricingapi.Basket{Currency: money.EUR, Lines: []pricingapi.Line{{Quantity: 1, Price: money.Amount{Minor: 1 << 62, Currency: money.EUR}}}}, calc.Settings{}, money.ErrOverflow),
-	Entry("is refused: a price that a discount fixes", pricingapi.Basket{Currency: money.EUR, Lines: []pricingapi.Line{{Quantity: 9, Price: money.Amount{Minor: 1, Currency: money.EUR}}}}, calc.Settings{}, money.ErrOverflow),
 	Entry("is refused: more units than anybody buys", pricingapi.Basket{Currency: money.EUR, Lines: []pricingapi.Line{{Quantity: 1 << 40, Price: money.Amount{Currency: money.EUR}}}}, calc.Settings{}, calc.ErrBasket),
 	Entry("is refused: two currencies", pricingapi.Basket{Currency: money.EUR, Lines: []pricingapi.Line{{Quantity: 1, Price: money.Amount{Minor: 1, Currency: money.USD}}}}, calc.Settings{}, money.ErrCurrencyMismatch),
 	Entry("is refused: shipping below nothing", pricingapi.Basket{Currency: money.EUR, Shipping: &pricingapi.Shipping{Price: money.Amount{Minor: -1, Currency: money.EUR}}}, calc.Settings{}, calc.ErrBasket),
 )
+
+var _ = Describe("a price that a discount fixes and that does not fit", func() {
+	It("takes nothing off its items, and leaves the others what they cost", func() {
+		dear := &calc.Discount{ID: "dear", Effect: calc.FixedPrice, Amount: 1 << 62, Items: calc.Select([]string{"MANY"}, nil), Automatic: true, Priority: 1}
+		both := &calc.Discount{ID: "both", Effect: calc.FixedPrice, Amount: 1 << 61, Automatic: true}
+		b := pricingapi.Basket{Currency: money.EUR, Lines: []pricingapi.Line{
+			{ID: "1", SKU: "MANY", Quantity: 9, Price: money.Amount{Minor: 100, Currency: money.EUR}},
+			{ID: "2", SKU: "ONE", Quantity: 1, Price: money.Amount{Minor: 1<<61 + 5, Currency: money.EUR}},
+		}}
+		q, candidates, err := calc.Evaluate(b, calc.Rules{Automatic: []*calc.Discount{dear, both}}, calc.Settings{Mode: calc.HalfUp}, noon)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(candidates).To(HaveExactElements(HaveField("Reason", "nothing_left"), HaveField("Amount.Minor", int64(5))))
+		Expect(q.Total.Minor).To(Equal(int64(900 + 1<<61)))
+	})
+})
+
+var _ = Describe("a discount for some customers", func() {
+	It("tells others nothing of who has ordered or used it before", func() {
+		d := &calc.Discount{ID: "d", Effect: calc.PercentOff, Percent: 10_0000, Groups: []string{"club"}, FirstOrder: true}
+		said := map[calc.Candidate]bool{}
+		for _, first := range []bool{true, false} {
+			for _, used := range []bool{true, false} {
+				_, candidates, err := calc.Evaluate(
+					pricingapi.Basket{Currency: money.EUR, Codes: []string{"CLUB"}, FirstOrder: first, Lines: []pricingapi.Line{{Quantity: 1, Price: money.Amount{Minor: 100, Currency: money.EUR}}}},
+					calc.Rules{Codes: map[string]calc.Coupon{"CLUB": {Discount: d}}, Standing: map[string]calc.Standing{"d": {UsedByBuyer: used}}}, calc.Settings{Mode: calc.HalfUp}, noon)
+				Expect(err).NotTo(HaveOccurred())
+				said[candidates[0]] = true
+			}
+		}
+		Expect(said).To(HaveLen(1))
+	})
+})
 
 var _ = DescribeTable("a percentage", func(text, shown string) {
 	p, err := calc.ParsePercent(text)

@@ -78,8 +78,6 @@ type Quote struct {
 
 	Applied []Applied
 	Refused []Refusal // codes of the basket that do nothing, and why
-	// Version changes when a rule of the shop does that could change the quote.
-	Version string
 }
 
 // Priced is a line, or shipping, with its shares of everything.

@@ -65,6 +65,15 @@ func Settled() []Invariant {
 	return append(settledCampaigns(), []Invariant{
 		{Name: "every order has ended", sql: `
 			select format('order %s is %s', id, status) from orders.orders where status not in ('confirmed', 'paid', 'failed', 'cancelled')`},
+		{Name: "every order has heard of its money", sql: `
+			with booked as (
+				select t.tenant_id, t.order_id id, coalesce(sum(-e.amount_minor) filter (where t.kind = 'capture' and e.account = 'sales'), 0) captured,
+				       coalesce(sum(-e.amount_minor) filter (where t.kind in ('refund.paid', 'refund.returned') and e.account = 'clearing'), 0) refunded
+				from payments.ledger_transaction t join payments.ledger_entry e on e.tenant_id = t.tenant_id and e.transaction_id = t.id group by t.tenant_id, t.order_id
+			)
+			select format('order %s: captured %s, refunded %s; the ledger says %s and %s', id, o.captured_minor, o.refunded_minor, b.captured, b.refunded)
+			from orders.orders o full join booked b using (tenant_id, id)
+			where (o.captured_minor, o.refunded_minor) is distinct from (coalesce(b.captured, 0), coalesce(b.refunded, 0))`},
 		{Name: "the carrier has brought every fact", sql: reached + `
 			select format('%s has not heard of %s %s', consumer, type, id) from reached where waits + handled = 0 and carried`},
 		{Name: "nothing is left to deliver", sql: `
@@ -95,6 +104,10 @@ func Settled() []Invariant {
 			   or (select jsonb_agg(jsonb_build_array(i->>'sku', (i->>'quantity')::bigint) order by i->>'sku') from json_array_elements(e.data->'items') i)
 			      is distinct from
 			      (select jsonb_agg(jsonb_build_array(l.sku, l.quantity) order by l.sku) from orders.line l where l.tenant_id = o.tenant_id and l.order_id = o.id)`},
+		{Name: "what came to nothing has used no discount", sql: `
+			select format('order %s is %s and uses discount %s', o.id, o.status, r.discount_id)
+			from pricing.redemption r join orders.orders o on o.tenant_id = r.tenant_id and o.id = r.order_id
+			where r.returned_at is null and o.status in ('failed', 'cancelled')`},
 		{Name: "no order is refused what there is", sql: `
 			select format('order %s wanted %s of %s and was refused with %s left', e.subject, i->>'quantity', i->>'sku', i->>'available')
 			from platform.event e, json_array_elements(e.data->'items') i
