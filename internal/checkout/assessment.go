@@ -127,7 +127,7 @@ func (a *assessment) subtotal() (money.Amount, error) {
 func (s *service) quote(ctx context.Context, a *assessment, offers map[string]catalogapi.Offer) error {
 	zero := money.Amount{Currency: a.Currency}
 	a.Quote = pricingapi.Quote{Currency: a.Currency, TaxIncluded: true, Subtotal: zero, DiscountTotal: zero, ShippingTotal: zero, TaxTotal: zero, Total: zero}
-	b := pricingapi.Basket{Currency: a.Currency, Codes: a.Codes, CustomerID: a.CustomerID, Email: a.Email}
+	b := pricingapi.Basket{Currency: a.Currency, Codes: a.Codes}
 	for _, l := range a.Lines {
 		if !l.Gone {
 			b.Lines = append(b.Lines, pricingapi.Line{ID: l.ID.String(), SKU: l.SKU, ProductID: l.ProductID.String(), TaxClass: offers[l.SKU].TaxClass, Quantity: l.Quantity, Price: l.Price})
@@ -142,8 +142,8 @@ func (s *service) quote(ctx context.Context, a *assessment, offers map[string]ca
 	if o := a.Option; o != nil {
 		b.Shipping = &pricingapi.Shipping{MethodID: o.MethodID, Name: o.Name, Price: o.Price, TaxClass: o.TaxClass}
 	}
-	var err error
-	if b.Groups, b.FirstOrder, err = s.standing(ctx, a.cart); err != nil {
+	err := s.stands(ctx, a.cart, &b)
+	if err != nil {
 		return err
 	}
 	switch a.Quote, err = s.prices.Quote(ctx, b); {
@@ -156,23 +156,32 @@ func (s *service) quote(ctx context.Context, a *assessment, offers map[string]ca
 	return nil
 }
 
-// standing is what discounts look at in a buyer: the groups of a customer, and whether it is
-// their first order. Guests are asked about when they show a code: they have nothing but an
-// address that anybody can type.
-func (s *service) standing(ctx context.Context, c cart) (groups []string, first bool, err error) {
-	if !c.isRegistered() && (c.Email == "" || len(c.Codes) == 0) {
-		return nil, false, nil
-	}
-	if c.isRegistered() && s.customers != nil {
-		if groups, err = s.customers.Groups(ctx, c.CustomerID); err != nil {
-			return nil, false, fmt.Errorf("ask which groups a customer is in: %w", err)
+// stands says in a basket what discounts look at in a buyer: whose uses count, the groups of
+// a customer, and whether it is a first order. Anybody can type an address or a guest's name:
+// what they have bought is told by placing only, and until then they are as good as new.
+func (s *service) stands(ctx context.Context, c cart, b *pricingapi.Basket) (err error) {
+	b.FirstOrder = true
+	var buyer string
+	if c.isRegistered() {
+		b.CustomerID, buyer = c.CustomerID, c.CustomerID
+		if s.customers != nil {
+			if b.Groups, err = s.customers.Groups(ctx, c.CustomerID); err != nil {
+				return fmt.Errorf("ask which groups a customer is in: %w", err)
+			}
 		}
 	}
-	before, err := s.orders.HasOrdered(ctx, c.buyer(), c.Email)
-	if err != nil {
-		return nil, false, fmt.Errorf("ask for earlier orders: %w", err)
+	if c.Shown.Checked {
+		b.CustomerID, b.Email, buyer = c.CustomerID, c.Email, c.buyer()
 	}
-	return groups, !before, nil
+	if buyer == "" {
+		return nil
+	}
+	before, err := s.orders.HasOrdered(ctx, buyer, b.Email)
+	if err != nil {
+		return fmt.Errorf("ask for earlier orders: %w", err)
+	}
+	b.FirstOrder = !before
+	return nil
 }
 
 // compareDiscounts notes which ones came and went by themselves. That a code does something,
@@ -242,7 +251,7 @@ func (a *assessment) short(list []inventoryapi.Short) {
 func (a *assessment) acknowledged() cart {
 	c := a.cart
 	total, shipping := a.Quote.Total.Minor, a.Quote.ShippingTotal.Minor
-	c.Shown = shown{Total: &total, Shipping: &shipping}
+	c.Shown = shown{Total: &total, Shipping: &shipping, Checked: a.Shown.Checked}
 	for _, p := range a.Quote.Applied {
 		c.Shown.Discounts = append(c.Shown.Discounts, shownDiscount{p.DiscountID, p.Code, p.Name})
 	}
@@ -299,6 +308,8 @@ func (a *assessment) requirements() []requirement {
 		need("shippingAddress", "required", "Say where it goes.")
 	case to.Line1 == "" || to.City == "" || to.Country == "":
 		need("shippingAddress", "incomplete", "An address has a line, a city and a country.")
+	case a.Quote.RegionWanted:
+		need("shippingAddress/region", "required", "Say in which region it is, as a code or by name: the tax depends on it.")
 	}
 	switch {
 	case !a.Rates.Ships || a.Option != nil:

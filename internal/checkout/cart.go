@@ -86,6 +86,9 @@ type shown struct {
 	Total     *int64          `json:"total,omitempty"` // nil: nothing yet
 	Shipping  *int64          `json:"shipping,omitempty"`
 	Discounts []shownDiscount `json:"discounts,omitempty"`
+	// Checked says that placing has told what the e-mail address has bought here, and the cart
+	// is priced accordingly from then on.
+	Checked bool `json:"checked,omitempty"`
 }
 
 type shownDiscount struct {

@@ -188,8 +188,9 @@ var _ = Describe("a cart", Label("db"), func() {
 		Expect(c.With(testkit.Key(c.App.DB(), testkit.NewTenant(testkit.Shared()))).Get(g.at, g.token).Status).To(Equal(404), "another merchant")
 
 		clerk := c.With(testkit.Key(c.App.DB(), c.Tenant, "carts:use", "carts:read"))
-		Expect(done(clerk.Get(g.at))).To(HaveKeyWithValue("email", "a***@e***.com"))
-		Expect(done(c.Get(g.at))).To(HaveKeyWithValue("email", "ana@example.com"))
+		done(g.does(object{"op": "setMetadata", "metadata": object{"note": "ring at Ana's"}}))
+		Expect(done(clerk.Get(g.at))).To(And(HaveKeyWithValue("email", "a***@e***.com"), HaveKeyWithValue("metadata", object{"note": "***"})))
+		Expect(done(c.Get(g.at))).To(And(HaveKeyWithValue("email", "ana@example.com"), HaveKeyWithValue("metadata", object{"note": "ring at Ana's"})))
 	})
 
 	It("says what opens it once, also to who asks the same again", func() {
@@ -217,6 +218,40 @@ var _ = Describe("a cart", Label("db"), func() {
 		Expect(g.read()).To(Equal(before))
 		Expect(done(g.does(object{"op": "removeItem", "sku": "MUG"}, object{"op": "addItem", "sku": "MUG"}, object{"op": "removeCode", "code": "ten"}))).To(And(HaveKeyWithValue("subtotal", "39.50"), HaveKeyWithValue("codes", BeEmpty())))
 		Expect(done(g.does(object{"op": "setQuantity", "sku": "MUG", "quantity": 0}))["items"]).To(HaveLen(1))
+	})
+
+	flaws := func(r testkit.Response, code string) (list []any) {
+		GinkgoHelper()
+		for _, f := range refused(r, 422, code)["errors"].([]any) {
+			list = append(list, f.(object)["pointer"].(string)+" "+f.(object)["code"].(string))
+		}
+		return list
+	}
+
+	It("hears of all that is wrong at once", func() {
+		c.street.sells("DOLL", testAmount(500, "USD"), 5)
+		Expect(flaws(c.page.Post("/v1/carts", object{"items": []object{{"sku": "GHOST"}, {"sku": "MUG"}, {"sku": "DOLL"}, {"sku": "PHANTOM"}}}), "unknown_sku")).To(
+			ConsistOf("/items/0/sku unknown_sku", "/items/2/sku currency_mismatch", "/items/3/sku unknown_sku"))
+		g := c.begins(object{"items": basket})
+		Expect(flaws(g.does(object{"op": "removeItem", "sku": "GHOST"}, object{"op": "addItem", "sku": "MUG"}, object{"op": "addItem", "sku": "DOLL"}, object{"op": "addItem", "sku": "PHANTOM"},
+			object{"op": "setQuantity", "itemId": uuid.NewString(), "quantity": 3}, object{"op": "addItem", "sku": "CUP", "quantity": 100_000}), "unknown_item")).To(ConsistOf(
+			"/operations/0/sku unknown_item", "/operations/2/sku currency_mismatch", "/operations/3/sku unknown_sku", "/operations/4/itemId unknown_item", "/operations/5/quantity cart_full"))
+		Expect(g.read()).To(HaveKeyWithValue("subtotal", "34.00"), "and nothing of it has happened")
+	})
+
+	It("is of a buyer whom the orders would take", func() {
+		for _, name := range []string{" x ", "x ", " " + clock.NewID().String(), "a	b"} {
+			Expect(flaws(c.page.Post("/v1/carts", object{"customerId": name}), "validation_failed")).To(ConsistOf("/customerId pattern"), "%q", name)
+			Expect(flaws(c.Post("/v1/carts", object{"customerId": name}), "validation_failed")).To(ConsistOf("/customerId pattern"), "%q", name)
+		}
+	})
+
+	It("goes to a country, if it is said where to", func() {
+		moon := object{"line1": "Crater 1", "city": "Copernicus", "country": "ZZ"}
+		Expect(flaws(c.page.Post("/v1/carts", object{"shippingAddress": moon, "billingAddress": object{"country": "UK"}}), "validation_failed")).To(
+			ConsistOf("/shippingAddress/country unknown_country", "/billingAddress/country unknown_country"))
+		g := c.begins(object{"billingAddress": object{"name": "Ana Ltd"}})
+		Expect(flaws(g.does(object{"op": "setBillingAddress", "address": lisbon}, object{"op": "setShippingAddress", "address": moon}), "validation_failed")).To(ConsistOf("/operations/1/address/country unknown_country"))
 	})
 
 	It("takes single items, and gives them back", func() {

@@ -49,7 +49,7 @@ func (b *createBody) Check() (fields []fault.Field) {
 			fields = append(fields, fault.Field{Pointer: fmt.Sprintf("/codes/%d", i), Code: "max_length", Detail: "must have 1 to 64 characters"})
 		}
 	}
-	fields = append(fields, httpx.Line("/customerId", b.CustomerID)...)
+	fields = append(fields, httpx.Reference("/customerId", b.CustomerID)...)
 	fields = append(fields, addressFlaws(b.ShippingAddress, "/shippingAddress")...)
 	fields = append(fields, addressFlaws(b.BillingAddress, "/billingAddress")...)
 	return append(fields, metadataFlaws(b.Metadata, "/metadata")...)

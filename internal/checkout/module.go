@@ -60,7 +60,8 @@ type Orders interface {
 	Admit(ctx context.Context) (number int64, err error)
 	// HasOrdered tells whether somebody has bought before, under an id or an address.
 	HasOrdered(ctx context.Context, customer, email string) (bool, error)
-	Place(ctx context.Context, tx *db.Tx, p ordersapi.Placement) (ordersapi.OrderView, error)
+	// Place makes an order, and shows it as Order does.
+	Place(ctx context.Context, tx *db.Tx, p ordersapi.Placement, own bool) (ordersapi.OrderView, error)
 	// Order is one that was placed, for its buyer or for somebody else who may see it.
 	Order(ctx context.Context, id uuid.UUID, own bool) (ordersapi.OrderView, error)
 }

@@ -40,6 +40,8 @@ type street struct {
 	numbers int64
 	baskets []pricingapi.Basket // that were asked about
 	late    bool                // what is redeemed is used up just before
+	welcome map[string]bool     // gifts that are for first orders
+	once    map[string]bool     // gifts that each buyer has once
 	wanted  bool                // others are always quicker to redeem
 	// asks sees what is wished for before anything is held.
 	asks func(inventoryapi.Wish)
@@ -50,7 +52,7 @@ var errSpent = fault.New(fault.Conflict, "discount_used_up", "It is used up.")
 
 func newStreet() *street {
 	s := &street{
-		offers: map[string]catalogapi.Offer{}, gifts: map[string]int64{}, used: map[string]bool{}, onHand: map[string]int64{}, holds: map[string]inventoryapi.Wish{},
+		offers: map[string]catalogapi.Offer{}, gifts: map[string]int64{}, used: map[string]bool{}, welcome: map[string]bool{}, once: map[string]bool{}, onHand: map[string]int64{}, holds: map[string]inventoryapi.Wish{},
 		orders: map[uuid.UUID]ordersapi.OrderView{}, numbers: 1000,
 	}
 	s.sells("MUG", eur(1250), 1000)
@@ -99,7 +101,7 @@ func (s *street) Quote(_ context.Context, b pricingapi.Basket) (pricingapi.Quote
 		q.Subtotal.Minor += total.Minor
 	}
 	for code, minor := range s.gifts {
-		if code != "" && !slices.ContainsFunc(b.Codes, func(c string) bool { return strings.EqualFold(c, code) }) || s.used[code] {
+		if code != "" && !slices.ContainsFunc(b.Codes, func(c string) bool { return strings.EqualFold(c, code) }) || s.used[code] || s.welcome[code] && !b.FirstOrder || s.once[code] && s.has(b.CustomerID, b.Email) {
 			continue
 		}
 		amount := money.Amount{Minor: minor, Currency: b.Currency}
@@ -112,10 +114,11 @@ func (s *street) Quote(_ context.Context, b pricingapi.Basket) (pricingapi.Quote
 		q.DiscountTotal.Minor += minor
 	}
 	for _, c := range b.Codes {
-		if _, known := s.gifts[c]; !known || s.used[c] {
+		if _, known := s.gifts[c]; !known || s.used[c] || s.once[c] && s.has(b.CustomerID, b.Email) {
 			q.Refused = append(q.Refused, pricingapi.Refusal{Code: c, Reason: "unknown_code", Detail: "There is no such code."})
 		}
 	}
+	q.RegionWanted = b.Destination.Country == "US" && b.Destination.Region == ""
 	if b.Shipping != nil {
 		q.ShippingTotal = b.Shipping.Price
 		q.Shipping = &pricingapi.Priced{ID: "shipping", Quantity: 1, Price: q.ShippingTotal, Subtotal: q.ShippingTotal, Discount: zero, Net: q.ShippingTotal, Tax: zero, Total: q.ShippingTotal}
@@ -235,13 +238,17 @@ func (s *street) Admit(context.Context) (int64, error) {
 func (s *street) HasOrdered(_ context.Context, customer, email string) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.placed, func(p ordersapi.Placement) bool { return p.CustomerID == customer || email != "" && p.Email == email }), nil
+	return s.has(customer, email), nil
+}
+
+func (s *street) has(customer, email string) bool {
+	return slices.ContainsFunc(s.placed, func(p ordersapi.Placement) bool { return p.CustomerID == customer || email != "" && p.Email == email })
 }
 
 // Groups of everybody are the friends'.
 func (s *street) Groups(context.Context, string) ([]string, error) { return []string{"friends"}, nil }
 
-func (s *street) Place(_ context.Context, tx *db.Tx, p ordersapi.Placement) (ordersapi.OrderView, error) {
+func (s *street) Place(_ context.Context, tx *db.Tx, p ordersapi.Placement, own bool) (ordersapi.OrderView, error) {
 	v := ordersapi.OrderView{ID: p.OrderID, Number: p.Number, CustomerID: p.CustomerID, Status: "created", CartID: p.CartID, Total: p.Total.Decimal(), Email: p.Email, CreatedAt: tx.Now, UpdatedAt: tx.Now}
 	tx.AfterCommit(func() {
 		s.mu.Lock()
@@ -249,17 +256,20 @@ func (s *street) Place(_ context.Context, tx *db.Tx, p ordersapi.Placement) (ord
 		s.placed = append(s.placed, p)
 		s.orders[uuid.MustParse(p.OrderID)] = v
 	})
-	return v, nil
+	return hidden(v, own), nil
 }
 
 func (s *street) Order(_ context.Context, id uuid.UUID, own bool) (ordersapi.OrderView, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := s.orders[id]
+	return hidden(s.orders[id], own), nil
+}
+
+func hidden(v ordersapi.OrderView, own bool) ordersapi.OrderView {
 	if !own {
 		v.Email = "masked"
 	}
-	return v, nil
+	return v
 }
 
 func (s *street) placements() []ordersapi.Placement {

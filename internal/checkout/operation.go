@@ -10,6 +10,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/territory"
 )
 
 // operation is one change of a cart as it is sent.
@@ -80,6 +81,7 @@ func (o operation) apply(ctx context.Context, c *cart, offers map[string]catalog
 		}
 		return c.resize(at, *o.Quantity, pointer)
 	case "setEmail":
+		c.Shown.Checked = c.Shown.Checked && strings.EqualFold(c.Email, o.Email)
 		c.Email = o.Email
 	case "setShippingAddress":
 		c.ShippingAddress = o.Address
@@ -97,14 +99,15 @@ func (o operation) apply(ctx context.Context, c *cart, offers map[string]catalog
 	return nil
 }
 
-// apply makes all changes or none.
+// apply makes all changes, or says of each why it cannot be made.
 func apply(ctx context.Context, operations []operation, c *cart, offers map[string]catalogapi.Offer) error {
+	var wrong fault.All
 	for i, o := range operations {
-		if err := o.apply(ctx, c, offers, fmt.Sprintf("/operations/%d", i)); err != nil {
+		if err := wrong.Note(o.apply(ctx, c, offers, fmt.Sprintf("/operations/%d", i))); err != nil {
 			return err
 		}
 	}
-	return nil
+	return wrong.Err()
 }
 
 // wanted are the SKUs that operations add.
@@ -126,7 +129,7 @@ func addressFlaws(a *address, pointer string) (fields []fault.Field) {
 	} {
 		fields = append(fields, httpx.Line(pointer+f.name, f.text)...)
 	}
-	return fields
+	return append(fields, territory.CheckCountry(pointer+"/country", a.Country)...)
 }
 
 // pointerEscaper makes a name one step of a JSON pointer (RFC 6901, 3).

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
@@ -95,7 +96,7 @@ func (s *service) placeOnce(ctx context.Context, id uuid.UUID, who caller, saw *
 		if !ok {
 			return out, errMoved
 		}
-		view, err := s.orders.Place(ctx, tx, a.placement(order, number))
+		view, err := s.orders.Place(ctx, tx, a.placement(order, number), who.owns(c))
 		if err != nil {
 			return out, err
 		}
@@ -135,7 +136,10 @@ func (s *service) agree(ctx context.Context, c cart, saw *money.Amount) (a asses
 	a.expects(saw)
 	missing := a.requirements()
 	if len(a.Changes) == 0 && len(missing) == 0 {
-		return a, nil
+		if err := s.check(ctx, &a, offers, saw); err != nil || len(a.Changes) == 0 {
+			s.unlessDone(ctx, &a, &err, c)
+			return a, err
+		}
 	}
 	if err := s.db.InTx(ctx, func(tx *db.Tx) error { return s.write(ctx, tx, c, &a) }); err != nil {
 		err = fmt.Errorf("note what was shown: %w", err)
@@ -146,6 +150,21 @@ func (s *service) agree(ctx context.Context, c cart, saw *money.Amount) (a asses
 		return a, errCartChanged.With("changes", a.Changes).With("total", a.Quote.Total.Decimal())
 	}
 	return a, errNotReady.With("requirements", missing)
+}
+
+// check prices for whom the address says a cart that nothing else stands in the way of, and
+// notes what that changes. It comes last: who asks about an address, orders.
+func (s *service) check(ctx context.Context, a *assessment, offers map[string]catalogapi.Offer, saw *money.Amount) error {
+	if a.Shown.Checked || len(a.Quote.Applied) == 0 { // the more is known of a buyer, the less applies
+		return nil
+	}
+	a.Shown = a.acknowledged().Shown
+	a.Shown.Checked = true
+	if err := s.quote(ctx, a, offers); err != nil {
+		return err
+	}
+	a.expects(saw)
+	return nil
 }
 
 // total is what the buyer says that the cart costs; nil when they say nothing.

@@ -1,6 +1,7 @@
 package checkout
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -76,6 +77,11 @@ var _ = Describe("placing a cart", Label("db"), func() {
 		Expect(refused(g.places(), 409, "checkout_incomplete")["requirements"]).To(HaveLen(3))
 		done(g.does(object{"op": "setEmail", "email": "ana@example.com"}, object{"op": "setShippingAddress", "address": object{"line1": "x", "country": "AQ"}}, object{"op": "setShippingMethod", "shippingMethodId": parcel}))
 		Expect(missing()).To(ConsistOf("shippingAddress incomplete", "shippingMethodId unavailable"))
+		done(g.does(object{"op": "setShippingAddress", "address": object{"line1": "x", "city": "Albany", "country": "US"}}))
+		Expect(missing()).To(ConsistOf("shippingAddress/region required"))
+		refused(g.places(), 409, "checkout_incomplete")
+		done(g.does(object{"op": "setShippingAddress", "address": object{"line1": "x", "city": "Albany", "region": "NY", "country": "US"}}))
+		Expect(missing()).To(BeEmpty())
 		done(g.does(object{"op": "setShippingAddress", "address": lisbon}))
 		Expect(g.read("/checkout")).To(And(HaveKeyWithValue("status", "ready"), HaveKeyWithValue("requirements", BeEmpty()), HaveKey("holdExpiresAt"),
 			HaveKeyWithValue("shippingOptions", HaveExactElements(And(HaveKeyWithValue("name", "Parcel"), HaveKeyWithValue("price", "4.90")))),
@@ -165,18 +171,67 @@ var _ = Describe("placing a cart", Label("db"), func() {
 		_, first = last()
 		Expect(first).To(BeFalse())
 		c.begins(whole)
-		groups, first = last()
+		groups, _ = last()
 		Expect(groups).To(BeEmpty())
-		Expect(first).To(BeFalse(), "of a guest nothing is known who shows no code")
-		c.begins(object{"items": basket, "email": "new@example.com", "codes": []string{"TEN"}})
-		_, first = last()
-		Expect(first).To(BeTrue())
+	})
+
+	DescribeTable("tells nobody before what an address has bought here that anybody can type", func(codes []string, kind func(*street) map[string]bool) {
+		Expect(c.begins(whole).places().Status).To(Equal(201))
+		code := strings.Join(codes, "")
+		c.street.gifts[code], kind(c.street)[code] = 1000, true
+		body := func(email string) object {
+			return object{"items": basket, "email": email, "shippingAddress": lisbon, "codes": append([]string{"JUNK"}, codes...), "customerId": "ana"}
+		}
+		stranger, known := c.begins(body("new@example.com")), c.begins(body("ana@example.com"))
+		for _, path := range []string{"", "/checkout"} {
+			a, b := stranger.read(path), known.read(path)
+			for _, name := range []string{"id", "cartId", "email", "createdAt", "updatedAt", "holdExpiresAt", "items"} {
+				delete(a, name)
+				delete(b, name)
+			}
+			Expect(b).To(Equal(a))
+		}
+		Expect(known.read()).To(HaveKeyWithValue("total", "24.00"))
+
+		By("asking only about who would order")
+		Expect(refused(known.places(object{"total": "1.00"}), 409, "cart_changed")).To(HaveKeyWithValue("total", "24.00"))
+		done(known.does(object{"op": "setShippingAddress", "address": object{"line1": "x"}}))
+		Expect(refused(known.places(object{"total": "24.00"}), 409, "checkout_incomplete")).NotTo(HaveKey("total"))
+		done(known.does(object{"op": "setShippingAddress", "address": lisbon}))
+
+		By("placing")
+		refusal := refused(known.places(object{"total": "24.00"}), 409, "cart_changed")
+		Expect(refusal).To(HaveKeyWithValue("total", "34.00"))
+		Expect(changesOf(refusal)).To(ConsistOf("discount", "total"))
+		Expect(known.read()).To(HaveKeyWithValue("total", "34.00"), "they have been told")
+		Expect(stranger.places(object{"total": "24.00"}).Status).To(Equal(201))
+
+		By("another address")
+		Expect(done(known.does(object{"op": "setEmail", "email": "ben@example.com"}))).To(HaveKeyWithValue("total", "24.00"))
+		done(known.does(object{"op": "setEmail", "email": "ana@example.com"}))
+		Expect(changesOf(refused(known.places(), 409, "cart_changed"))).To(ConsistOf("discount", "total"))
+		Expect(known.places().Status).To(Equal(201), "they have been shown it")
+	},
+		Entry("by a discount on first orders", nil, func(s *street) map[string]bool { return s.welcome }),
+		Entry("by a code for first orders", []string{"TEN"}, func(s *street) map[string]bool { return s.welcome }),
+		Entry("by a code that each buyer has once", []string{"TEN"}, func(s *street) map[string]bool { return s.once }),
+	)
+
+	It("tells who has signed in at once what is about themselves, and of an address no more than others", func() {
+		c.street.gifts[""], c.street.welcome[""] = 1000, true
+		who, other := clock.NewID().String(), clock.NewID().String()
+		body := object{"items": basket, "email": "ana@example.com", "shippingAddress": lisbon}
+		Expect(c.member(who).Post("/v1/carts/"+done(c.member(who).Post("/v1/carts", body))["id"].(string)+"/place", nil).Status).To(Equal(201))
+		Expect(done(c.member(who).Post("/v1/carts", body))).To(HaveKeyWithValue("total", "34.00"))
+		cart := done(c.member(other).Post("/v1/carts", body))
+		Expect(cart).To(HaveKeyWithValue("total", "24.00"))
+		Expect(changesOf(refused(c.member(other).Post("/v1/carts/"+cart["id"].(string)+"/place", nil), 409, "cart_changed"))).To(ConsistOf("discount", "total"))
 	})
 
 	It("can be asked of staff, for a customer, who sees the order", func() {
 		who := clock.NewID().String()
 		at := done(c.Post("/v1/carts", object{"items": basket, "email": "ana@example.com", "shippingAddress": lisbon, "customerId": who}))["id"].(string)
-		Expect(done(c.Post("/v1/carts/"+at+"/place", nil))).To(HaveKeyWithValue("customerId", who))
+		Expect(done(c.Post("/v1/carts/"+at+"/place", nil))).To(And(HaveKeyWithValue("customerId", who), HaveKeyWithValue("email", "masked")), "by the orders, who know whom they may show it to")
 		clerk := c.With(testkit.Key(c.App.DB(), c.Tenant, "carts:write"))
 		Expect(done(clerk.Post("/v1/carts/"+at+"/place", nil))).To(HaveKeyWithValue("email", "masked"))
 		Expect(done(c.member(who).Post("/v1/carts/"+at+"/place", nil))).To(HaveKeyWithValue("email", "ana@example.com"))

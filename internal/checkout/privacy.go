@@ -21,6 +21,7 @@ func shownTo(ctx context.Context, r cartResponse, own bool) cartResponse {
 		return r
 	}
 	r.Email, r.ShippingAddress, r.BillingAddress = mask.Email(r.Email), masked(r.ShippingAddress), masked(r.BillingAddress)
+	r.Metadata = mask.Values(r.Metadata)
 	return r
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
@@ -156,10 +157,14 @@ func (s *service) create(ctx context.Context, c cart, items []itemBody) (assessm
 		return assessment{}, err
 	}
 	c.ID, c.Status, c.Version = clock.NewID(), open, 1
+	var wrong fault.All
 	for i, it := range items {
-		if err := c.add(ctx, offers, it.SKU, it.Quantity, fmt.Sprintf("/items/%d", i)); err != nil {
+		if err := wrong.Note(c.add(ctx, offers, it.SKU, it.Quantity, fmt.Sprintf("/items/%d", i))); err != nil {
 			return assessment{}, err
 		}
+	}
+	if err := wrong.Err(); err != nil {
+		return assessment{}, err
 	}
 	return s.assess(ctx, c, offers)
 }

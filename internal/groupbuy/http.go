@@ -3,9 +3,7 @@ package groupbuy
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/google/uuid"
 
@@ -263,12 +261,7 @@ type joinBody struct {
 }
 
 // Check finds what the schema cannot say.
-func (b *joinBody) Check() []fault.Field {
-	if b.UserID != "" && (strings.TrimSpace(b.UserID) != b.UserID || strings.ContainsFunc(b.UserID, unicode.IsControl)) {
-		return []fault.Field{{Pointer: "/userId", Code: "pattern", Detail: "must not begin or end with blanks or hold control characters"}}
-	}
-	return nil
-}
+func (b *joinBody) Check() []fault.Field { return httpx.Reference("/userId", b.UserID) }
 
 type joinInput struct {
 	httpx.JSON[joinBody]

@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/text/language"
 
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/territory"
 )
 
 var errTooManyAddresses = fault.New(fault.Conflict, "too_many_addresses", "A customer has 50 addresses at most. Remove one first.")
@@ -77,9 +77,8 @@ func (a destination) flaws() (fields []fault.Field) {
 	if a.Country == "" { // which the schema has refused
 		return fields
 	}
-	if region, err := language.ParseRegion(a.Country); err != nil || !region.IsCountry() || region.String() != a.Country {
-		say("/country", "unknown_country", "is not a country of ISO 3166-1")
-		return fields
+	if unknown := territory.CheckCountry("/country", a.Country); len(unknown) > 0 {
+		return append(fields, unknown...)
 	}
 	if form, ok := postalCodes[a.Country]; ok {
 		switch code := strings.TrimSpace(a.PostalCode); {

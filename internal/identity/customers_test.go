@@ -264,6 +264,7 @@ var _ = Describe("customers", func() {
 			Entry("as it is", object{}),
 			Entry("no street, no city", object{"line1": "", "city": ""}, "/line1", "/city"),
 			Entry("a country that there is not", object{"country": "ZZ"}, "/country"),
+			Entry("a country that is no more", object{"country": "DD"}, "/country"),
 			Entry("a country in small letters", object{"country": "pt"}, "/country"),
 			Entry("another country's code", object{"postalCode": "10115"}, "/postalCode"),
 			Entry("no code where there is one", object{"postalCode": ""}, "/postalCode"),

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -19,6 +18,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
+	"github.com/fusioncommerce/fusion/internal/platform/territory"
 )
 
 type itemBody struct {
@@ -46,8 +46,9 @@ func (b *placeBody) Check() (fields []fault.Field) {
 			fields = append(fields, httpx.CurrencyField("/currency"))
 		}
 	}
-	if b.CustomerID != "" && (strings.TrimSpace(b.CustomerID) != b.CustomerID || strings.ContainsFunc(b.CustomerID, unicode.IsControl)) {
-		fields = append(fields, fault.Field{Pointer: "/customerId", Code: "pattern", Detail: "must not begin or end with blanks or hold control characters"})
+	fields = append(fields, httpx.Reference("/customerId", b.CustomerID)...)
+	if to := b.ShippingAddress; to != nil {
+		fields = append(fields, territory.CheckCountry("/shippingAddress/country", to.Country)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Metadata)) {
 		pointer := "/metadata/" + pointerEscaper.Replace(name)

@@ -378,6 +378,7 @@ var _ = Describe("what an order may say", func() {
 		Entry("one that is not sold in yet", placeBody{CustomerID: "c-1", Currency: "KWD"}, "/currency unknown_currency"),
 		Entry("a lower-case one", placeBody{CustomerID: "c-1", Currency: "eur"}, "/currency unknown_currency"),
 		Entry("a customer with blanks around", placeBody{CustomerID: " c-1"}, "/customerId pattern"),
+		Entry("a country that there is not", placeBody{ShippingAddress: &address{Country: "UK"}}, "/shippingAddress/country unknown_country"),
 		Entry("a customer on two lines", placeBody{CustomerID: "c\n1"}, "/customerId pattern"),
 		Entry("metadata, by JSON pointers, in an order that stays",
 			placeBody{CustomerID: "c-1 ", Currency: "EURO", Metadata: map[string]string{"": "x", "b": strings.Repeat("x", 501), "a/b~c" + strings.Repeat("x", 40): "x"}},

@@ -21,8 +21,9 @@ func (m *Module) Admit(ctx context.Context) (number int64, err error) {
 	return m.svc.numbers.take(ctx)
 }
 
-// Place writes an order that a checkout has agreed, in the checkout's transaction.
-func (m *Module) Place(ctx context.Context, tx *db.Tx, p ordersapi.Placement) (ordersapi.OrderView, error) {
+// Place writes an order that a checkout has agreed, in the checkout's transaction. Whether it
+// is the caller's own, checkout says, as for Order.
+func (m *Module) Place(ctx context.Context, tx *db.Tx, p ordersapi.Placement, own bool) (ordersapi.OrderView, error) {
 	o, err := agreed(p)
 	if err != nil {
 		return ordersapi.OrderView{}, err
@@ -39,7 +40,7 @@ func (m *Module) Place(ctx context.Context, tx *db.Tx, p ordersapi.Placement) (o
 		return ordersapi.OrderView{}, err
 	}
 	tx.AfterCommit(func() { m.svc.daily.accepted(ctx) })
-	return present(o), m.svc.events.Publish(ctx, tx, ordersapi.OrderCreated{Order: fact(o), HoldID: p.HoldID})
+	return seen(ctx, o, own), m.svc.events.Publish(ctx, tx, ordersapi.OrderCreated{Order: fact(o), HoldID: p.HoldID})
 }
 
 // Order is an order that a cart became, for whom checkout has let see the cart. Who may not
@@ -49,10 +50,14 @@ func (m *Module) Order(ctx context.Context, id uuid.UUID, own bool) (ordersapi.O
 	if err != nil {
 		return ordersapi.OrderView{}, err
 	}
+	return seen(ctx, o, own), nil
+}
+
+func seen(ctx context.Context, o order, own bool) ordersapi.OrderView {
 	if own {
-		return present(o), nil
+		return present(o)
 	}
-	return shownTo(ctx, present(o)), nil
+	return shownTo(ctx, present(o))
 }
 
 // HasOrdered tells whether a buyer has an order already that did not come to nothing: under

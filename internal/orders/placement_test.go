@@ -51,7 +51,7 @@ var _ = Describe("an order that was a cart", Label("db"), func() {
 	})
 	place := func(p ordersapi.Placement) (view ordersapi.OrderView, err error) {
 		err = svc.db.InTx(ctx, func(tx *db.Tx) error {
-			view, err = m.Place(ctx, tx, p)
+			view, err = m.Place(ctx, tx, p, true)
 			return err
 		})
 		return view, err
@@ -105,6 +105,7 @@ var _ = Describe("an order that was a cart", Label("db"), func() {
 
 	It("is read by who has its ticket, and by nobody else who is nobody", func() {
 		p := quoted()
+		p.Metadata = map[string]string{"note": "for Ana"}
 		Expect(place(p)).Error().NotTo(HaveOccurred())
 		tenant, err := identity.From(ctx)
 		Expect(err).NotTo(HaveOccurred())
@@ -116,7 +117,21 @@ var _ = Describe("an order that was a cart", Label("db"), func() {
 		Expect(svc.handleGet(testkit.AsCustomer(tenant.Tenant, uuid.NewString()), &getInput{ID: p.OrderID})).Error().To(MatchError(httpx.ErrNotFound))
 		Expect(svc.handleGet(testkit.As(tenant.Tenant, "orders:read"), &getInput{ID: p.OrderID, Ticket: "tickets"})).To(HaveField("Email", "a***@e***.com"))
 		Expect(m.Order(testkit.As(tenant.Tenant, "carts:write"), uuid.MustParse(p.OrderID), false)).To(HaveField("BillingAddress.Name", Not(Equal("Ana Ltd"))))
+		Expect(svc.handleGet(testkit.As(tenant.Tenant, "orders:read"), &getInput{ID: p.OrderID})).To(HaveField("Metadata", Equal(map[string]string{"note": "***"})))
 		Expect(m.Order(page, uuid.MustParse(p.OrderID), true)).To(HaveField("Email", "ana@example.com"))
+	})
+
+	It("is shown to who places it for somebody else as it is shown to them later", func() {
+		p := quoted()
+		p.Metadata = map[string]string{"note": "for Ana"}
+		clerk := testkit.As(uuid.MustParse(tenantOf(ctx)), "carts:write")
+		var view ordersapi.OrderView
+		Expect(svc.db.InTx(clerk, func(tx *db.Tx) (err error) {
+			view, err = m.Place(clerk, tx, p, false)
+			return err
+		})).To(Succeed())
+		Expect(view).To(And(HaveField("Email", "a***@e***.com"), HaveField("BillingAddress.Name", Not(Equal("Ana Ltd"))), HaveField("Metadata", Equal(map[string]string{"note": "***"})), HaveField("Masked", true)))
+		Expect(m.Order(clerk, uuid.MustParse(p.OrderID), false)).To(Equal(view))
 	})
 
 	It("opens to nobody any more, and names nobody, when its buyer is forgotten", func() {
@@ -144,7 +159,7 @@ var _ = Describe("an order that was a cart", Label("db"), func() {
 		p.Number++
 		cost := &db.Cost{}
 		Expect(svc.db.InTx(db.WithCost(ctx, cost), func(tx *db.Tx) error {
-			_, err := m.Place(ctx, tx, p)
+			_, err := m.Place(ctx, tx, p, true)
 			return err
 		})).To(Succeed())
 		Expect(cost.RoundTrips()).To(BeEquivalentTo(4), "begin, the order, its fact, commit")

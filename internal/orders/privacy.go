@@ -39,14 +39,14 @@ var (
 
 const permissionPersonal = "customers:pii"
 
-// shownTo hides from who may not see people where an order goes. One's own is shown.
+// shownTo hides from who may not see people where an order goes and what is noted about it. One's own is shown.
 func shownTo(ctx context.Context, r orderResponse) orderResponse {
 	id, err := identity.From(ctx)
 	if err == nil && (id.Can(permissionPersonal) || id.Customer != "" && id.Customer == r.CustomerID) {
 		return r
 	}
 	r.Masked, r.Email = true, mask.Email(r.Email)
-	r.ShippingAddress, r.BillingAddress = masked(r.ShippingAddress), masked(r.BillingAddress)
+	r.ShippingAddress, r.BillingAddress, r.Metadata = masked(r.ShippingAddress), masked(r.BillingAddress), mask.Values(r.Metadata)
 	return r
 }
 

@@ -134,6 +134,15 @@ var _ = Describe("pricing over HTTP", Label("db"), func() {
 			Expect(shop.Post("/v1/tax/rates", in("de", "Standard", "1001", object{"name": "a\nb", "validFrom": "2026-07-01T00:00:00Z", "validUntil": "2026-07-01T00:00:00Z", "priority": -1}))).To(
 				refusal(http.StatusUnprocessableEntity, "validation_failed", "/country", "/taxClass", "/rate", "/name", "/validUntil", "/priority"))
 		})
+
+		It("is of a country, as the shop and a quote are", func() {
+			uk := shop.Post("/v1/tax/rates", in("UK", "standard", "20"))
+			Expect(uk).To(refusal(http.StatusUnprocessableEntity, "validation_failed", "/country"))
+			Expect(uk.JSON()["errors"]).To(HaveExactElements(HaveKeyWithValue("detail", ContainSubstring("GB is"))))
+			Expect(shop.Call(http.MethodPatch, "/v1/pricing/settings", object{"country": "ZZ"})).To(refusal(http.StatusUnprocessableEntity, "validation_failed", "/country"))
+			Expect(shop.Post("/v1/pricing/quote", basket(object{"destination": object{"country": "ZZ"}}))).To(refusal(http.StatusUnprocessableEntity, "validation_failed", "/destination/country"))
+			Expect(made("/v1/tax/rates", in("US", "standard", "8", object{"region": "New York"}))).To(HaveKeyWithValue("region", "NY"))
+		})
 	})
 
 	Describe("a quote", func() {
@@ -203,6 +212,8 @@ var _ = Describe("pricing over HTTP", Label("db"), func() {
 		It("is refused for what is not for sale, has no price in the currency, or is worth more than can be counted", func() {
 			item := func(sku string) object { return object{"items": []object{{"sku": sku, "quantity": 4}}} }
 			Expect(shop.Post("/v1/pricing/quote", basket(item("GHOST")))).To(refusal(http.StatusUnprocessableEntity, "unknown_sku", "/items/0/sku"))
+			Expect(shop.Post("/v1/pricing/quote", basket(object{"items": []object{{"sku": "GHOST", "quantity": 1}, {"sku": "TEA", "quantity": 1}, {"sku": "PHANTOM", "quantity": 1}}}))).To(
+				refusal(http.StatusUnprocessableEntity, "unknown_sku", "/items/0/sku", "/items/2/sku"))
 			Expect(shop.Post("/v1/pricing/quote", basket(item("TEA")))).To(refusal(http.StatusUnprocessableEntity, "currency_mismatch", "/items/0/sku"))
 			Expect(shop.Post("/v1/pricing/quote", basket(item("GOLD")))).To(refusal(http.StatusUnprocessableEntity, "amount_out_of_range"))
 			Expect(shop.Post("/v1/pricing/quote", basket(object{"currency": "CHF", "codes": []string{"", strings.Repeat("x", 65)}, "shipping": object{"price": "-1"}}))).To(

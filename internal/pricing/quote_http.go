@@ -10,6 +10,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
+	"github.com/fusioncommerce/fusion/internal/platform/territory"
 	"github.com/fusioncommerce/fusion/internal/pricing/calc"
 	"github.com/fusioncommerce/fusion/internal/pricing/pricingapi"
 )
@@ -58,6 +59,9 @@ func (b *quoteBody) Check() (fields []fault.Field) {
 		_, wrong := b.Shipping.Price.Amount(b.Currency, "/shipping/price", "/currency")
 		fields = append(fields, slices.DeleteFunc(wrong, func(f fault.Field) bool { return f.Pointer == "/currency" })...)
 	}
+	if b.Destination != nil {
+		fields = append(fields, territory.CheckCountry("/destination/country", b.Destination.Country)...)
+	}
 	for i, code := range b.Codes {
 		if n := len(code); n == 0 || n > 64 {
 			fields = append(fields, fault.Field{Pointer: "/codes/" + itoa(i), Code: "length", Detail: "must have 1 to 64 characters"})
@@ -90,17 +94,24 @@ func (s *service) basket(ctx context.Context, b *quoteBody) (pricingapi.Basket, 
 		return pricingapi.Basket{}, err
 	}
 	out := pricingapi.Basket{Currency: currency, Codes: b.Codes, CustomerID: id.Customer, Groups: b.CustomerGroups, FirstOrder: b.FirstOrder, VATID: b.VATID}
+	var unknown, mismatched []fault.Field
 	for i, item := range b.Items {
 		pointer := "/items/" + itoa(i) + "/sku"
-		offer, ok := offers[item.SKU]
-		if !ok {
-			return pricingapi.Basket{}, errUnknownSKU.At(pointer, errUnknownSKU.Code, "is not for sale")
-		}
-		price, ok := offer.In(currency)
-		if !ok {
-			return pricingapi.Basket{}, errCurrencyMismatch.At(pointer, errCurrencyMismatch.Code, "has no price in "+b.Currency)
+		offer, sold := offers[item.SKU]
+		price, priced := offer.In(currency)
+		switch {
+		case !sold:
+			unknown = append(unknown, fault.Field{Pointer: pointer, Code: errUnknownSKU.Code, Detail: "is not for sale"})
+		case !priced:
+			mismatched = append(mismatched, fault.Field{Pointer: pointer, Code: errCurrencyMismatch.Code, Detail: "has no price in " + b.Currency})
 		}
 		out.Lines = append(out.Lines, pricingapi.Line{ID: itoa(i), SKU: item.SKU, ProductID: offer.ProductID, TaxClass: offer.TaxClass, Quantity: item.Quantity, Price: price})
+	}
+	switch {
+	case len(unknown) > 0:
+		return pricingapi.Basket{}, errUnknownSKU.AtFields(unknown...)
+	case len(mismatched) > 0:
+		return pricingapi.Basket{}, errCurrencyMismatch.AtFields(mismatched...)
 	}
 	if b.Shipping != nil {
 		price, _ := b.Shipping.Price.Amount(b.Currency, "", "") // Check has accepted it

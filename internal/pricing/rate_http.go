@@ -7,6 +7,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/territory"
 	"github.com/fusioncommerce/fusion/internal/pricing/calc"
 )
 
@@ -31,6 +32,7 @@ func (b *rateBody) Check() (fields []fault.Field) {
 	if _, err := calc.ParsePercent(b.Rate); err != nil && b.Rate != "" {
 		fields = append(fields, percentField("/rate"))
 	}
+	fields = append(fields, territory.CheckCountry("/country", b.Country)...)
 	return append(fields, flawsOfWindow(b.ValidFrom, b.ValidUntil, "/validUntil")...)
 }
 
@@ -41,7 +43,7 @@ func percentField(pointer string) fault.Field {
 func (b *rateBody) rate() rate {
 	percent, _ := calc.ParsePercent(b.Rate) // Check has accepted it
 	return rate{
-		Name: b.Name, Country: b.Country, Region: calc.Region(b.Country, b.Region), PostalPrefix: calc.Postal(b.PostalPrefix), TaxClass: b.TaxClass, Percent: percent,
+		Name: b.Name, Country: b.Country, Region: territory.Region(b.Country, b.Region), PostalPrefix: calc.Postal(b.PostalPrefix), TaxClass: b.TaxClass, Percent: percent,
 		Priority: b.Priority, Compound: b.Compound, ValidFrom: kept(b.ValidFrom), ValidUntil: kept(b.ValidUntil),
 	}
 }

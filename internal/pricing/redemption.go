@@ -5,11 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/mail"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
@@ -22,8 +24,19 @@ var errUsedUp = fault.New(fault.Conflict, "discount_used_up", "A discount has be
 // customerKey and emailKey are whom uses are counted by. The address itself is not kept.
 func customerKey(id string) string { return "customer:" + id }
 
+// emailKey is one however an address is written. What is behind a plus sign reaches the same
+// person nearly everywhere.
 func emailKey(email string) string {
-	sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(email))))
+	email = strings.ToLower(norm.NFKC.String(strings.TrimSpace(email)))
+	if parsed, err := mail.ParseAddress(email); err == nil {
+		email = parsed.Address
+	}
+	if at := strings.LastIndexByte(email, '@'); at > 0 {
+		if plus := strings.IndexByte(email[:at], '+'); plus > 0 {
+			email = email[:plus] + email[at:]
+		}
+	}
+	sum := sha256.Sum256([]byte(email))
 	return "email:" + hex.EncodeToString(sum[:])
 }
 

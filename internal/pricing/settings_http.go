@@ -5,8 +5,9 @@ import (
 	"time"
 
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
-	"github.com/fusioncommerce/fusion/internal/pricing/calc"
+	"github.com/fusioncommerce/fusion/internal/platform/territory"
 )
 
 type settingsResponse struct {
@@ -51,6 +52,14 @@ type settingsBody struct {
 	ShippingTax      *string `json:"shippingTax,omitempty" pattern:"^[a-z][a-z0-9_-]{0,31}$" doc:"A tax class, or \"goods\""`
 }
 
+// Check finds what the schema cannot say.
+func (b *settingsBody) Check() []fault.Field {
+	if b.Country == nil {
+		return nil
+	}
+	return territory.CheckCountry("/country", *b.Country)
+}
+
 func (b settingsBody) change(s *settings) {
 	if b.PricesIncludeTax != nil {
 		s.PricesIncludeTax = *b.PricesIncludeTax
@@ -63,7 +72,7 @@ func (b settingsBody) change(s *settings) {
 			*f.into = *f.sent
 		}
 	}
-	s.Region = calc.Region(s.Country, s.Region)
+	s.Region = territory.Region(s.Country, s.Region)
 	if s.ShippingTax == asGoods {
 		s.ShippingTax = ""
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
+	"github.com/fusioncommerce/fusion/internal/platform/territory"
 	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
 )
 
@@ -62,9 +63,12 @@ var destination = regexp.MustCompile(`^[A-Z]{2}(-[A-Z0-9]{1,3})?$`)
 
 func checkDestinations(list []string) (fields []fault.Field) {
 	for i, d := range list {
+		pointer := fmt.Sprintf("/destinations/%d", i)
 		if !destination.MatchString(d) {
-			fields = append(fields, fault.Field{Pointer: fmt.Sprintf("/destinations/%d", i), Code: "pattern", Detail: "must be a country, as PT, or a region of one, as US-CA"})
+			fields = append(fields, fault.Field{Pointer: pointer, Code: "pattern", Detail: "must be a country, as PT, or a region of one, as US-CA"})
+			continue
 		}
+		fields = append(fields, territory.CheckCountry(pointer, d[:2])...)
 	}
 	return fields
 }
@@ -291,6 +295,7 @@ func (b *ratesBody) Check() (fields []fault.Field) {
 		subtotal = *b.Subtotal
 	}
 	_, fields = subtotal.Amount(b.Currency, "/subtotal", "/currency")
+	fields = append(fields, territory.CheckCountry("/destination/country", b.Destination.Country)...)
 	if b.Subtotal != nil && len(b.Items) > 0 {
 		fields = append(fields, fault.Field{Pointer: "/subtotal", Code: "excluded", Detail: "is not for a request with items"})
 	}

@@ -2,13 +2,13 @@ package shipping
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
+	"github.com/fusioncommerce/fusion/internal/platform/territory"
 	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
 )
 
@@ -44,16 +44,12 @@ type price struct {
 	Min, Max *money.Amount
 }
 
-// goesTo tells whether the method goes to where a parcel goes. A region may be written with
-// its country or without.
+// goesTo tells whether the method goes to where a parcel goes.
 func (m method) goesTo(p shippingapi.Parcel) bool {
 	if len(m.Destinations) == 0 {
 		return true
 	}
-	region := strings.ToUpper(strings.TrimSpace(p.Region))
-	if !strings.HasPrefix(region, p.Country+"-") {
-		region = p.Country + "-" + region
-	}
+	region := p.Country + "-" + territory.Region(p.Country, p.Region)
 	return slices.ContainsFunc(m.Destinations, func(d string) bool { return d == p.Country || d == region })
 }
 

@@ -36,6 +36,7 @@ var _ = Describe("a way to send", func() {
 		Entry("not before it is known where to", shippingapi.Parcel{Subtotal: *eur(900)}, ""),
 		Entry("in a region that it goes to", shippingapi.Parcel{Country: "US", Region: "ca", Subtotal: *eur(900)}, "4.90"),
 		Entry("in a region with its country before it", shippingapi.Parcel{Country: "US", Region: "US-CA", Subtotal: *eur(900)}, "4.90"),
+		Entry("in a region by its name", shippingapi.Parcel{Country: "US", Region: "California", Subtotal: *eur(900)}, "4.90"),
 		Entry("not in another region", shippingapi.Parcel{Country: "US", Region: "NY", Subtotal: *eur(900)}, ""),
 		Entry("not in a country that is called as a region is", shippingapi.Parcel{Country: "CA", Region: "US", Subtotal: *eur(900)}, ""),
 	)

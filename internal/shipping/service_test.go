@@ -114,6 +114,7 @@ var _ = Describe("a shop's shipping", Label("db"), func() {
 		Entry("two prices in a currency", object{"prices": []object{{"currency": "EUR", "price": "1"}, {"currency": "EUR", "price": "2"}}}, "/prices/1/currency"),
 		Entry("no subtotal left", object{"prices": []object{{"currency": "EUR", "price": "1", "minSubtotal": "2", "maxSubtotal": "1"}}}, "/prices/0/maxSubtotal"),
 		Entry("a place that is none", object{"destinations": []string{"PT", "Portugal"}}, "/destinations/1"),
+		Entry("countries that there are not", object{"destinations": []string{"PT", "ZZ", "UK-ENG", "GB"}}, "/destinations/1", "/destinations/2"),
 		Entry("a tax class in capitals, which no rate has", object{"taxClass": "Standard"}, "/taxClass"),
 		Entry("a blank name", object{"name": " "}, "/name"),
 	)
@@ -126,6 +127,7 @@ var _ = Describe("a shop's shipping", Label("db"), func() {
 	},
 		Entry("what is not for sale", object{"destination": object{"country": "PT"}, "currency": "EUR", "items": []object{{"sku": "GHOST", "quantity": 1}}}, "unknown_sku", "/items/0/sku"),
 		Entry("what has no price in the currency", object{"destination": object{"country": "PT"}, "currency": "USD", "items": []object{{"sku": "MUG", "quantity": 1}}}, "currency_mismatch", "/items/0/sku"),
+		Entry("a country that there is not", object{"destination": object{"country": "ZZ"}, "currency": "EUR", "subtotal": "1"}, "validation_failed", "/destination/country"),
 		Entry("goods and a subtotal", object{"destination": object{"country": "PT"}, "currency": "EUR", "subtotal": "1", "items": []object{{"sku": "MUG", "quantity": 1}}}, "validation_failed", "/subtotal"),
 	)
 

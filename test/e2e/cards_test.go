@@ -74,6 +74,13 @@ var _ = Describe("a card number", func() {
 		Entry("with a number before it", "2 4242 4242 4242 4242"),
 		Entry("with letters around it", "card4242424242424242exp"),
 		Entry("with its name before it", "Visa:4242424242424242"),
+		Entry("in full-width digits", "４２４２４２４２４２４２４２４２"),
+		Entry("with blanks that do not break", "4242\u00a04242\u00a04242\u00a04242"),
+		Entry("with points", "4242.4242.4242.4242"),
+		Entry("with low lines", "4242_4242_4242_4242"),
+		Entry("with slashes, and the date behind it", "3782/822463/10005 12/27"),
+		Entry("with dashes that are longer", "4242–4242–4242–4242"),
+		Entry("with what nobody sees between", "4242\u200b4242\u200b4242\u200b4242"),
 	)
 })
 
@@ -132,6 +139,10 @@ var _ = Describe("a number that is none of a card", func() {
 		Entry("of an id whose last digits could be a card's", "0199c1de-0000-7000-4242-424242424242"),
 		Entry("of 16 digits with the wrong check", "4242424242424243"),
 		Entry("of 16 digits that no scheme issues", "1234567812345670"),
+		Entry("of two days", "30/01/2026 24/07/2026"),
+		Entry("of a moment", "30.01.2026 10.15.34"),
+		Entry("of amounts", "4242.42 / 4242.42 / 4242.42"),
+		Entry("of versions", "4.2.4.2.4.2.4.2.4.2.4.2.4.2.4.2"),
 		Entry("of an account (IBAN)", "DE89 3704 0044 0532 0130 00"),
 		Entry("of an account, otherwise", "GB29NWBK60161331926819"),
 		Entry("of nothing but zeros", "0000000000000000"),

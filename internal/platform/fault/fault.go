@@ -103,6 +103,36 @@ func (e *Error) After(seconds int) *Error {
 	return &c
 }
 
+// All gathers what is wrong in several places, so that a caller hears of everything at once.
+// The first refusal says what kind of thing it is; each field has its own code.
+type All struct {
+	first  *Error
+	fields []Field
+}
+
+// Note keeps a refusal that names fields, and returns every other error.
+func (a *All) Note(err error) error {
+	f, ok := errors.AsType[*Error](err)
+	if !ok || len(f.Fields) == 0 {
+		return err
+	}
+	if a.first == nil {
+		a.first = f
+	}
+	a.fields = append(a.fields, f.Fields...)
+	return nil
+}
+
+// Err is the refusal with all fields, or nil.
+func (a *All) Err() error {
+	if a.first == nil {
+		return nil
+	}
+	all := *a.first
+	all.Fields = a.fields
+	return &all
+}
+
 // ErrInternal is what callers see of every error that is not a fault.
 var ErrInternal = New(Internal, "internal_error", "Something went wrong on our side. Quote the request id when you report it.")
 

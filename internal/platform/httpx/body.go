@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 )
@@ -68,6 +69,15 @@ func Line(pointer, text string) []fault.Field {
 		return []fault.Field{{Pointer: pointer, Code: "required", Detail: "must not be blank"}}
 	}
 	return nil
+}
+
+// Reference refuses what no record can be found by again: a caller's own id with blanks around
+// it, or with control characters.
+func Reference(pointer, text string) []fault.Field {
+	if strings.TrimSpace(text) == text && !strings.ContainsFunc(text, unicode.IsControl) {
+		return nil
+	}
+	return []fault.Field{{Pointer: pointer, Code: "pattern", Detail: "must not begin or end with blanks or hold control characters"}}
 }
 
 // unreadable separates the code from the sentence in an error that has to travel
@@ -331,20 +341,49 @@ var cardRanges = []struct {
 var (
 	idText    = regexp.MustCompile(`[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}`)
 	digitRuns = regexp.MustCompile(`[0-9]+(?:[ -]{1,2}[0-9]+)*`)
+	// dottedRuns are digits between which there is what also stands in dates and amounts. They
+	// are a card's only in the groups of one.
+	dottedRuns = regexp.MustCompile(`[0-9]+(?:[ ._/-]{1,2}[0-9]+)*`)
 	// cardGroups are the groups in which card numbers are printed.
 	cardGroups = [][]int{{4, 4, 4, 4}, {4, 4, 4, 4, 3}, {4, 6, 5}, {4, 6, 4}}
 )
 
-// holdsCardNumber looks for digits, perhaps grouped by blanks or hyphens, that a card
-// scheme could have issued.
+// holdsCardNumber looks for digits, perhaps in groups, that a card scheme could have issued.
 func holdsCardNumber(s string) bool {
-	if len(s) < 14 || strings.IndexFunc(s, unicode.IsDigit) < 0 {
+	if len(s) < 14 {
 		return false
 	}
-	s = idText.ReplaceAllString(s, "/")
-	for _, at := range digitRuns.FindAllStringIndex(s, -1) {
-		groups := strings.FieldsFunc(s[at[0]:at[1]], func(r rune) bool { return r == ' ' || r == '-' })
-		if isCardNumber(strings.Join(groups, "")) {
+	s = inASCII(s)
+	if strings.IndexFunc(s, unicode.IsDigit) < 0 {
+		return false
+	}
+	s = idText.ReplaceAllString(s, "|")
+	return holdsCardIn(s, digitRuns, true) || holdsCardIn(s, dottedRuns, false)
+}
+
+// inASCII writes digits, blanks and hyphens as they look: people paste what a page made of them.
+func inASCII(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) < 0 {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.Is(unicode.Cf, r): // that nobody sees
+			return -1
+		case unicode.Is(unicode.Zs, r):
+			return ' '
+		case unicode.Is(unicode.Pd, r):
+			return '-'
+		}
+		return r
+	}, norm.NFKC.String(s))
+}
+
+// holdsCardIn looks at runs of digits; however they are grouped, or in the groups of a card only.
+func holdsCardIn(s string, runs *regexp.Regexp, however bool) bool {
+	for _, at := range runs.FindAllStringIndex(s, -1) {
+		groups := strings.FieldsFunc(s[at[0]:at[1]], func(r rune) bool { return r < '0' || r > '9' })
+		if however && isCardNumber(strings.Join(groups, "")) {
 			return true
 		}
 		// Two letters and two digits begin an IBAN, whose groups are of four as well.

@@ -44,6 +44,15 @@ func Text(s string) string {
 	return hidden
 }
 
+// Values leaves the names, and of each value that there is one.
+func Values(named map[string]string) map[string]string {
+	hidden := make(map[string]string, len(named))
+	for name, value := range named {
+		hidden[name] = Text(value)
+	}
+	return hidden
+}
+
 func first(s string) string {
 	_, size := utf8.DecodeRuneInString(s)
 	return s[:size]

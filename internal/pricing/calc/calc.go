@@ -98,6 +98,7 @@ func Evaluate(b pricingapi.Basket, r Rules, s Settings, at time.Time) (pricingap
 	if err != nil {
 		return pricingapi.Quote{}, nil, err
 	}
+	q.RegionWanted = b.Destination.Country != "" && g.wantsRegion()
 	looked := make([]Candidate, len(said))
 	for i, c := range said {
 		looked[i] = *c

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fusioncommerce/fusion/internal/platform/money"
+	"github.com/fusioncommerce/fusion/internal/platform/territory"
 	"github.com/fusioncommerce/fusion/internal/pricing/pricingapi"
 )
 
@@ -48,7 +49,7 @@ type Rates map[jurisdiction][]Rate
 func NewRates(list []Rate) Rates {
 	rates := Rates{}
 	for _, r := range list {
-		r.Region, r.PostalPrefix = Region(r.Country, r.Region), Postal(r.PostalPrefix)
+		r.Region, r.PostalPrefix = territory.Region(r.Country, r.Region), Postal(r.PostalPrefix)
 		at := jurisdiction{r.Country, r.Class}
 		rates[at] = append(rates[at], r)
 	}
@@ -58,11 +59,6 @@ func NewRates(list []Rate) Rates {
 		})
 	}
 	return rates
-}
-
-// Region is a region as regions are compared, however it is written: "NY", "ny" and "US-NY" are one.
-func Region(country, region string) string {
-	return strings.TrimPrefix(strings.ToUpper(strings.TrimSpace(region)), country+"-")
 }
 
 var postalPunctuation = strings.NewReplacer(" ", "", "-", "")
@@ -79,21 +75,47 @@ func (r Rate) reach() int {
 	return reach
 }
 
+func (r Rate) validAt(at time.Time) bool {
+	return !at.Before(r.From) && (r.Until.IsZero() || at.Before(r.Until))
+}
+
 // in are the rates of a class at a place and time, one a priority.
 func (rates Rates) in(to pricingapi.Destination, class string, at time.Time) (list []*Rate) {
-	region, postal := Region(to.Country, to.Region), Postal(to.PostalCode)
+	region, postal := territory.Region(to.Country, to.Region), Postal(to.PostalCode)
 	of := rates[jurisdiction{to.Country, class}]
 	for i := range of {
 		r := &of[i]
 		switch {
 		case r.Region != "" && r.Region != region, !strings.HasPrefix(postal, r.PostalPrefix):
-		case at.Before(r.From), !r.Until.IsZero() && !at.Before(r.Until):
+		case !r.validAt(at):
 		case len(list) > 0 && list[len(list)-1].Priority == r.Priority: // a smaller place came before
 		default:
 			list = append(list, r)
 		}
 	}
 	return list
+}
+
+// wantRegion tells whether more may be due on goods of a class than on what a destination
+// says: it has no region, or one that neither the shop nor anybody knows, and there are rates
+// by region in whose place none counts.
+func (rates Rates) wantRegion(to pricingapi.Destination, class string, at time.Time) bool {
+	region, counting := territory.Region(to.Country, to.Region), rates.in(to, class, at)
+	has, listed := territory.Has(to.Country, region)
+	if has {
+		return false
+	}
+	wants := false
+	for _, r := range rates[jurisdiction{to.Country, class}] {
+		switch {
+		case r.Region == "", !r.validAt(at):
+		case r.Region == region:
+			return false
+		case listed, !slices.ContainsFunc(counting, func(c *Rate) bool { return c.Priority == r.Priority }):
+			wants = true
+		}
+	}
+	return wants
 }
 
 // unit is the precision of fractions: a compound rate is the product of two percentages.
@@ -174,6 +196,11 @@ func (g *regime) treatment(class string) *treatment {
 	}
 	g.known = append(g.known, t)
 	return t
+}
+
+// wantsRegion tells whether the destination says too little to know what is due.
+func (g *regime) wantsRegion() bool {
+	return !g.reverse && slices.ContainsFunc(g.known, func(t *treatment) bool { return g.rates.wantRegion(g.to, t.class, g.at) })
 }
 
 // part of a line, or of shipping, that is taxed in one way.

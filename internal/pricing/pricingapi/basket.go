@@ -50,7 +50,7 @@ type Shipping struct {
 // Destination of the goods.
 type Destination struct {
 	Country    string // ISO 3166-1 alpha-2
-	Region     string // ISO 3166-2 without the country, or free text
+	Region     string // ISO 3166-2 with or without the country, or a name
 	PostalCode string
 }
 
@@ -71,6 +71,10 @@ type Quote struct {
 	ShippingTotal money.Amount // before discounts
 	TaxTotal      money.Amount
 	Total         money.Amount // what is to pay
+
+	// RegionWanted says that what is due depends on a region which the destination does not
+	// say, or not so that anybody knows it: the tax may be more than this.
+	RegionWanted bool
 
 	Applied []Applied
 	Refused []Refusal // codes of the basket that do nothing, and why
