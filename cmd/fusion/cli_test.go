@@ -210,6 +210,17 @@ var _ = Describe("a shop that cannot start", func() {
 		Expect(c.err).To(Equal("fusion: there is no module warehouse; the modules are " + strings.Join(moduleNames(), ", ") + "\n"))
 	})
 
+	DescribeTable("refuses to have modules apart that work together, and says which to add", func(modules, said string) {
+		c := serve("FUSION_MODULES=" + modules)
+		Expect(c.code).To(Equal(exitConfig))
+		Expect(c.err).To(Equal("fusion: modules are apart that work together: " + said + "\n"))
+	},
+		Entry("a checkout without orders", "checkout,pricing,shipping,inventory", "checkout needs orders in the same process.\nAdd orders to the modules, or run checkout where they are"),
+		Entry("a checkout alone", "catalog,checkout",
+			"checkout needs inventory, pricing, shipping, orders in the same process.\nAdd inventory, pricing, shipping, orders to the modules, or run checkout where they are"),
+		Entry("payments without orders", "payments,identity", "payments needs orders in the same process.\nAdd orders to the modules, or run payments where they are"),
+	)
+
 	It("says that the address is taken, before anything is started", func() {
 		dir, addr := cleanFolder(), takenAddress()
 		c := fusion([]string{"FUSION_DATA=" + filepath.Join(dir, "data")}, "serve", "--addr", addr)

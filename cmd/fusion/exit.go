@@ -61,7 +61,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case wrongUse, library:
 		return exitUsage
-	case wrongConfig, is(errRole, errUnbound, errNoModule, errNotLocal, errDatabaseURL, errMasterKey, vault.ErrOtherKey, backup.ErrBlind):
+	case wrongConfig, is(errRole, errUnbound, errNoModule, errApart, errNotLocal, errDatabaseURL, errMasterKey, vault.ErrOtherKey, backup.ErrBlind):
 		return exitConfig
 	case is(errUnreachable, pgcluster.ErrNoBinaries):
 		return exitUnreachable

@@ -74,7 +74,7 @@ func (p *program) migrateUp(ctx context.Context, cmd *cli.Command) error {
 func (p *program) migrateDown(ctx context.Context, cmd *cli.Command) error {
 	module := cmd.Args().First()
 	if module != "platform" {
-		if _, err := chosen([]string{module}); err != nil {
+		if err := exist([]string{module}); err != nil {
 			return usageError(err.Error() + ", platform")
 		}
 	}

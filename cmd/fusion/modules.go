@@ -108,20 +108,43 @@ func moduleNames() []string {
 	return names
 }
 
-var errNoModule = errors.New("there is no module")
+var (
+	errNoModule = errors.New("there is no module")
+	errApart    = errors.New("modules are apart that work together")
+)
+
+// needs are the modules without which another one cannot be: it changes their data in its
+// transactions, or asks what only they know, and nothing carries that to another deployment.
+var needs = map[string][]string{
+	"checkout": {"inventory", "pricing", "shipping", "orders"},
+	"payments": {"orders"},
+}
 
 // chosen are the names of the modules that a process runs; none named means all.
 func chosen(names []string) ([]string, error) {
+	if len(names) == 0 {
+		return moduleNames(), nil
+	}
+	if err := exist(names); err != nil {
+		return nil, err
+	}
+	missing := func(n string) bool { return !slices.Contains(names, n) }
+	for _, n := range names {
+		if lacks := slices.DeleteFunc(slices.Clone(needs[n]), func(m string) bool { return !missing(m) }); len(lacks) > 0 {
+			return nil, fmt.Errorf("%w: %s needs %s in the same process.\nAdd %[3]s to the modules, or run %[2]s where they are", errApart, n, strings.Join(lacks, ", "))
+		}
+	}
+	return slices.DeleteFunc(moduleNames(), missing), nil
+}
+
+func exist(names []string) error {
 	all := moduleNames()
 	for _, n := range names {
 		if !slices.Contains(all, n) {
-			return nil, fmt.Errorf("%w %s; the modules are %s", errNoModule, n, strings.Join(all, ", "))
+			return fmt.Errorf("%w %s; the modules are %s", errNoModule, n, strings.Join(all, ", "))
 		}
 	}
-	if len(names) == 0 {
-		return all, nil
-	}
-	return slices.DeleteFunc(all, func(n string) bool { return !slices.Contains(names, n) }), nil
+	return nil
 }
 
 // asksElsewhere tells whether these modules have their catalog in another deployment.
@@ -140,11 +163,7 @@ func peopleElsewhere(cfg config.Config, names []string, trust *tls.Config) []htt
 
 // reads are the modules whose data others read through their interfaces.
 var reads = map[string][]string{
-	"catalog":   {"orders", "groupbuy", "pricing", "shipping", "checkout"}, // what products cost
-	"inventory": {"checkout"},
-	"pricing":   {"checkout"},
-	"shipping":  {"checkout"},
-	"orders":    {"checkout", "payments"}, // what orders cost
+	"catalog": {"orders", "groupbuy", "pricing", "shipping", "checkout"}, // what products cost
 }
 
 // withData adds the modules whose data these read: they need not run in this process, but

@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"os"
+	"regexp"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -123,5 +126,20 @@ var _ = Describe("orders without a catalog of their own", func() {
 		c := fusion(onDatabase(testkit.NewDatabase(), "FUSION_CATALOG_URL=http://catalog:8080"), "serve", "--modules", "orders,inventory")
 		Expect(c.code).To(Equal(exitConfig))
 		Expect(c.err).To(ContainSubstring("needs service.key: set FUSION_SERVICE_KEY"))
+	})
+})
+
+var _ = Describe("the deployments of docker-compose.yml", func() {
+	It("have every module once, and together what works together", func() {
+		file, err := os.ReadFile("../../docker-compose.yml")
+		Expect(err).NotTo(HaveOccurred())
+		var all []string
+		for _, found := range regexp.MustCompile(`(?m)^ +FUSION_MODULES: (\S+)$`).FindAllStringSubmatch(string(file), -1) {
+			names := strings.Split(found[1], ",")
+			_, err := chosen(names)
+			Expect(err).NotTo(HaveOccurred())
+			all = append(all, names...)
+		}
+		Expect(all).To(ConsistOf(moduleNames()))
 	})
 })

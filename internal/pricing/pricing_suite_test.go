@@ -11,6 +11,7 @@ import (
 
 func TestPricing(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(testkit.Patience)
 	RunSpecs(t, "pricing")
 }
 

@@ -222,6 +222,15 @@ end $$;
 create trigger balanced after insert on payments.ledger_entry referencing new table as added
     for each statement execute function payments.check_balance();
 
+-- The ledger goes with the merchant, and in no other way.
+create function payments.refuse_change() returns trigger language plpgsql as $$
+begin
+    if tg_op = 'DELETE' and platform.may_purge(old.tenant_id) then
+        return old;
+    end if;
+    raise exception 'the ledger is never changed' using errcode = 'insufficient_privilege';
+end $$;
+
 -- Charges of the providers that the shop keeps by itself: test, and manual.
 create table payments.inhouse (
     tenant_id        uuid        not null default platform.current_tenant(),
@@ -253,8 +262,8 @@ begin
         execute format('create policy tenant on payments.%I using (tenant_id = (select platform.current_tenant())) with check (tenant_id = (select platform.current_tenant()))', t);
     end loop;
     foreach t in array array['ledger_transaction', 'ledger_entry'] loop
-        execute format('create trigger append_only before update or delete on payments.%I for each row execute function platform.refuse_change(''the ledger'')', t);
-        execute format('create trigger append_only_whole before truncate on payments.%I execute function platform.refuse_change(''the ledger'')', t);
+        execute format('create trigger append_only before update or delete on payments.%I for each row execute function payments.refuse_change()', t);
+        execute format('create trigger append_only_whole before truncate on payments.%I execute function payments.refuse_change()', t);
     end loop;
 end $$;
 grant usage on schema payments to fusion_app;

@@ -102,7 +102,7 @@ func startApart() *apart {
 	a.catalog = run(append(kafka, "FUSION_DATABASE_URL="+catalogDB.App, "FUSION_MODULES=catalog",
 		"FUSION_SERVICE_KEY="+serviceKey, "FUSION_IDENTITY_URL=http://"+a.gateway.Listener.Addr().String())...)
 	a.catalog.database = catalogDB
-	a.orders = run(append(kafka, "FUSION_DATABASE_URL="+ordersDB.App, "FUSION_MODULES=orders,inventory,groupbuy,identity,pricing,shipping,checkout,payments",
+	a.orders = run(append(kafka, "FUSION_DATABASE_URL="+ordersDB.App, "FUSION_MODULES=identity,inventory,pricing,shipping,orders,checkout,groupbuy,payments",
 		"FUSION_SERVICE_KEY="+serviceKey, "FUSION_CATALOG_URL="+a.catalog.url)...)
 	a.orders.database = ordersDB
 	a.gateway.Config.Handler = a.route()

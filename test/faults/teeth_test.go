@@ -416,7 +416,7 @@ var _ = Describe("the auditor", func() {
 
 			sold := sabotage(ctx, s, buyers, take)
 			Expect(sold).To(Equal(buyers), "all of them, of %d units", units)
-			Eventually(func() []audit.Violation { return sampler.Now().Violations }).WithContext(ctx).WithTimeout(5 * time.Second).
+			Eventually(func() []audit.Violation { return sampler.Now().Violations }).WithContext(ctx).WithTimeout(toEnd).
 				Should(ContainElement(HaveField("Invariant", seen)))
 		},
 		Entry("which writes what it has read plus one", `select`,
@@ -453,7 +453,7 @@ var _ = Describe("the auditor", func() {
 		Expect(one.Rollback()).To(Succeed())
 		Expect(other.Rollback()).To(Succeed())
 		Expect(s.PostgresSaid("deadlock detected")).To(Equal(1))
-		Eventually(func() (int, error) { return audit.Deadlocks(ctx, s.db) }).WithContext(ctx).WithTimeout(5 * time.Second).Should(Equal(1))
+		Eventually(func() (int, error) { return audit.Deadlocks(ctx, s.db) }).WithContext(ctx).WithTimeout(toEnd).Should(Equal(1))
 	}, SpecTimeout(time.Minute))
 })
 

@@ -58,9 +58,9 @@ var _ = Describe("the files of", func() {
 				}
 			})
 
-			It("name no schema but their own, and of the platform only who the merchant is and what forbids changes", func() {
+			It("name no schema but their own, and of the platform only who the merchant is and whether it is over", func() {
 				for name, body := range read() {
-					body = strings.NewReplacer("platform.current_tenant()", "", "platform.refuse_change(", "").Replace(body)
+					body = strings.NewReplacer("platform.current_tenant()", "", "platform.may_purge(", "").Replace(body)
 					for _, other := range append(testkit.Modules(), "platform", "migrations", "public") {
 						if other != module {
 							Expect(body).NotTo(MatchRegexp(`\b"?%s"?\s*\.`, other), name)

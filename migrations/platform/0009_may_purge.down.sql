@@ -1,0 +1,1 @@
+drop function platform.may_purge(uuid);
