@@ -49,6 +49,7 @@ func ordered() []Invariant {
 			full join taxed t using (tenant_id, order_id, position) full join reduced r using (tenant_id, order_id, position)
 			where (w.units, w.discount, w.tax, w.total - w.tax) is distinct from (g.units, g.discount, g.tax, g.net) or not g.gapless
 			   or w.tax is distinct from coalesce(t.tax, 0) or w.discount is distinct from coalesce(r.discount, 0)`},
+		// A cart may be gone, with who wanted it.
 		{Name: "a cart is placed as one order", Schemas: []string{"checkout", "orders"}, SQL: `
 			select format('cart %s is %s as order %s; order %s is of cart %s', c.id, c.status, c.order_id, o.id, o.cart_id)
 			from checkout.cart c full join orders.orders o on o.tenant_id = c.tenant_id and o.cart_id = c.id
