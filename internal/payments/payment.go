@@ -106,7 +106,7 @@ const (
 	cancelled  = string(provider.Cancelled)
 )
 
-// charge is an attempt with all that it has to do with, locked.
+// charge is an attempt with all that it has to do with. Who changes it holds the lock of its payable.
 type charge struct {
 	payable payable
 	payment payment
