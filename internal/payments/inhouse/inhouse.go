@@ -212,13 +212,13 @@ func (p *Provider) Capture(ctx context.Context, _ provider.Account, key, referen
 // Cancel lets go of what is held, or of what is waited for.
 func (p *Provider) Cancel(ctx context.Context, _ provider.Account, key, reference string) (provider.Object, error) {
 	return p.alone(ctx, reference, key, func(c *charge) error {
-		switch {
-		case c.Phase == provider.Cancelled || c.Phase == provider.Refused:
-			return nil
-		case c.Phase == provider.Succeeded:
+		switch c.Phase {
+		case provider.Cancelled, provider.Refused:
+		case provider.Succeeded:
 			return &provider.Declined{Code: "already_captured"}
+		default:
+			c.Phase, c.Capturable = provider.Cancelled, 0
 		}
-		c.Phase, c.Capturable = provider.Cancelled, 0
 		return nil
 	})
 }

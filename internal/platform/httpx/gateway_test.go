@@ -53,6 +53,10 @@ func (l leased) Allowance(ctx context.Context) int {
 	return l.requests
 }
 
+type signedInput struct {
+	Signature string `query:"signature"`
+}
+
 var errUnsigned = fault.New(fault.Malformed, "invalid_signature", "It is not signed.")
 
 // site is a server with one route of each kind, and a clock that stands.
@@ -87,9 +91,7 @@ func newSite(g Gateway) *site {
 	get("/v1/things/{id}/login", LimitLogin)
 	get("/v1/checkout", LimitCheckout)
 	Handle(s.API(), Route{Method: http.MethodGet, Path: "/v1/hook", ID: "hook", Permission: Public, Limit: LimitSigned, Status: http.StatusNoContent, Refusals: []*fault.Error{errUnsigned}},
-		func(_ context.Context, in *struct {
-			Signature string `query:"signature"`
-		}) (None, error) {
+		func(_ context.Context, in *signedInput) (None, error) {
 			if in.Signature != "good" {
 				return None{}, errUnsigned
 			}
