@@ -14,7 +14,7 @@ var _ = DescribeTable("an order that does not cost what it is made of is not kep
 	p := quoted()
 	change(&p)
 	err := svc.db.InTx(ctx, func(tx *db.Tx) error {
-		_, err := (&Module{svc}).Place(ctx, tx, p)
+		_, err := (&Module{svc}).Place(ctx, tx, p, true)
 		return err
 	})
 	if constraint == "" {
