@@ -45,7 +45,7 @@ var _ = Describe("an order that nobody pays", Label("db"), func() {
 		p := quoted()
 		n++
 		p.Number = n
-		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error { return why(m.Place(ctx, tx, p)) })).To(Succeed())
+		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error { return why(m.Place(ctx, tx, p, true)) })).To(Succeed())
 		id := uuid.MustParse(p.OrderID)
 		ago(id, past)
 		return id
