@@ -9,6 +9,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 )
 
 const (
@@ -90,19 +91,27 @@ func (s *service) unlessDone(ctx context.Context, a *assessment, err *error, sto
 	if *err == nil || slices.ContainsFunc(stored, func(c cart) bool { return c.HoldID == a.HoldID }) {
 		return
 	}
-	if failed := s.restore(context.WithoutCancel(ctx), a.HoldID, stored); failed != nil {
+	if failed := s.restore(context.WithoutCancel(ctx), a, stored); failed != nil {
 		*err = errors.Join(*err, fmt.Errorf("put back the stock of a cart: %w", failed))
 	}
 }
 
 // restore gives up a hold that no cart knows of. Carts which name one that it took the place
 // of hold their stock again, or know that they do not.
-func (s *service) restore(ctx context.Context, taken string, stored []cart) error {
+func (s *service) restore(ctx context.Context, a *assessment, stored []cart) error {
+	anybody, taken := caller{reach: reach{all: true}}, a.HoldID
+	switch now, err := s.find(ctx, a.ID, anybody); {
+	case errors.Is(err, httpx.ErrNotFound): // it was to begin
+	case err != nil:
+		return err
+	case now.HoldID == a.HoldID:
+		return nil // the change has come true, and only its answer is lost
+	}
 	for _, was := range stored {
 		if was.HoldID == "" {
 			continue
 		}
-		c, err := s.find(ctx, was.ID, caller{reach: reach{all: true}})
+		c, err := s.find(ctx, was.ID, anybody)
 		if err != nil {
 			return err
 		}

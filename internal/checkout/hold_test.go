@@ -2,9 +2,11 @@ package checkout
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -102,6 +104,26 @@ var _ = Describe("the stock of a cart", Label("db"), func() {
 		seen := g.read()
 		Expect(seen).NotTo(HaveKey("holdExpiresAt"))
 		Expect(changesOf(seen)).To(ConsistOf("stock"))
+	})
+
+	It("is left to a change that has come true, though nobody was told", func() {
+		ctx, lost := testkit.As(c.Tenant), errors.New("the connection is gone")
+		untold := func(g guest, stored cart) {
+			GinkgoHelper()
+			now, err := c.mod.svc.find(ctx, uuid.MustParse(g.id), caller{reach: reach{all: true}})
+			Expect(err).NotTo(HaveOccurred())
+			err, stored.ID = lost, now.ID
+			c.mod.svc.unlessDone(ctx, &assessment{cart: now}, &err, stored)
+			Expect(err).To(MatchError(lost))
+			Expect(c.street.holds).To(HaveKey(now.HoldID))
+		}
+		g := c.begins(mugs(2))
+		untold(g, cart{})
+		untold(g, cart{HoldID: clock.NewID().String()})
+		c.overslept(g)
+		Expect(g.places().Status).To(Equal(201))
+		untold(g, cart{HoldID: clock.NewID().String()})
+		Expect(named(g.id)).To(Equal(c.street.placements()[0].HoldID))
 	})
 
 	It("is asked for again when the cart is placed, whatever the cart says", func() {

@@ -89,7 +89,7 @@ func (s *service) placeOnce(ctx context.Context, id uuid.UUID, who caller, saw *
 	}
 	order := clock.NewID()
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (placedResponse, error) {
-		ok, err := s.store.place(ctx, tx, c, order)
+		ok, err := s.store.place(ctx, tx, a.cart, order)
 		if err != nil {
 			return out, err
 		}

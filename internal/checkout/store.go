@@ -292,10 +292,10 @@ func (store) rehold(ctx context.Context, tx *db.Tx, before, c cart) (ok bool, er
 // Whom it was for stands in the order from now on.
 func (store) place(ctx context.Context, tx *db.Tx, c cart, order uuid.UUID) (ok bool, err error) {
 	n, err := tx.Exec(ctx, `
-		update checkout.cart set status = 'placed', order_id = $3, email = null, shipping_address = null, billing_address = null, metadata = '{}',
+		update checkout.cart set status = 'placed', order_id = $3, hold_id = $5, hold_expires_at = $6, email = null, shipping_address = null, billing_address = null, metadata = '{}',
 			version = version + 1, updated_at = $4
 		where id = $1 and version = $2 and status = 'open'`,
-		c.ID, c.Version, order, tx.Now)
+		c.ID, c.Version, order, tx.Now, orNull(c.HoldID), c.HoldExpiresAt)
 	if err != nil {
 		return false, fmt.Errorf("close cart: %w", err)
 	}

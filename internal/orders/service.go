@@ -74,10 +74,10 @@ func (s *service) place(ctx context.Context, tx *db.Tx, o order) (order, error) 
 // allowed refuses an order of a customer who was erased. Guests have no account to erase, and
 // other ids.
 func allowed(ctx context.Context, tx *db.Tx, buyer string) error {
-	if uuid.Validate(buyer) != nil {
-		return nil
+	if uuid.Validate(buyer) == nil {
+		return erasure.Allow(ctx, tx, buyer)
 	}
-	return erasure.Allow(ctx, tx, buyer)
+	return nil
 }
 
 func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, only, reason string) (order, error) {
