@@ -3,6 +3,7 @@ package faults_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -83,9 +84,7 @@ func later(after time.Duration) mood {
 func trickle(w http.ResponseWriter, r *http.Request, through http.Handler) {
 	whole := httptest.NewRecorder()
 	through.ServeHTTP(whole, r)
-	for name, values := range whole.Header() {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), whole.Header())
 	w.WriteHeader(whole.Code)
 	flush := http.NewResponseController(w)
 	for body := whole.Body.Bytes(); len(body) > 0; {
