@@ -125,9 +125,9 @@ func (store) lockOrExtend(ctx context.Context, tx *db.Tx, w inventoryapi.Wish, i
 
 		Until *time.Time `db:"until"`
 	}
-	if err := tx.Select(ctx, &rows, `
+	if err := tx.Select(ctx, &rows, db.Keep+`
 		with h as materialized (
-			select id, customer_id, status, order_id, expires_at, created_at from inventory.hold where id = any($1::uuid[]) and status = 'held' order by id for update
+			select id, customer_id, status, order_id, expires_at, created_at from inventory.hold where id = any((select $1)::uuid[]) and status = 'held' order by id for update
 		), l as materialized (
 			select h.*, l.sku, l.quantity, l.position from h join inventory.hold_line l on l.hold_id = h.id
 		), same as (

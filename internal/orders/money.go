@@ -93,7 +93,7 @@ func heardOf(p paymentsapi.Payment) (h heard, err error) {
 
 // listenToPayments keeps what payments tell of orders.
 func (m *Module) listenToPayments(bus *event.Bus) {
-	event.OnBatch(bus, "orders.heed-payment-created", heed(m.svc, func(e paymentsapi.PaymentCreated) paymentsapi.Payment { return e.Payment }))
+	event.OnBatch(bus, "orders.heed-payment-created", heed(m.svc, func(e paymentsapi.PaymentCreated) paymentsapi.Payment { return e.Payment }), event.Unhurried)
 	event.OnBatch(bus, "orders.heed-payment-authorized", heed(m.svc, func(e paymentsapi.PaymentAuthorized) paymentsapi.Payment { return e.Payment }))
 	event.OnBatch(bus, "orders.heed-payment-received", heed(m.svc, func(e paymentsapi.PaymentReceived) paymentsapi.Payment { return e.Payment }))
 	event.OnBatch(bus, "orders.heed-payment-succeeded", heed(m.svc, func(e paymentsapi.PaymentSucceeded) paymentsapi.Payment { return e.Payment }))

@@ -89,7 +89,7 @@ func (s store) findRefund(ctx context.Context, tx *db.Tx, id uuid.UUID) (refund,
 // keptByOthers is what the other payments of the order have captured and keep.
 func (store) keptByOthers(ctx context.Context, tx *db.Tx, p payment) (money.Amount, error) {
 	kept := money.Amount{Currency: p.Amount.Currency}
-	if err := tx.Get(ctx, &kept.Minor, `
+	if err := tx.Get(ctx, &kept.Minor, db.Keep+`
 		select coalesce(sum(captured_minor - refunded_minor - refunding_minor - disputed_minor), 0)::bigint from payments.payment
 		where order_id = $1 and id <> $2 and currency = $3`, p.OrderID, p.ID, string(p.Amount.Currency)); err != nil {
 		return kept, fmt.Errorf("add up what was paid for an order: %w", err)

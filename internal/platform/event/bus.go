@@ -47,6 +47,7 @@ type consumer struct {
 	topic  string
 	handle func(ctx context.Context, tx *db.Tx, events []received) error
 	wake   chan struct{}
+	rests  bool
 	relays bool // it hands facts to the carrier, and hears of them from the publishers
 }
 
@@ -161,10 +162,10 @@ func On[T Event](b *Bus, name string, h func(ctx context.Context, tx *db.Tx, r R
 // OnBatch is On for consumers that must keep up with a flood: h gets what waits, in
 // order, and applies it with a number of statements that does not depend on how many
 // there are. When a batch fails, its events are tried one by one.
-func OnBatch[T Event](b *Bus, name string, h func(ctx context.Context, tx *db.Tx, batch []Received[T]) error) {
+func OnBatch[T Event](b *Bus, name string, h func(ctx context.Context, tx *db.Tx, batch []Received[T]) error, options ...Option) {
 	var zero T
 	topic := zero.EventType()
-	b.consumers = append(b.consumers, &consumer{
+	c := &consumer{
 		name: name, topic: topic, wake: make(chan struct{}, 1),
 		handle: func(ctx context.Context, tx *db.Tx, events []received) error {
 			batch := make([]Received[T], len(events))
@@ -179,8 +180,22 @@ func OnBatch[T Event](b *Bus, name string, h func(ctx context.Context, tx *db.Tx
 			}
 			return h(ctx, tx, batch)
 		},
-	})
+	}
+	for _, set := range options {
+		set(c)
+	}
+	b.consumers = append(b.consumers, c)
 }
+
+// Option of a consumer.
+type Option func(*consumer)
+
+// Unhurried is for what nobody waits for: after a batch it rests, so that the next one is
+// larger and costs less for each event.
+func Unhurried(c *consumer) { c.rests = true }
+
+// rest of who is not in a hurry.
+const rest = 500 * time.Millisecond
 
 // Run registers the consumers and delivers to them until ctx ends, then finishes
 // the batches in hand.

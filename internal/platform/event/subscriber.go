@@ -77,6 +77,8 @@ func (s *subscriber) work(ctx context.Context, part int, out chan<- *message.Mes
 			s.consumer.alert()
 		case full:
 			continue // there is more
+		case n > 0 && s.consumer.rests:
+			pause(ctx, rest)
 		}
 		select {
 		case <-ctx.Done():
