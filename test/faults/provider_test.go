@@ -155,7 +155,7 @@ var _ = Describe("a provider of payments that is not well", func() {
 				ids = append(ids, s.believe(a))
 			}
 			orders += each
-			s.settle(ctx, toEnd)
+			Eventually(func() int { return s.count(`select count(*) from orders.orders where status = 'created'`) }).WithContext(ctx).WithTimeout(toEnd).Should(BeZero(), m.name)
 			for _, id := range ids {
 				c.ask(pay("pay "+id, id, good))
 			}
