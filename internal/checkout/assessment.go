@@ -35,6 +35,13 @@ type change struct {
 	Message string `json:"message" example:"MUG-BLUE costs 13.00 EUR now, not 12.50 EUR."`
 }
 
+// copied is one to change for as long as a transaction may begin again.
+func (a *assessment) copied() assessment {
+	b := *a
+	b.cart, b.Changes = a.clone(), slices.Clone(a.Changes)
+	return b
+}
+
 // stored is a cart that is over, as its buyer was shown it last.
 func stored(c cart) assessment {
 	a := assessment{cart: c}

@@ -36,9 +36,7 @@ func (s *service) associateOnce(ctx context.Context, id uuid.UUID, who caller) (
 	pours = pours && before.CustomerID != who.customer && before.hasRoomFor(other)
 	c := before.clone()
 	c.CustomerID, c.Ticket = who.customer, nil
-	stored := []cart{before}
 	if pours {
-		stored = append(stored, other)
 		c.pour(other)
 	}
 	offers, err := s.priced(ctx, c.skus())
@@ -53,14 +51,16 @@ func (s *service) associateOnce(ctx context.Context, id uuid.UUID, who caller) (
 	if pours && other.HoldID != "" && other.HoldID != c.HoldID {
 		beside = append(beside, other.HoldID)
 	}
-	defer s.unlessDone(ctx, &a, &err, stored...)
-	if err := s.hold(ctx, before, &a, beside...); err != nil {
-		return cartResponse{}, err
-	}
+	left := false // there is too little for both together: what the other cart held is nobody's
 	out, err = httpx.Command(ctx, s.db, func(tx *db.Tx) (cartResponse, error) {
+		a := a.copied()
 		if err := allowed(ctx, tx, a.cart); err != nil {
 			return cartResponse{}, err
 		}
+		if err := s.hold(ctx, tx, before, &a, beside...); err != nil {
+			return cartResponse{}, err
+		}
+		left = len(beside) > 0 && a.HoldID == before.HoldID
 		if pours {
 			ok, err := s.store.merge(ctx, tx, other)
 			if err != nil {
@@ -72,9 +72,9 @@ func (s *service) associateOnce(ctx context.Context, id uuid.UUID, who caller) (
 		}
 		return s.keep(ctx, tx, before, a, who)
 	})
-	if err == nil && a.HoldID == before.HoldID && len(beside) > 0 {
-		// There is too little for both together: what the other cart held is nobody's now.
-		err = s.stock.Release(ctx, other.HoldID)
+	if err == nil && left {
+		// Afterwards: stock is locked in order, once a transaction.
+		err = s.db.InTx(ctx, func(tx *db.Tx) error { return s.stock.Release(ctx, tx, other.HoldID) })
 	}
 	return out, err
 }

@@ -2,11 +2,9 @@ package checkout
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
-	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -86,46 +84,6 @@ var _ = Describe("the stock of a cart", Label("db"), func() {
 		Expect(c.street.holds).To(HaveKey(c.street.placements()[0].HoldID))
 	})
 
-	It("is not said to be held any more when it could not be put back", func() {
-		c.street.sells("MUG", eur(1250), 2)
-		g := c.begins(mugs(2))
-		var rival guest
-		c.street.asks = func(w inventoryapi.Wish) {
-			switch n := w.Items[0].Quantity; {
-			case n == 1:
-				change(`update checkout.cart set version = version + 1 where id = $1`, g.id)
-			case rival.id == "": // just before it is put back
-				rival = c.begins(mugs(1))
-			}
-		}
-		refused(g.does(object{"op": "setQuantity", "sku": "MUG", "quantity": 1}), 409, "cart_busy")
-		Expect(named(g.id)).To(BeEmpty())
-		Expect(c.street.holds).To(And(HaveLen(1), HaveKey(named(rival.id))))
-		seen := g.read()
-		Expect(seen).NotTo(HaveKey("holdExpiresAt"))
-		Expect(changesOf(seen)).To(ConsistOf("stock"))
-	})
-
-	It("is left to a change that has come true, though nobody was told", func() {
-		ctx, lost := testkit.As(c.Tenant), errors.New("the connection is gone")
-		untold := func(g guest, stored cart) {
-			GinkgoHelper()
-			now, err := c.mod.svc.find(ctx, uuid.MustParse(g.id), caller{reach: reach{all: true}})
-			Expect(err).NotTo(HaveOccurred())
-			err, stored.ID = lost, now.ID
-			c.mod.svc.unlessDone(ctx, &assessment{cart: now}, &err, stored)
-			Expect(err).To(MatchError(lost))
-			Expect(c.street.holds).To(HaveKey(now.HoldID))
-		}
-		g := c.begins(mugs(2))
-		untold(g, cart{})
-		untold(g, cart{HoldID: clock.NewID().String()})
-		c.overslept(g)
-		Expect(g.places().Status).To(Equal(201))
-		untold(g, cart{HoldID: clock.NewID().String()})
-		Expect(named(g.id)).To(Equal(c.street.placements()[0].HoldID))
-	})
-
 	It("is asked for again when the cart is placed, whatever the cart says", func() {
 		c.street.sells("MUG", eur(1250), 2)
 		g := c.begins(mugs(2))
@@ -185,7 +143,7 @@ var _ = Describe("the stock of a cart", Label("db"), func() {
 		It("is held all the time: nobody can have it in between", func() {
 			begin(4, mugs(3), mugs(1))
 			c.street.asks = func(inventoryapi.Wish) {
-				available, err := c.street.Available(context.Background(), []string{"MUG"})
+				available, err := c.street.Available(context.Background(), nil, []string{"MUG"})
 				Expect(err).NotTo(HaveOccurred())
 				Expect(available["MUG"]).To(BeZero())
 			}

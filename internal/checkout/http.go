@@ -253,11 +253,8 @@ func (s *service) handleCreate(ctx context.Context, in *createInput) (_ createdR
 	if err != nil {
 		return createdResponse{}, err
 	}
-	defer s.unlessDone(ctx, &a, &err, cart{})
-	if err := s.hold(ctx, cart{}, &a); err != nil {
-		return createdResponse{}, err
-	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (createdResponse, error) {
+		a := a.copied()
 		err := s.begin(ctx, tx, &a)
 		out := present(a)
 		out.Token = token

@@ -45,13 +45,14 @@ type Shipping interface {
 	Rates(ctx context.Context, p shippingapi.Parcel) (shippingapi.Rates, error)
 }
 
-// Stock is what checkout needs from the inventory.
+// Stock is what checkout needs from the inventory, in its own transactions: a cart and what
+// it holds change together.
 type Stock interface {
 	// Hold keeps stock for a while, in place of what is held already.
-	Hold(ctx context.Context, w inventoryapi.Wish) (inventoryapi.Held, error)
-	Release(ctx context.Context, holdID string) error
+	Hold(ctx context.Context, tx *db.Tx, w inventoryapi.Wish) (inventoryapi.Held, error)
+	Release(ctx context.Context, tx *db.Tx, holdID string) error
 	// Available is how much of SKUs can be sold; one without stock is absent.
-	Available(ctx context.Context, skus []string) (map[string]int64, error)
+	Available(ctx context.Context, tx *db.Tx, skus []string) (map[string]int64, error)
 }
 
 // Orders is what checkout needs from the orders.

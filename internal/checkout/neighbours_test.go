@@ -172,7 +172,7 @@ func (s *street) free(sku string, but ...string) int64 {
 	return n
 }
 
-func (s *street) Hold(_ context.Context, w inventoryapi.Wish) (held inventoryapi.Held, _ error) {
+func (s *street) Hold(_ context.Context, tx *db.Tx, w inventoryapi.Wish) (held inventoryapi.Held, _ error) {
 	if s.asks != nil {
 		s.asks(w)
 	}
@@ -192,20 +192,43 @@ func (s *street) Hold(_ context.Context, w inventoryapi.Wish) (held inventoryapi
 		if old, ok := s.holds[id]; ok && len(w.HoldIDs) == 1 && slices.Equal(old.Items, w.Items) && old.Customer == w.Customer {
 			held.HoldID = id
 		}
-		delete(s.holds, id)
 	}
-	s.holds[held.HoldID] = w
+	s.swap(tx, held.HoldID, w, w.HoldIDs...)
 	return held, nil
 }
 
-func (s *street) Release(_ context.Context, id string) error {
+// swap holds something in place of other holds, for as long as the transaction may come true.
+func (s *street) swap(tx *db.Tx, id string, w inventoryapi.Wish, former ...string) {
+	before, kept := map[string]inventoryapi.Wish{}, false
+	for _, old := range former {
+		if was, ok := s.holds[old]; ok {
+			before[old] = was
+			delete(s.holds, old)
+		}
+	}
+	if id != "" {
+		s.holds[id] = w
+	}
+	tx.AfterCommit(func() { kept = true })
+	tx.AtEnd(func() {
+		if kept {
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.holds, id)
+		maps.Copy(s.holds, before)
+	})
+}
+
+func (s *street) Release(_ context.Context, tx *db.Tx, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.holds, id)
+	s.swap(tx, "", inventoryapi.Wish{}, id)
 	return nil
 }
 
-func (s *street) Available(_ context.Context, skus []string) (map[string]int64, error) {
+func (s *street) Available(_ context.Context, _ *db.Tx, skus []string) (map[string]int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	available := map[string]int64{}

@@ -78,17 +78,26 @@ func (s *service) placeOnce(ctx context.Context, id uuid.UUID, who caller, saw *
 	if err != nil {
 		return out, err
 	}
-	a, err := s.agree(ctx, c, total)
+	p, err := s.propose(ctx, c, total)
 	if err != nil {
 		return out, err
 	}
-	defer s.unlessDone(ctx, &a, &err, c)
+	if p.blocked {
+		return out, s.refuse(ctx, p)
+	}
 	number, err := s.orders.Admit(ctx)
 	if err != nil {
 		return out, fmt.Errorf("place cart %s: %w", c.ID, err)
 	}
 	order := clock.NewID()
-	return httpx.Command(ctx, s.db, func(tx *db.Tx) (placedResponse, error) {
+	out, err = httpx.Command(ctx, s.db, func(tx *db.Tx) (placedResponse, error) {
+		a, err := s.agree(ctx, tx, p)
+		if err != nil {
+			return out, err
+		}
+		if a.blocked() {
+			return out, errBlocked
+		}
 		ok, err := s.store.place(ctx, tx, a.cart, order)
 		if err != nil {
 			return out, err
@@ -107,6 +116,10 @@ func (s *service) placeOnce(ctx context.Context, id uuid.UUID, who caller, saw *
 		}
 		return placedResponse{view}, err
 	})
+	if errors.Is(err, errBlocked) {
+		return out, s.refuse(ctx, p)
+	}
+	return out, err
 }
 
 // placedBefore answers with the order that the cart has become already.
@@ -118,53 +131,91 @@ func (s *service) placedBefore(ctx context.Context, c cart, who caller) (placedR
 	return httpx.Command(ctx, s.db, func(*db.Tx) (placedResponse, error) { return placedResponse{view}, nil })
 }
 
-// agree checks all that can be asked before the transaction: that nothing is missing, that
-// it is what the buyer saw, and that the stock is held, which is asked for whatever the cart
-// says: an order must not rest on a hold that is over. A refusal shows what has moved, and is
-// remembered as shown.
-func (s *service) agree(ctx context.Context, c cart, saw *money.Amount) (a assessment, err error) {
-	offers, err := s.priced(ctx, c.skus())
-	if err != nil {
-		return a, err
-	}
-	if a, err = s.assess(ctx, c, offers); err != nil {
-		return a, err
-	}
-	if err := s.secure(ctx, &a, max(a.lasts(s.holdFor, s.now()), holdToPlace)); err != nil {
-		return a, err
-	}
-	a.expects(saw)
-	missing := a.requirements()
-	if len(a.Changes) == 0 && len(missing) == 0 {
-		if err := s.check(ctx, &a, offers, saw); err != nil || len(a.Changes) == 0 {
-			s.unlessDone(ctx, &a, &err, c)
-			return a, err
-		}
-	}
-	if err := s.db.InTx(ctx, func(tx *db.Tx) error { return s.write(ctx, tx, c, &a) }); err != nil {
-		err = fmt.Errorf("note what was shown: %w", err)
-		s.unlessDone(ctx, &a, &err, c)
-		return a, err
-	}
-	if len(a.Changes) > 0 {
-		return a, errCartChanged.With("changes", a.Changes).With("total", a.Quote.Total.Decimal())
-	}
-	return a, errNotReady.With("requirements", missing)
+// errBlocked undoes the transaction of an order that its cart is not ready for.
+var errBlocked = errors.New("something stands in the way")
+
+// proposal is a cart that is to be placed: all that can be known of it before its stock is held.
+type proposal struct {
+	cart  cart          // as it is stored
+	saw   *money.Amount // nil: the buyer names no total
+	asked assessment
+	// checked is priced for whom the address says; nil when that makes no difference.
+	checked *assessment
+	// blocked says that something stands in the way, whatever there is in stock.
+	blocked bool
 }
 
-// check prices for whom the address says a cart that nothing else stands in the way of, and
-// notes what that changes. It comes last: who asks about an address, orders.
-func (s *service) check(ctx context.Context, a *assessment, offers map[string]catalogapi.Offer, saw *money.Amount) error {
-	if a.Shown.Checked || len(a.Quote.Applied) == 0 { // the more is known of a buyer, the less applies
-		return nil
+// propose asks all that can be asked before the transaction.
+func (s *service) propose(ctx context.Context, c cart, saw *money.Amount) (p proposal, err error) {
+	offers, err := s.priced(ctx, c.skus())
+	if err != nil {
+		return p, err
 	}
-	a.Shown = a.acknowledged().Shown
-	a.Shown.Checked = true
-	if err := s.quote(ctx, a, offers); err != nil {
-		return err
+	p = proposal{cart: c, saw: saw}
+	if p.asked, err = s.assess(ctx, c, offers); err != nil {
+		return p, err
+	}
+	a := p.asked.copied()
+	for i := range a.Lines {
+		a.Lines[i].Available = nil
 	}
 	a.expects(saw)
-	return nil
+	if p.blocked = a.blocked(); p.blocked {
+		return p, nil
+	}
+	p.checked, err = s.check(ctx, p.asked.copied(), offers)
+	return p, err
+}
+
+// blocked tells whether anything keeps a cart from being placed.
+func (a *assessment) blocked() bool { return len(a.Changes) > 0 || len(a.requirements()) > 0 }
+
+// agree holds the stock of a cart that is to be placed, and finds out whether it is what the
+// buyer saw, and nothing is missing. It asks for the stock whatever the cart says: an order
+// must not rest on a hold that is over.
+func (s *service) agree(ctx context.Context, tx *db.Tx, p proposal) (assessment, error) {
+	a := p.asked.copied()
+	if err := s.secure(ctx, tx, &a, max(a.lasts(s.holdFor, s.now()), holdToPlace)); err != nil {
+		return a, err
+	}
+	a.expects(p.saw)
+	if p.checked == nil || a.blocked() {
+		return a, nil
+	}
+	// It comes last: who asks about an address, orders.
+	a.Quote, a.Shown, a.Changes = p.checked.Quote, p.checked.Shown, slices.Clone(p.checked.Changes)
+	a.expects(p.saw)
+	return a, nil
+}
+
+// refuse says what has moved or is missing, and remembers it as shown.
+func (s *service) refuse(ctx context.Context, p proposal) error {
+	var a assessment
+	if err := s.db.InTx(ctx, func(tx *db.Tx) (err error) {
+		if a, err = s.agree(ctx, tx, p); err != nil {
+			return err
+		}
+		if !a.blocked() {
+			return errMoved // there is enough of everything again
+		}
+		return s.write(ctx, tx, p.cart, &a)
+	}); err != nil {
+		return fmt.Errorf("note what was shown: %w", err)
+	}
+	if len(a.Changes) > 0 {
+		return errCartChanged.With("changes", a.Changes).With("total", a.Quote.Total.Decimal())
+	}
+	return errNotReady.With("requirements", a.requirements())
+}
+
+// check prices for whom the address says a cart that nothing else stands in the way of.
+func (s *service) check(ctx context.Context, a assessment, offers map[string]catalogapi.Offer) (*assessment, error) {
+	if a.Shown.Checked || len(a.Quote.Applied) == 0 { // the more is known of a buyer, the less applies
+		return nil, nil //nolint:nilnil // nothing differs, and nothing is wrong with that
+	}
+	a.Shown, a.Changes = a.acknowledged().Shown, nil
+	a.Shown.Checked = true
+	return &a, s.quote(ctx, &a, offers)
 }
 
 // total is what the buyer says that the cart costs; nil when they say nothing.

@@ -88,7 +88,7 @@ func (s *service) show(ctx context.Context, c cart, who caller) (assessment, err
 	}
 	if now := s.now(); c.HoldID == "" || c.HoldExpiresAt.Before(now) {
 		a.HoldID, a.HoldExpiresAt = "", nil
-		if err := s.look(ctx, &a); err != nil {
+		if err := s.db.Read(ctx, func(tx *db.Tx) error { return s.look(ctx, tx, &a) }); err != nil {
 			return a, err
 		}
 	}
@@ -123,7 +123,7 @@ func (s *service) priced(ctx context.Context, skus []string) (map[string]catalog
 }
 
 // look asks whether there is enough of everything, without holding it.
-func (s *service) look(ctx context.Context, a *assessment) error {
+func (s *service) look(ctx context.Context, tx *db.Tx, a *assessment) error {
 	w := a.wish(0)
 	if len(w.Items) == 0 {
 		return nil
@@ -132,7 +132,7 @@ func (s *service) look(ctx context.Context, a *assessment) error {
 	for i, it := range w.Items {
 		skus[i] = it.SKU
 	}
-	available, err := s.stock.Available(ctx, skus)
+	available, err := s.stock.Available(ctx, tx, skus)
 	if err != nil {
 		return fmt.Errorf("ask for the stock of a cart: %w", err)
 	}
@@ -146,7 +146,7 @@ func (s *service) look(ctx context.Context, a *assessment) error {
 	return nil
 }
 
-// create makes a cart of what is asked for, in one go. What it is to hold is not held yet.
+// create makes a cart of what is asked for, in one go. begin writes it.
 func (s *service) create(ctx context.Context, c cart, items []itemBody) (assessment, error) {
 	skus := make([]string, len(items))
 	for i, it := range items {
@@ -169,9 +169,12 @@ func (s *service) create(ctx context.Context, c cart, items []itemBody) (assessm
 	return s.assess(ctx, c, offers)
 }
 
-// begin writes a new cart.
+// begin writes a new cart, and holds its stock.
 func (s *service) begin(ctx context.Context, tx *db.Tx, a *assessment) error {
 	if err := allowed(ctx, tx, a.cart); err != nil {
+		return err
+	}
+	if err := s.hold(ctx, tx, cart{}, a); err != nil {
 		return err
 	}
 	a.CreatedAt, a.UpdatedAt = tx.Now, tx.Now
@@ -220,11 +223,11 @@ func (s *service) changeOnce(ctx context.Context, id uuid.UUID, who caller, matc
 	if err != nil {
 		return out, err
 	}
-	defer s.unlessDone(ctx, &a, &err, before)
-	if err := s.hold(ctx, before, &a); err != nil {
-		return out, err
-	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (cartResponse, error) {
+		a := a.copied()
+		if err := s.hold(ctx, tx, before, &a); err != nil {
+			return out, err
+		}
 		return s.keep(ctx, tx, before, a, who)
 	})
 }
@@ -240,8 +243,7 @@ func (s *service) keep(ctx context.Context, tx *db.Tx, before cart, a assessment
 	return shownTo(ctx, present(a), who.owns(before)), nil
 }
 
-// write makes a changed cart the next version of what it was before. Besides begin and
-// restore nobody else writes which stock a cart holds.
+// write makes a changed cart the next version of what it was before.
 func (s *service) write(ctx context.Context, tx *db.Tx, before cart, a *assessment) error {
 	after := a.acknowledged()
 	after.Version, after.UpdatedAt = before.Version+1, tx.Now

@@ -276,18 +276,6 @@ func (store) acknowledge(ctx context.Context, tx *db.Tx, before, c cart) error {
 	return nil
 }
 
-// rehold writes which stock a cart holds instead, if it still has that hold: who changes what
-// is in it changes the hold as well.
-func (store) rehold(ctx context.Context, tx *db.Tx, before, c cart) (ok bool, err error) {
-	n, err := tx.Exec(ctx, db.Keep+`
-		update checkout.cart set hold_id = $3, hold_expires_at = $4, version = version + 1 where id = $1 and hold_id = $2 and status = 'open'`,
-		c.ID, before.HoldID, orNull(c.HoldID), c.HoldExpiresAt)
-	if err != nil {
-		return false, fmt.Errorf("save the hold of a cart: %w", err)
-	}
-	return n == 1, nil
-}
-
 // place closes a cart that has become an order, if it still is the version that was agreed.
 // Whom it was for stands in the order from now on.
 func (store) place(ctx context.Context, tx *db.Tx, c cart, order uuid.UUID) (ok bool, err error) {

@@ -15,43 +15,33 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 )
 
-// Hold keeps stock for a cart: all of it or nothing. A cart that changes holds what it has
-// now instead, and its own hold never stands in its way; one that has not changed holds it
-// for longer.
-func (m *Module) Hold(ctx context.Context, w inventoryapi.Wish) (held inventoryapi.Held, err error) {
+// Hold keeps stock for a cart, in the cart's transaction: all of it or nothing. A cart that
+// changes holds what it has now instead, and its own hold never stands in its way; one that
+// has not changed holds it for longer.
+func (m *Module) Hold(ctx context.Context, tx *db.Tx, w inventoryapi.Wish) (inventoryapi.Held, error) {
 	lines := make([]item, len(w.Items))
 	for i, it := range w.Items {
 		lines[i] = item(it)
 	}
-	err = m.svc.db.InTx(ctx, func(tx *db.Tx) error {
-		held, err = m.svc.holdInstead(ctx, tx, w, merge(lines))
-		return err
-	})
-	return held, err
+	return m.svc.holdInstead(ctx, tx, w, merge(lines))
 }
 
 // Release gives up what a cart holds. A hold that is over stays as it is.
-func (m *Module) Release(ctx context.Context, holdID string) error {
+func (m *Module) Release(ctx context.Context, tx *db.Tx, holdID string) error {
 	id, err := uuid.Parse(holdID)
 	if err != nil {
 		return fmt.Errorf("id of a hold: %w", err)
 	}
-	return m.svc.db.InTx(ctx, func(tx *db.Tx) error {
-		held, err := m.svc.store.lockHolds(ctx, tx, []string{id.String()})
-		if err != nil {
-			return err
-		}
-		return m.svc.end(ctx, tx, held, holdReleased)
-	})
+	held, err := m.svc.store.lockHolds(ctx, tx, []string{id.String()})
+	if err != nil {
+		return err
+	}
+	return m.svc.end(ctx, tx, held, holdReleased)
 }
 
 // Available is how much of SKUs can be sold. One without stock is absent.
-func (m *Module) Available(ctx context.Context, skus []string) (available map[string]int64, err error) {
-	err = m.svc.db.Read(ctx, func(tx *db.Tx) error {
-		available, err = m.svc.store.available(ctx, tx, skus)
-		return err
-	})
-	return available, err
+func (m *Module) Available(ctx context.Context, tx *db.Tx, skus []string) (map[string]int64, error) {
+	return m.svc.store.available(ctx, tx, skus)
 }
 
 func (s *service) holdInstead(ctx context.Context, tx *db.Tx, w inventoryapi.Wish, items []item) (inventoryapi.Held, error) {

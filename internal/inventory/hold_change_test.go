@@ -33,16 +33,28 @@ var _ = Describe("the hold of a cart", Label("db"), func() {
 		}
 		return []string{hold}
 	}
-	wants := func(hold string, items ...inventoryapi.Item) inventoryapi.Held {
+	hold := func(ctx context.Context, w inventoryapi.Wish) (held inventoryapi.Held) {
 		GinkgoHelper()
-		held, err := m.Hold(ctx, inventoryapi.Wish{HoldIDs: former(hold), Items: items, Lasts: time.Minute})
-		Expect(err).NotTo(HaveOccurred())
+		Expect(m.svc.db.InTx(ctx, func(tx *db.Tx) (err error) {
+			held, err = m.Hold(ctx, tx, w)
+			return err
+		})).To(Succeed())
 		return held
 	}
-	free := func() map[string]int64 {
+	wants := func(held string, items ...inventoryapi.Item) inventoryapi.Held {
 		GinkgoHelper()
-		available, err := m.Available(ctx, []string{"CUP", "MUG", "GHOST"})
-		Expect(err).NotTo(HaveOccurred())
+		return hold(ctx, inventoryapi.Wish{HoldIDs: former(held), Items: items, Lasts: time.Minute})
+	}
+	release := func(held string) {
+		GinkgoHelper()
+		Expect(m.svc.db.InTx(ctx, func(tx *db.Tx) error { return m.Release(ctx, tx, held) })).To(Succeed())
+	}
+	free := func() (available map[string]int64) {
+		GinkgoHelper()
+		Expect(m.svc.db.Read(ctx, func(tx *db.Tx) (err error) {
+			available, err = m.Available(ctx, tx, []string{"CUP", "MUG", "GHOST"})
+			return err
+		})).To(Succeed())
 		return available
 	}
 	cups := func(n int64) inventoryapi.Item { return inventoryapi.Item{SKU: "CUP", Quantity: n} }
@@ -58,8 +70,7 @@ var _ = Describe("the hold of a cart", Label("db"), func() {
 
 	It("lasts longer when nothing has changed, and is the same", func() {
 		first := wants("", cups(2))
-		later, err := m.Hold(ctx, inventoryapi.Wish{HoldIDs: former(first.HoldID), Items: []inventoryapi.Item{cups(2)}, Lasts: time.Hour})
-		Expect(err).NotTo(HaveOccurred())
+		later := hold(ctx, inventoryapi.Wish{HoldIDs: former(first.HoldID), Items: []inventoryapi.Item{cups(2)}, Lasts: time.Hour})
 		Expect(later.HoldID).To(Equal(first.HoldID))
 		Expect(later.ExpiresAt).To(BeTemporally(">", first.ExpiresAt.Add(50*time.Minute)))
 		Expect(wants(first.HoldID, cups(2)).ExpiresAt).To(Equal(later.ExpiresAt), "never for shorter")
@@ -80,24 +91,21 @@ var _ = Describe("the hold of a cart", Label("db"), func() {
 		first, second := wants("", cups(4), mugs(10)), wants("", cups(6))
 		both := func(items ...inventoryapi.Item) inventoryapi.Held {
 			GinkgoHelper()
-			held, err := m.Hold(ctx, inventoryapi.Wish{HoldIDs: []string{first.HoldID, second.HoldID}, Items: items, Lasts: time.Minute})
-			Expect(err).NotTo(HaveOccurred())
-			return held
+			return hold(ctx, inventoryapi.Wish{HoldIDs: []string{first.HoldID, second.HoldID}, Items: items, Lasts: time.Minute})
 		}
 		Expect(both(cups(11)).Short).To(HaveExactElements(inventoryapi.Short{SKU: "CUP", Quantity: 11, Available: 10}))
 		Expect(free()).To(Equal(map[string]int64{"CUP": 0, "MUG": 0}))
 		Expect(both(cups(9), mugs(10)).HoldID).NotTo(Or(BeEmpty(), Equal(first.HoldID), Equal(second.HoldID)))
 		Expect(free()).To(Equal(map[string]int64{"CUP": 1, "MUG": 0}))
 		for _, over := range []inventoryapi.Held{first, second} {
-			Expect(m.Release(ctx, over.HoldID)).To(Succeed())
+			release(over.HoldID)
 		}
 		Expect(free()).To(Equal(map[string]int64{"CUP": 1, "MUG": 0}), "they are over")
 	})
 
 	It("costs one statement when nothing has changed", func() {
 		first, cost := wants("", cups(2), mugs(1)), &db.Cost{}
-		held, err := m.Hold(db.WithCost(ctx, cost), inventoryapi.Wish{HoldIDs: []string{first.HoldID}, Items: []inventoryapi.Item{cups(2), mugs(1)}, Lasts: time.Minute})
-		Expect(err).NotTo(HaveOccurred())
+		held := hold(db.WithCost(ctx, cost), inventoryapi.Wish{HoldIDs: []string{first.HoldID}, Items: []inventoryapi.Item{cups(2), mugs(1)}, Lasts: time.Minute})
 		Expect(held.HoldID).To(Equal(first.HoldID))
 		Expect(cost.RoundTrips()).To(BeEquivalentTo(3), "begin, extend, commit")
 	})
@@ -105,7 +113,7 @@ var _ = Describe("the hold of a cart", Label("db"), func() {
 	It("is given up once, whoever asks how often", func() {
 		held := wants("", cups(4))
 		for range 2 {
-			Expect(m.Release(ctx, held.HoldID)).To(Succeed())
+			release(held.HoldID)
 			Expect(free()).To(HaveKeyWithValue("CUP", int64(10)))
 		}
 		Expect(wants(held.HoldID, cups(1)).HoldID).NotTo(Equal(held.HoldID), "one that is over is no hold")
