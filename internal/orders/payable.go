@@ -11,14 +11,10 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 )
 
-// Payable is what there is to pay for an order, for who takes the money; ok is false when
-// there is no such order. ticket is what a guest shows, empty for nothing.
-func (m *Module) Payable(ctx context.Context, id uuid.UUID, ticket string) (p ordersapi.Payable, ok bool, err error) {
-	err = m.svc.db.Read(ctx, func(tx *db.Tx) error {
-		p, ok, err = m.svc.store.payable(ctx, tx, id, ticket)
-		return err
-	})
-	return p, ok, err
+// Payable is what there is to pay for an order, for who takes the money, in their transaction;
+// ok is false when there is no such order. ticket is what a guest shows, empty for nothing.
+func (m *Module) Payable(ctx context.Context, tx *db.Tx, id uuid.UUID, ticket string) (p ordersapi.Payable, ok bool, err error) {
+	return m.svc.store.payable(ctx, tx, id, ticket)
 }
 
 func (store) payable(ctx context.Context, tx *db.Tx, id uuid.UUID, ticket string) (p ordersapi.Payable, ok bool, err error) {

@@ -13,7 +13,6 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/payments/provider"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -164,7 +163,7 @@ var _ = Describe("a provider that does not answer", Label("db"), func() {
 			wg.Go(func() {
 				defer GinkgoRecover()
 				for f := range work {
-					w := wish{Payable: c.orders.of(f.order), Method: "card"}
+					w := wish{Order: f.order, Method: "card"}
 					switch f.crash {
 					case 1:
 						_, _, _, err := c.svc.begin(c.ctx, w)
@@ -239,13 +238,6 @@ var _ = Describe("a provider that does not answer", Label("db"), func() {
 		Expect(c.books().Strays).To(BeEmpty())
 	})
 })
-
-// of is what there is to pay for an order.
-func (t *till) of(order uuid.UUID) ordersapi.Payable {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.orders[order]
-}
 
 var _ = Describe("news of a charge", Label("db"), func() {
 	var c *counter

@@ -189,14 +189,7 @@ type payInput struct {
 
 func (s *service) handlePay(ctx context.Context, in *payInput) (begunResponse, error) {
 	b := in.Body
-	due, err := s.payableBy(ctx, b.OrderID, in.Ticket)
-	if err != nil {
-		return begunResponse{}, err
-	}
-	if due.Closed {
-		return begunResponse{}, errNotPayable
-	}
-	attempt, o, failure, err := s.pay(ctx, wish{Payable: due, Provider: b.Provider, Method: b.Method, Capture: b.Capture, ReturnURL: b.ReturnURL})
+	attempt, o, failure, err := s.pay(ctx, wish{Order: b.OrderID, Ticket: in.Ticket, Provider: b.Provider, Method: b.Method, Capture: b.Capture, ReturnURL: b.ReturnURL})
 	if err != nil {
 		return begunResponse{}, err
 	}
@@ -217,12 +210,12 @@ func (s *service) handlePay(ctx context.Context, in *payInput) (begunResponse, e
 // A guest shows the order's ticket; an order that has none was placed by a page that anybody
 // can open, and is paid by who knows its id. Of customers, whose ids are UUIDs, a page knows
 // nothing.
-func (s *service) payableBy(ctx context.Context, order uuid.UUID, ticket string) (ordersapi.Payable, error) {
+func (s *service) payableBy(ctx context.Context, tx *db.Tx, order uuid.UUID, ticket string) (ordersapi.Payable, error) {
 	who, err := identity.From(ctx)
 	if err != nil {
 		return ordersapi.Payable{}, err
 	}
-	due, ok, err := s.orders.Payable(ctx, order, ticket)
+	due, ok, err := s.orders.Payable(ctx, tx, order, ticket)
 	if err != nil {
 		return due, fmt.Errorf("ask what there is to pay: %w", err)
 	}
@@ -253,21 +246,21 @@ func (s *service) handleGet(ctx context.Context, in *getInput) (paymentResponse,
 	}
 	var c charge
 	if err := s.db.Read(ctx, func(tx *db.Tx) error {
-		c, err = s.store.findPayment(ctx, tx, id, "")
-		return err
+		if c, err = s.store.findPayment(ctx, tx, id, ""); err != nil || who.Can(permissionRead) || who.Customer != "" && who.Customer == c.payment.CustomerID {
+			return err
+		}
+		if in.Ticket == "" {
+			return httpx.ErrNotFound
+		}
+		if due, _, err := s.orders.Payable(ctx, tx, c.payment.OrderID, in.Ticket); err != nil || !due.Opened {
+			return cmp.Or(err, error(httpx.ErrNotFound))
+		}
+		return nil
 	}); err != nil {
 		return paymentResponse{}, err
 	}
-	switch {
-	case who.Can(permissionRead):
+	if who.Can(permissionRead) {
 		return present(c), nil
-	case who.Customer != "" && who.Customer == c.payment.CustomerID:
-	case in.Ticket == "":
-		return paymentResponse{}, httpx.ErrNotFound
-	default:
-		if due, _, err := s.orders.Payable(ctx, c.payment.OrderID, in.Ticket); err != nil || !due.Opened {
-			return paymentResponse{}, cmp.Or(err, error(httpx.ErrNotFound))
-		}
 	}
 	return s.presentToBuyer(ctx, c)
 }
@@ -497,18 +490,11 @@ func (m *Module) handleAuthenticate(ctx context.Context, in *authenticateInput) 
 	if err != nil {
 		return paymentResponse{}, err
 	}
-	var c charge
-	if err := m.svc.db.Read(ctx, func(tx *db.Tx) error {
-		c, err = m.svc.store.findAttempt(ctx, tx, id)
-		return err
-	}); err != nil {
-		return paymentResponse{}, err
-	}
-	if _, err := m.svc.payableBy(ctx, c.payment.OrderID, in.Ticket); err != nil {
-		return paymentResponse{}, err
-	}
 	return httpx.Command(ctx, m.svc.db, func(tx *db.Tx) (paymentResponse, error) {
 		c, err := m.svc.store.lockCharge(ctx, tx, id)
+		if err == nil {
+			_, err = m.svc.payableBy(ctx, tx, c.payment.OrderID, in.Ticket)
+		}
 		switch {
 		case err != nil:
 			return paymentResponse{}, err

@@ -15,6 +15,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/payments/inhouse"
 	"github.com/fusioncommerce/fusion/internal/payments/provider"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -25,7 +26,7 @@ import (
 type Orders interface {
 	// Payable is what there is to pay for an order; ok is false when there is no such order.
 	// ticket is what a guest shows, empty for nothing.
-	Payable(ctx context.Context, order uuid.UUID, ticket string) (p ordersapi.Payable, ok bool, err error)
+	Payable(ctx context.Context, tx *db.Tx, order uuid.UUID, ticket string) (p ordersapi.Payable, ok bool, err error)
 }
 
 // Module is the payments.

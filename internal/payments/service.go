@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/payments/provider"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
@@ -43,7 +42,8 @@ func (s *service) inhouse(name string) bool {
 
 // wish is what a payment is asked for with.
 type wish struct {
-	Payable   ordersapi.Payable
+	Order     uuid.UUID
+	Ticket    string // of a guest's order
 	Provider  string // empty: the preferred account's
 	Method    string
 	Capture   string // empty: as the account says
@@ -101,12 +101,15 @@ func (c *charge) leaves(w wish) bool {
 
 // begin writes down what is wanted, unless it is wanted already.
 func (s *service) begin(ctx context.Context, w wish) (c charge, a account, fresh bool, err error) {
-	order, err := uuid.Parse(w.Payable.OrderID)
-	if err != nil {
-		return c, a, false, fmt.Errorf("order to pay: %w", err)
-	}
 	err = s.db.InTx(ctx, func(tx *db.Tx) error {
-		b, first, err := s.store.lockPayable(ctx, tx, payable{OrderID: order, CustomerID: w.Payable.CustomerID, Total: w.Payable.Total})
+		owed, err := s.payableBy(ctx, tx, w.Order, w.Ticket)
+		if err != nil {
+			return err
+		}
+		if owed.Closed {
+			return errNotPayable
+		}
+		b, first, err := s.store.lockPayable(ctx, tx, payable{OrderID: w.Order, CustomerID: owed.CustomerID, Total: owed.Total})
 		if err != nil {
 			return err
 		}
@@ -115,7 +118,7 @@ func (s *service) begin(ctx context.Context, w wish) (c charge, a account, fresh
 		}
 		var before []charge
 		if !first {
-			if before, err = s.store.ofOrder(ctx, tx, order); err != nil {
+			if before, err = s.store.ofOrder(ctx, tx, w.Order); err != nil {
 				return err
 			}
 		}
@@ -132,7 +135,7 @@ func (s *service) begin(ctx context.Context, w wish) (c charge, a account, fresh
 			return err
 		}
 		if len(before) > 0 {
-			if err := s.store.mayTry(ctx, tx, order); err != nil {
+			if err := s.store.mayTry(ctx, tx, w.Order); err != nil {
 				return err
 			}
 		}

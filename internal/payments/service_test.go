@@ -35,7 +35,7 @@ type till struct {
 	ticket string
 }
 
-func (t *till) Payable(_ context.Context, order uuid.UUID, ticket string) (ordersapi.Payable, bool, error) {
+func (t *till) Payable(_ context.Context, _ *db.Tx, order uuid.UUID, ticket string) (ordersapi.Payable, bool, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p, ok := t.orders[order]
@@ -501,7 +501,7 @@ var _ = Describe("paying an order", Label("db"), func() {
 		It("goes on with a transfer that the program was stopped over", func() {
 			c.account(manualName)
 			order := c.orders.owes(eur(2500), "ana")
-			ch, _, _, err := c.svc.begin(c.ctx, wish{Payable: c.orders.of(order), Provider: manualName})
+			ch, _, _, err := c.svc.begin(c.ctx, wish{Order: order, Provider: manualName})
 			Expect(err).NotTo(HaveOccurred())
 			id := ch.payment.ID.String()
 			Expect(c.handleReceived(c.ctx, &amountInput{ID: id})).Error().To(MatchError(errInProgress))
