@@ -93,7 +93,7 @@ func (store) settle(ctx context.Context, tx *db.Tx, orders []string) ([]string, 
 	if _, err := tx.Exec(ctx, db.Keep+`
 		with changed as (
 			update orders.orders o set payment_status = n.standing, captured_minor = n.captured, refunded_minor = n.refunded, version = o.version + 1, updated_at = $5
-			from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[]) n(id, standing, captured, refunded) where o.id = n.id
+			from unnest((select $1::uuid[]), (select $2::text[]), (select $3::bigint[]), (select $4::bigint[])) n(id, standing, captured, refunded) where o.id = n.id
 			returning o.id, o.version, o.status, o.payment_status
 		)
 		insert into orders.timeline (order_id, version, status, payment_status, actor, at) select id, version, status, payment_status, $6, $5 from changed`,

@@ -253,7 +253,7 @@ func (s store) advance(ctx context.Context, tx *db.Tx, ids []string, from, to st
 	var rows []row
 	if err := tx.Select(ctx, &rows, db.Keep+`
 		with mine as (
-			select id from orders.orders where id = any((select $1)::uuid[]) and status = $2 order by id for update
+			select id from orders.orders where id = any((select $1)::uuid[]) and status = (select $2) order by id for update
 		), moved as (
 			update orders.orders o set status = $3, reason = $4, version = o.version + 1, updated_at = $5
 			from mine where o.id = mine.id returning o.*

@@ -18,7 +18,11 @@ import (
 )
 
 const (
-	batchSize    = 200
+	batchSize = 200
+	// breath is how long a consumer waits at most after a batch of several: as long as that took.
+	// Facts come faster than it handles them one by one then, and more of them together cost
+	// less. Whoever is alone is handled at once.
+	breath       = 50 * time.Millisecond
 	batchTimeout = 10 * time.Second
 	// maxTries failures park a delivery: it waits for a person, and what was behind it goes on.
 	maxTries = 8
@@ -66,7 +70,8 @@ func (s *subscriber) work(ctx context.Context, part int, out chan<- *message.Mes
 		started := time.Now() //nolint:forbidigo // measures, decides nothing about events
 		n, err := s.batch(ctx, part, size, out)
 		full := n == size
-		size = resize(size, time.Since(started), s.bus.BatchTimeout)
+		took := time.Since(started)
+		size = resize(size, took, s.bus.BatchTimeout)
 		switch {
 		case errors.Is(err, errSlow):
 			s.bus.log.WarnContext(ctx, "events are handled too slowly", "consumer", s.consumer.name, "events", n, "err", err)
@@ -79,6 +84,8 @@ func (s *subscriber) work(ctx context.Context, part int, out chan<- *message.Mes
 			continue // there is more
 		case n > 0 && s.consumer.rests:
 			pause(ctx, rest)
+		case n > 1:
+			pause(ctx, min(took, breath))
 		}
 		select {
 		case <-ctx.Done():
