@@ -21,21 +21,30 @@ const (
 )
 
 func checkout(ctx context.Context, b *bench) error {
-	return b.buying(ctx, "checkout", floor{name: floorGoal, perSecond: checkouts}, func(ctx context.Context, addr string, buy errand) outcome {
-		return closedErrands(ctx, addr, b.clients, b.duration(), buy)
-	})
+	return b.buying(ctx, "checkout", floor{name: floorGoal, perSecond: checkouts}, b.closed)
 }
 
 func checkoutSteady(ctx context.Context, b *bench) error {
-	return b.buying(ctx, "checkout_steady", floor{name: floorCheckouts, perSecond: offered}, func(ctx context.Context, addr string, buy errand) outcome {
-		return openErrands(ctx, addr, b.clients, offered, b.duration(), buy)
-	})
+	return b.buying(ctx, "checkout_steady", floor{name: floorCheckouts, perSecond: offered}, b.steady)
+}
+
+// load has clients do an errand again and again.
+type load func(ctx context.Context, addr string, do errand) outcome
+
+// closed is as fast as it goes.
+func (b *bench) closed(ctx context.Context, addr string, do errand) outcome {
+	return closedErrands(ctx, addr, b.clients, b.duration(), do)
+}
+
+// steady is as many as a busy hour has.
+func (b *bench) steady(ctx context.Context, addr string, do errand) outcome {
+	return openErrands(ctx, addr, b.clients, offered, b.duration(), do)
 }
 
 // buying measures buyers who begin a cart with all that they have to say, place it and pay,
 // each with an account of nobody's: three requests. It ends when the payment has succeeded;
 // that the order becomes paid is waited for, and an order that does not is an error.
-func (b *bench) buying(ctx context.Context, name string, against floor, load func(context.Context, string, errand) outcome) error {
+func (b *bench) buying(ctx context.Context, name string, against floor, of load) error {
 	return b.withShop(ctx, name, func(l *lab.Lab, db *sql.DB) error {
 		c := &connection{addr: address(l)}
 		defer c.close()
@@ -57,7 +66,7 @@ func (b *bench) buying(ctx context.Context, name string, against floor, load fun
 		}
 		again := closedErrands(ctx, address(l), b.clients, warmUp, buy)
 		o, err := metered(l, func() (outcome, error) {
-			o := load(ctx, address(l), buy)
+			o := of(ctx, address(l), buy)
 			return o, b.paid(ctx, db, &o, len(warm.samples)+len(again.samples)+len(o.samples))
 		})
 		if err != nil {
@@ -115,20 +124,16 @@ func (b *bench) paid(ctx context.Context, db *sql.DB, o *outcome, accepted int) 
 const linesOfCart = 50
 
 func addItem(ctx context.Context, b *bench) error {
-	return b.adding(ctx, "add_item", floor{name: floorGoal, perSecond: additions}, func(ctx context.Context, addr string, add errand) outcome {
-		return closedErrands(ctx, addr, b.clients, b.duration(), add)
-	})
+	return b.adding(ctx, "add_item", floor{name: floorGoal, perSecond: additions}, b.closed)
 }
 
 func addItemSteady(ctx context.Context, b *bench) error {
-	return b.adding(ctx, "add_item_steady", floor{name: floorAdditions, perSecond: offered}, func(ctx context.Context, addr string, add errand) outcome {
-		return openErrands(ctx, addr, b.clients, offered, b.duration(), add)
-	})
+	return b.adding(ctx, "add_item_steady", floor{name: floorAdditions, perSecond: offered}, b.steady)
 }
 
 // adding measures how fast something is put into a cart that is full of other things, each
 // client into its own.
-func (b *bench) adding(ctx context.Context, name string, against floor, load func(context.Context, string, errand) outcome) error {
+func (b *bench) adding(ctx context.Context, name string, against floor, of load) error {
 	return b.withShop(ctx, name, func(l *lab.Lab, _ *sql.DB) error {
 		carts := make(chan filled, b.clients)
 		c := &connection{addr: address(l)}
@@ -146,7 +151,7 @@ func (b *bench) adding(ctx context.Context, name string, against floor, load fun
 			return c.ask(ctx, withTicket(post("/v1/carts/"+cart.ID+"/items", fmt.Sprintf(`{"sku":%q,"quantity":1}`, b.catalog[dice.IntN(linesOfCart)].sku)), cart.Token))
 		}
 		closedErrands(ctx, address(l), b.clients, warmUp, add)
-		o, err := metered(l, func() (outcome, error) { return load(ctx, address(l), add), nil })
+		o, err := metered(l, func() (outcome, error) { return of(ctx, address(l), add), nil })
 		if err != nil {
 			return err
 		}
