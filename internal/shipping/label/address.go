@@ -1,6 +1,7 @@
 package label
 
 import (
+	"cmp"
 	"strings"
 
 	"golang.org/x/text/language"
@@ -89,5 +90,5 @@ func country(code string) string {
 	if err != nil {
 		return code
 	}
-	return display.English.Regions().Name(r)
+	return cmp.Or(display.English.Regions().Name(r), code)
 }

@@ -157,7 +157,7 @@ func (p *page) number(x, y, width int, bold bool, text string) {
 func (p *page) title(f CustomsForm, n, pages int) {
 	const form = 22 * sheet.Millimetre
 	p.Add(sheet.Box{X: p.right - form, Y: p.top, W: form, H: titleHigh})
-	p.Add(sheet.Text{X: p.right - form/2, Y: p.top + 9*sheet.Millimetre, Size: 6500, Bold: true, White: true, Align: sheet.Centre, Text: "CN 22"})
+	p.Add(sheet.Text{X: p.right - form/2, Y: p.top + 8500, Size: 6500, Bold: true, White: true, Align: sheet.Centre, Text: "CN 22"})
 	if pages > 1 {
 		p.Add(sheet.Text{X: p.right - form/2, Y: p.top + 12500, Size: smallSize, White: true, Align: sheet.Centre, Text: strconv.Itoa(n) + "/" + strconv.Itoa(pages)})
 	}

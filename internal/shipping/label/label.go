@@ -182,7 +182,7 @@ func (p *page) sender(m Model) {
 			p.Add(sheet.Box{X: middle, Y: y, W: factsWide, H: hair})
 		}
 		p.caption(middle+pad, y+pad/4, fact[0])
-		p.Add(sheet.Shrink(sheet.Text{X: middle + pad, Y: y + 6100, Size: 3600, Bold: true, Text: fact[1]}, 1600, factsWide-2*pad))
+		p.Add(sheet.Shrink(sheet.Text{X: middle + pad, Y: y + 6250, Size: 3100, Bold: true, Text: fact[1]}, 1600, factsWide-2*pad))
 	}
 	p.top += senderHigh
 	p.line(rule)
@@ -269,7 +269,7 @@ func (p *page) foot(m Model) error {
 	p.Add(code)
 	x := p.left + side + pad
 	p.caption(x, p.top+pad, "ORDER")
-	p.Add(sheet.Shrink(sheet.Text{X: x, Y: p.top + 11*sheet.Millimetre, Size: 7 * sheet.Millimetre, Bold: true, Text: m.Order}, 1600, p.right-x-pad))
+	p.Add(sheet.Shrink(sheet.Text{X: x, Y: p.top + 12*sheet.Millimetre, Size: 7 * sheet.Millimetre, Bold: true, Text: m.Order}, 1600, p.right-x-pad))
 	hint := "Scan to follow the parcel"
 	if m.TrackingURL == "" {
 		hint = "Scan for the tracking number"
