@@ -79,7 +79,9 @@ func (t Text) raster(r *raster) {
 		ink = image.White
 	}
 	// The letters stand where the layout has measured them: a face of this size would round.
-	exact := func(length int) fixed.Int26_6 { return fixed.Int26_6((length*r.dpi*64 + inch/2) / inch) }
+	exact := func(length int) fixed.Int26_6 {
+		return fixed.Int26_6((length*r.dpi*64 + inch/2) / inch) //nolint:gosec // 2³¹ of them are more than a kilometre
+	}
 	left, units := t.left(), 0
 	for _, c := range t.Text {
 		at := fixed.Point26_6{X: exact(left + units*t.Size/f.em), Y: exact(t.Y)}

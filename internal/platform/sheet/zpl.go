@@ -30,7 +30,7 @@ func ZPL(w io.Writer, dpi int, sheets ...*Sheet) error {
 		for _, m := range s.Marks {
 			m.zpl(z)
 		}
-		z.WriteString("^XZ\n")
+		fmt.Fprintln(z, "^XZ")
 	}
 	if z.err != nil {
 		return z.err
@@ -61,13 +61,10 @@ func (t Text) zpl(z *zplPage) {
 		return
 	}
 	b, side := box(t.Bounds(), z.dpi), "R"
-	left := b.Max.X
-	width := b.Dx()
-	left -= width
 	if t.Align == Centre {
 		side = "C"
 	}
-	fmt.Fprintf(z, "^FT%d,%d%s^A0N,%d,%d^FB%d,1,0,%s^FH_^FD%s^FS\n", left, dots(t.Y, z.dpi), reverse, size, size, width, side, escape(t.Text))
+	fmt.Fprintf(z, "^FT%d,%d%s^A0N,%d,%d^FB%d,1,0,%s^FH_^FD%s^FS\n", b.Min.X, dots(t.Y, z.dpi), reverse, size, size, b.Dx(), side, escape(t.Text))
 }
 
 func (t Text) picture(z *zplPage) {
@@ -97,13 +94,13 @@ func (z *zplPage) graphic(b image.Rectangle, from *image.Gray) {
 		}
 		line := fmt.Sprintf("%X", row)
 		if line == last {
-			z.WriteByte(':')
+			fmt.Fprint(z, ":")
 			continue
 		}
-		z.WriteString(line)
+		fmt.Fprint(z, line)
 		last = line
 	}
-	z.WriteString("^FS\n")
+	fmt.Fprintln(z, "^FS")
 }
 
 // escape is for fields after ^FH_: all but letters, digits and what is common in addresses is

@@ -25,8 +25,15 @@ type Address struct {
 
 func (a Address) each(pointer string, check func(field, text string)) {
 	for _, f := range [][2]string{
-		{"name", a.Name}, {"company", a.Company}, {"line1", a.Line1}, {"line2", a.Line2},
-		{"city", a.City}, {"region", a.Region}, {"postalCode", a.PostalCode}, {"country", a.Country}, {"phone", a.Phone},
+		{"name", a.Name},
+		{"company", a.Company},
+		{"line1", a.Line1},
+		{"line2", a.Line2},
+		{"city", a.City},
+		{"region", a.Region},
+		{"postalCode", a.PostalCode},
+		{"country", a.Country},
+		{"phone", a.Phone},
 	} {
 		check(pointer+"/"+f[0], f[1])
 	}

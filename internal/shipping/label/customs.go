@@ -116,7 +116,7 @@ func (f CustomsForm) layout() ([]*sheet.Sheet, error) {
 		p := &page{Sheet: f.Size.sheet(), left: edge, top: edge}
 		p.right = p.Width - edge
 		p.Add(sheet.Box{X: edge, Y: edge, W: p.wide(), H: high, Border: rule})
-		p.title(f, i+1, pages)
+		p.title(i+1, pages)
 		p.parties(f)
 		p.categories(f.Category)
 		p.contents(f.Items[i*each:min((i+1)*each, len(f.Items))], p.Height-edge-totalHigh-signHigh)
@@ -154,7 +154,7 @@ func (p *page) number(x, y, width int, bold bool, text string) {
 	p.Add(sheet.Shrink(sheet.Text{X: x, Y: y, Size: standardSize, Bold: bold, Align: sheet.Right, Text: text}, 1400, width))
 }
 
-func (p *page) title(f CustomsForm, n, pages int) {
+func (p *page) title(n, pages int) {
 	const form = 22 * sheet.Millimetre
 	p.Add(sheet.Box{X: p.right - form, Y: p.top, W: form, H: titleHigh})
 	p.Add(sheet.Text{X: p.right - form/2, Y: p.top + 8500, Size: 6500, Bold: true, White: true, Align: sheet.Centre, Text: "CN 22"})

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -238,19 +240,22 @@ func (p *page) code(tracking string) error {
 	return nil
 }
 
-// grouped is a long number as people read it out, in fours.
+// postal are the numbers of the posts (UPU S10).
+var postal = regexp.MustCompile(`^([A-Z]{2})(\d{3})(\d{3})(\d{3})([A-Z]{2})$`)
+
+// grouped is a number as people read it out.
 func grouped(number string) string {
-	if len(number) < 10 || strings.Contains(number, " ") {
+	if m := postal.FindStringSubmatch(number); m != nil {
+		return strings.Join(m[1:], " ")
+	}
+	if len(number) < 10 || strings.Trim(number, "0123456789") != "" {
 		return number
 	}
-	var b strings.Builder
-	for i, r := range number {
-		if i > 0 && i%4 == 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteRune(r)
+	var fours []string
+	for four := range slices.Chunk([]byte(number), 4) {
+		fours = append(fours, string(four))
 	}
-	return b.String()
+	return strings.Join(fours, " ")
 }
 
 // longestURL that a QR code of this size holds in modules wide enough.

@@ -162,7 +162,7 @@ var _ = Describe("a shipping label", func() {
 			"P", "CTT Expresso", "Priority", "FROM", "Casa do Café, Lda.", "Rua da Rosa 45", "1200-383 Lisboa", "PORTUGAL", "Tel. +351 210 000 000",
 			"PARCEL", "1 of 2", "WEIGHT", "1.25 kg", "DATE", "2026-03-05",
 			"SHIP TO", "Zoë Łukasiewicz", "Pracownia Słońce", "ul. Świętego Marka 27/4", "31-017 Kraków", "POLAND", "Tel. +48 12 000 00 00",
-			"TRACKING NUMBER", "RR12 3456 785P T", "ORDER", "1001", "Scan to follow the parcel",
+			"TRACKING NUMBER", "RR 123 456 785 PT", "ORDER", "1001", "Scan to follow the parcel",
 		}
 		var seen []string
 		for _, t := range viewed(Default, sample()).Texts {
@@ -289,6 +289,16 @@ var _ = Describe("a shipping label", func() {
 		Expect(strings.Count(strings.Join(texts(laidOut(Default, m)), "\n"), "PORTUGAL")).To(Equal(1))
 	})
 
+	DescribeTable("writes the number as it is read out", func(tracking, want string) {
+		m := sample()
+		m.TrackingNumber = tracking
+		Expect(texts(laidOut(Default, m))).To(ContainElement(want))
+	},
+		Entry("in fours", "9400110200881234567890", "9400 1102 0088 1234 5678 90"),
+		Entry("as the post does", "RR123456785PT", "RR 123 456 785 PT"),
+		Entry("and any other as it is", "1Z999AA10123456784", "1Z999AA10123456784"),
+	)
+
 	DescribeTable("tells the weight", func(grams int64, want string) {
 		m := sample()
 		m.Grams = grams
@@ -378,7 +388,7 @@ var _ = Describe("a customs form", func() {
 		}
 		Expect(all).To(ContainElements(
 			"CN 22", "CUSTOMS DECLARATION", "Zoë Łukasiewicz", "2 × Cotton T-shirt 1", "2 × Cotton T-shirt 3", "HS (4) 6109.10 · Origin (5) Portugal",
-			"0.38", "39.98 EUR", "1.14", "119.94 EUR", "2026-03-05 Ana Sousa", "ITEM CTT Expresso", "RR12 3456 785P T",
+			"0.38", "39.98 EUR", "1.14", "119.94 EUR", "2026-03-05 Ana Sousa", "ITEM CTT Expresso", "RR 123 456 785 PT",
 		))
 	})
 
@@ -407,7 +417,7 @@ var _ = Describe("a customs form", func() {
 		Expect(err).NotTo(HaveOccurred())
 		var bold []string
 		for _, m := range sheets[0].Marks {
-			if t, ok := m.(sheet.Text); ok && t.Bold && strings.Contains("Sale of goods / Vente de marchandises Returned goods / Retour de marchandise Gift / Cadeau", t.Text) {
+			if t, ok := m.(sheet.Text); ok && t.Bold && strings.Contains(t.Text, " / ") && t.Size < 3*sheet.Millimetre && t.Y > 40*sheet.Millimetre {
 				bold = append(bold, t.Text)
 			}
 		}

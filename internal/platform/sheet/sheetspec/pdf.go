@@ -118,6 +118,6 @@ func (p *Page) fill(x, y, w, h float64) {
 }
 
 func number(s string) float64 {
-	v, _ := strconv.ParseFloat(s, 64) //nolint:errcheck // the expressions match numbers only
+	v, _ := strconv.ParseFloat(s, 64)
 	return v
 }

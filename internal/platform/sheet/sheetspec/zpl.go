@@ -123,7 +123,7 @@ func (p *printer) do(name, arguments string) error {
 // numbers of "N,160,N" are 0, 160, 0.
 func numbers(arguments string) (n []int) {
 	for a := range strings.SplitSeq(arguments, ",") {
-		v, _ := strconv.Atoi(a) //nolint:errcheck // what is no number is a letter
+		v, _ := strconv.Atoi(a)
 		n = append(n, v)
 	}
 	return append(n, 0, 0, 0)
