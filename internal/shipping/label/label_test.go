@@ -155,6 +155,8 @@ var _ = Describe("a shipping label", func() {
 		Entry("a number of digits", label.Inch4x6, false, "9400110200881234567890"),
 		Entry("a long number", label.A6, false, "420205009400110200881234567890"),
 		Entry("a short one", label.Inch4x6, false, "FC-1"),
+		Entry("the most letters", label.Inch4x6, false, "THEMOSTLETTERSTHATABARCODEHA"),
+		Entry("the most digits", label.Inch4x6, false, strings.Repeat("1234567", 8)),
 	)
 
 	It("says everything, in a PDF and to a printer", func() {
@@ -327,7 +329,8 @@ var _ = Describe("a shipping label", func() {
 	},
 		Entry("none", ""),
 		Entry("one with an accent", "RRÉ1"),
-		Entry("one that is too long", strings.Repeat("W", 60)),
+		Entry("29 letters", strings.Repeat("W", 29)),
+		Entry("57 digits", strings.Repeat("1", 57)),
 	)
 
 	It("has the number in its QR code when there is no address to follow it", func() {
@@ -415,13 +418,20 @@ var _ = Describe("a customs form", func() {
 		f.Category = category
 		sheets, err := f.Layout()
 		Expect(err).NotTo(HaveOccurred())
-		var bold []string
+		var ticks []sheet.Box
 		for _, m := range sheets[0].Marks {
-			if t, ok := m.(sheet.Text); ok && t.Bold && strings.Contains(t.Text, " / ") && t.Size < 3*sheet.Millimetre && t.Y > 40*sheet.Millimetre {
-				bold = append(bold, t.Text)
+			if b, ok := m.(sheet.Box); ok && b.W == b.H && b.Border == 0 {
+				ticks = append(ticks, b)
 			}
 		}
-		Expect(bold).To(Equal([]string{want}))
+		Expect(ticks).To(HaveLen(1))
+		var beside []string
+		for _, m := range sheets[0].Marks {
+			if t, ok := m.(sheet.Text); ok && t.X > ticks[0].X && t.X < ticks[0].X+5*sheet.Millimetre && t.Y > ticks[0].Y && t.Y < ticks[0].Y+4*sheet.Millimetre {
+				beside = append(beside, t.Text)
+			}
+		}
+		Expect(beside).To(Equal([]string{want}))
 	},
 		Entry("sold, when nothing is said", label.Category(""), "Sale of goods / Vente de marchandises"),
 		Entry("a return", label.Returned, "Returned goods / Retour de marchandise"),
@@ -495,6 +505,14 @@ var _ = Describe("a packing slip", func() {
 		Expect(skus).To(HaveLen(70))
 		Expect(skus[0]).To(Equal("SKU-1"))
 		Expect(skus[69]).To(Equal("SKU-70"))
+	})
+
+	It("cuts what nobody would read to the end", func() {
+		s := slip(2)
+		s.Items[0].Name = strings.Repeat("and so on ", 2000)
+		pages := s.Layout()
+		Expect(pages).To(HaveLen(1))
+		Expect(texts(pages[0])).To(ContainElements(HaveSuffix("…"), "SKU-2"))
 	})
 
 	It("is a page without items too", func() {

@@ -186,6 +186,8 @@ func invoke(field string) (text string, symbols int, err error) {
 				return "", 0, fmt.Errorf("no character: %q", field)
 			}
 			text, field = text+c, field[2:]
+		case field[0] == '^', field[0] == '~':
+			return "", 0, fmt.Errorf("not invoked: %q", field)
 		default:
 			text, field = text+field[:1], field[1:]
 		}
