@@ -60,7 +60,7 @@ deployments: postgres kafka redis ## Run the end-to-end specs on Kafka, split in
 	done
 
 # What runs on one goroutine: the race detector has nothing to find there.
-SEQUENTIAL := catalogapi,checkoutapi,groupbuyapi,identityapi,inventoryapi,ordersapi,paymentsapi,pricingapi,tenantapi,calc,config,eventschema,money
+SEQUENTIAL := catalogapi,checkoutapi,groupbuyapi,identityapi,inventoryapi,ordersapi,paymentsapi,pricingapi,tenantapi,calc,config,eventschema,money,sheet,label
 
 .PHONY: race
 race: postgres kafka redis oidc stripe ## Run the specs of internal/ under the race detector
