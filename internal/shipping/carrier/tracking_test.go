@@ -140,7 +140,9 @@ var _ = Describe("where a parcel is", func() {
 	})
 })
 
-func equal(a, b carrier.Tracking) bool { return a.Status == b.Status && slices.Equal(a.Events, b.Events) }
+func equal(a, b carrier.Tracking) bool {
+	return a.Status == b.Status && slices.Equal(a.Events, b.Events)
+}
 
 // drawn is what somebody says of a parcel, of few moments so that they coincide.
 func drawn(t *rapid.T) carrier.Tracking {
