@@ -253,8 +253,9 @@ func easyPostStatus(s carrier.Status) string {
 		return "cancelled"
 	case carrier.Unknown:
 		return "unknown"
+	default:
+		return string(s)
 	}
-	return string(s)
 }
 
 func easyPostDetail(s carrier.Status) string {
@@ -268,6 +269,7 @@ func easyPostDetail(s carrier.Status) string {
 func (s *Simulator) easyPostEvent(l *label, of happening) words {
 	kind, result := "tracker.updated", l.easyPostTracker()
 	switch of {
+	case moved:
 	case created:
 		kind = "tracker.created"
 	case refunded:

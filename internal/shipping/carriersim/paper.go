@@ -37,21 +37,21 @@ func (l *label) draw(f carrier.Format) []byte {
 	to := l.rate.shipment.to
 	lines := []string{l.rate.service.carrier + " " + l.rate.service.title, "TEST - DO NOT MAIL", to.Name, to.Street, to.Zip + " " + to.City + " " + to.Country, l.number}
 	if f == carrier.ZPL {
-		text := "^XA^CI28"
+		text := []byte("^XA^CI28")
 		for i, line := range lines {
-			text += fmt.Sprintf("^FO40,%d^A0N,40,40^FD%s^FS", 60+60*i, strings.NewReplacer("^", " ", "~", " ").Replace(line))
+			text = fmt.Appendf(text, "^FO40,%d^A0N,40,40^FD%s^FS", 60+60*i, strings.NewReplacer("^", " ", "~", " ").Replace(line))
 		}
-		return []byte(text + fmt.Sprintf("^FO40,%d^BCN,160,Y,N,N^FD%s^FS^XZ", 60+60*len(lines), l.number))
+		return fmt.Appendf(text, "^FO40,%d^BCN,160,Y,N,N^FD%s^FS^XZ", 60+60*len(lines), l.number)
 	}
-	text := "BT /F 14 Tf 20 400 Td 24 TL\n"
+	text := []byte("BT /F 14 Tf 20 400 Td 24 TL\n")
 	for _, line := range lines {
-		text += "(" + strings.NewReplacer(`\`, `\\`, "(", `\(`, ")", `\)`).Replace(line) + ") Tj T*\n"
+		text = fmt.Appendf(text, "(%s) Tj T*\n", strings.NewReplacer(`\`, `\\`, "(", `\(`, ")", `\)`).Replace(line))
 	}
-	return pdf(text + "ET")
+	return pdf(append(text, "ET"...))
 }
 
 // pdf is one page of 4 by 6 inches.
-func pdf(content string) []byte {
+func pdf(content []byte) []byte {
 	var b bytes.Buffer
 	b.WriteString("%PDF-1.4\n")
 	var at []int

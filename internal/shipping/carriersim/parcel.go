@@ -135,7 +135,10 @@ func (s *Simulator) settle() {
 func (s *Simulator) decide(l *label, agreed bool) {
 	l.void = carrier.Rejected
 	if agreed {
-		l.void, l.status = carrier.Voided, carrier.Annulled
+		l.void = carrier.Voided
+		if l.status == carrier.PreTransit {
+			l.status = carrier.Annulled
+		}
 	}
 	l.updatedAt = s.now()
 	s.tell(l, refunded)

@@ -238,6 +238,7 @@ func (l *label) shippoEvent(of happening) words {
 		return words{"event": "transaction_created", "test": true, "data": l.transaction()}
 	case refunded:
 		return words{"event": "transaction_updated", "test": true, "data": l.transaction()}
+	default:
+		return words{"event": "track_updated", "test": true, "data": l.shippoTrack()}
 	}
-	return words{"event": "track_updated", "test": true, "data": l.shippoTrack()}
 }

@@ -97,11 +97,9 @@ func (p *post) wake() {
 
 // tell sends what happened to a label, with the chaos there is. It is called with the lock held.
 func (s *Simulator) tell(l *label, of happening) {
-	api, to, message := l.rate.shipment.acct.api, s.opt.EasyPostWebhook, words{}
+	api, to, message := l.rate.shipment.acct.api, s.opt.ShippoWebhook, l.shippoEvent(of)
 	if api == easyPostName {
-		message = s.easyPostEvent(l, of)
-	} else {
-		to, message = s.opt.ShippoWebhook, l.shippoEvent(of)
+		to, message = s.opt.EasyPostWebhook, s.easyPostEvent(l, of)
 	}
 	if to == "" {
 		return
