@@ -24,7 +24,7 @@ type order struct {
 	Shuffle        span           `json:"shuffle"`
 	Copies         int            `json:"copies"`
 	Lost           int            `json:"lost"`
-	For            span           `json:"for"`
+	Lasts          span           `json:"for"`
 	Advance        span           `json:"advance"`
 	TrackingNumber string         `json:"trackingNumber"`
 	Status         carrier.Status `json:"status"`
@@ -99,7 +99,7 @@ func (s *Simulator) control(mux *http.ServeMux) {
 		if !in.known() {
 			return nil, invalid("The kind is one of these: " + strings.Join(kinds, ", "))
 		}
-		in.Met, in.Lasting = 0, time.Duration(in.For)
+		in.Met, in.Lasting = 0, time.Duration(in.Lasts)
 		s.Break(in.Fault)
 		return words{"faults": s.Faults()}, nil
 	})

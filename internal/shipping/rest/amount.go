@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -21,7 +20,7 @@ func Amount(text, currency string) (money.Amount, error) {
 			text += "." + fraction
 		}
 	}
-	return money.Parse(cmp.Or(text, "0"), c)
+	return money.Parse(text, c)
 }
 
 // Ounces of 28.349523125 g, to a tenth and never less than it weighs.
