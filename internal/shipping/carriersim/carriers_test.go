@@ -172,7 +172,7 @@ func behaves(t trade) {
 		for n := range parcels {
 			together.Go(func() {
 				defer GinkgoRecover()
-				l, err := b.insist(ctx, keys[n], rates[n])
+				l, err := b.insist(ctx, keys[n], rates[n], n%2 == 0)
 				Expect(err).NotTo(HaveOccurred())
 				labels[n] = l
 			})
@@ -318,8 +318,9 @@ func behaves(t trade) {
 // ears hear webhooks.
 type ears struct {
 	*httptest.Server
-	mu    sync.Mutex
-	heard []message
+	mu     sync.Mutex
+	heard  []message
+	status int
 }
 
 type message struct {
@@ -328,15 +329,22 @@ type message struct {
 }
 
 func listen() *ears {
-	e := &ears{}
-	e.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	e := &ears{status: http.StatusOK}
+	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.heard = append(e.heard, message{r.Header, body})
+		w.WriteHeader(e.status)
 	}))
 	DeferCleanup(e.Close)
 	return e
+}
+
+func (e *ears) answers(status int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.status = status
 }
 
 func (e *ears) all() []message {

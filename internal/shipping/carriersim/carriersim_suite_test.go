@@ -93,12 +93,13 @@ func (b *bench) bought(ctx context.Context, p carrier.Consignment) carrier.Label
 	return l
 }
 
-// insist buys until it is known what happened: as often as nobody says, it looks first.
-func (b *bench) insist(ctx context.Context, key string, r carrier.Rate) (l carrier.Label, err error) {
+// insist buys until it is known what happened. When nobody says it buys again, or looks: both
+// are promised to end alike.
+func (b *bench) insist(ctx context.Context, key string, r carrier.Rate, looks bool) (l carrier.Label, err error) {
 	err = carrier.ErrNoLabel
 	for ctx.Err() == nil && (errors.Is(err, carrier.ErrNoLabel) || errors.Is(err, carrier.ErrUnknownOutcome)) {
 		once, done := context.WithTimeout(ctx, patience)
-		if errors.Is(err, carrier.ErrNoLabel) {
+		if !looks || errors.Is(err, carrier.ErrNoLabel) {
 			l, err = b.Buy(once, b.account, key, r, carrier.PDF)
 		} else {
 			l, err = b.Find(once, b.account, key, r)
