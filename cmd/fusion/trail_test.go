@@ -26,7 +26,7 @@ var trail = map[string]string{
 	"events retry": "retryEvents", "events drop": "dropEvents", "events replay": "replayEvents", "events unsubscribe": "unsubscribe",
 	"seed": "createProduct",
 
-	"dev": "it runs the shop", "serve": "it runs the shop", "sim stripe": "it is no shop",
+	"dev": "it runs the shop", "serve": "it runs the shop", "sim stripe": "it is no shop", "sim carrier": "it is no shop",
 	"migrate up": "the schema", "migrate down": "the schema", "migrate status": "it looks",
 	"backup create": "it looks", "backup verify": "it looks", "backup restore": "there is no shop yet",
 	"keys list": "it looks", "staff list": "it looks", "tenants list": "it looks", "tenants show": "it looks", "secrets status": "it looks", "mail list": "it looks",

@@ -40,7 +40,7 @@ type Guard struct {
 var ErrDestination = errors.New("destination not allowed")
 
 const (
-	// MaxBody is what is read of an answer, at most.
+	// MaxBody is what is read of an answer, at most, unless a client is made for more.
 	MaxBody = 64 << 10
 	// timeout is for the whole of a request, with its answer.
 	timeout = 15 * time.Second
@@ -51,24 +51,30 @@ const (
 // New makes a guard.
 func New(o Options) *Guard {
 	g := &Guard{inside: o.Inside, resolver: o.Resolver, ports: []uint16{443, 8443}}
-	g.client = &http.Client{
-		Timeout: timeout,
+	g.client = g.Larger(MaxBody, timeout)
+	return g
+}
+
+// Larger makes a client of its own, for those who send more than most, or take longer: its
+// answers are cut off at other bounds.
+func (g *Guard) Larger(maxBody int, patience time.Duration) *http.Client {
+	return &http.Client{
+		Timeout: patience,
 		// An answer that sends us elsewhere is an answer: who asks sees that it is none of use.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     bounded{g, g.transport()},
+		Transport:     bounded{g, g.transport(patience), maxBody},
 	}
-	return g
 }
 
 // Client makes the requests. Its answers are cut off, with an error, at MaxBody.
 func (g *Guard) Client() *http.Client { return g.client }
 
-func (g *Guard) transport() *http.Transport {
+func (g *Guard) transport(patience time.Duration) *http.Transport {
 	dialer := &net.Dialer{Timeout: connectTimeout, Resolver: g.resolver, Control: g.control}
 	return &http.Transport{
 		// No proxy of the environment: it would dial for us, and knows nothing of this.
 		DialContext:         dialer.DialContext,
-		TLSHandshakeTimeout: connectTimeout, ResponseHeaderTimeout: timeout, MaxResponseHeaderBytes: 16 << 10,
+		TLSHandshakeTimeout: connectTimeout, ResponseHeaderTimeout: patience, MaxResponseHeaderBytes: 16 << 10,
 		ForceAttemptHTTP2: true, DisableCompression: true,
 		MaxConnsPerHost: 8, MaxIdleConnsPerHost: 2, MaxIdleConns: 32, IdleConnTimeout: time.Minute,
 	}
@@ -139,8 +145,9 @@ func isName(host string) bool {
 
 // bounded looks at every request once more, and cuts its answer off.
 type bounded struct {
-	guard *Guard
-	next  http.RoundTripper
+	guard   *Guard
+	next    http.RoundTripper
+	maxBody int
 }
 
 // RoundTrip sends a request that may be sent.
@@ -152,12 +159,12 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer.Body = &cut{ReadCloser: answer.Body, left: MaxBody}
+	answer.Body = &cut{ReadCloser: answer.Body, left: b.maxBody}
 	return answer, nil
 }
 
 // ErrTooLong means that an answer was longer than anybody needs.
-var ErrTooLong = errors.New("the answer is longer than 64 KiB")
+var ErrTooLong = errors.New("the answer is too long")
 
 type cut struct {
 	io.ReadCloser

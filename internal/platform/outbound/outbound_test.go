@@ -130,7 +130,7 @@ var _ = Describe("a request to an address of somebody else's choice", func() {
 		Expect(get(g, to)).To(MatchError(ErrDestination))
 		Expect(g.Flaw(to)).NotTo(BeEmpty())
 		// Nor would it if nobody had looked at the URL.
-		unseen := http.Client{Transport: g.transport(), Timeout: 2 * time.Second, CheckRedirect: g.client.CheckRedirect}
+		unseen := http.Client{Transport: g.transport(timeout), Timeout: 2 * time.Second, CheckRedirect: g.client.CheckRedirect}
 		answer, err := unseen.Get(to)
 		if err == nil {
 			_ = answer.Body.Close()
@@ -174,7 +174,7 @@ var _ = Describe("a request to an address of somebody else's choice", func() {
 	It("is the guard's to refuse: without it the same name leads to what is inside", func() {
 		c := newCanary()
 		g := anyPort(Options{Inside: loopback, Resolver: names([]string{"127.0.0.1"}, nil)})
-		plain := http.Client{Transport: g.transport()}
+		plain := http.Client{Transport: g.transport(timeout)}
 		answer, err := plain.Get("http://innocent.example:" + c.port)
 		Expect(err).NotTo(HaveOccurred())
 		defer answer.Body.Close()
@@ -191,7 +191,7 @@ var _ = Describe("a request to an address of somebody else's choice", func() {
 	})
 
 	It("does not go through a proxy of the environment, which would dial for us", func() {
-		Expect(New(Options{}).transport().Proxy).To(BeNil())
+		Expect(New(Options{}).transport(timeout).Proxy).To(BeNil())
 	})
 
 	DescribeTable("goes to the port of such services only", func(address string, good bool) {
@@ -253,6 +253,23 @@ var _ = Describe("a request to an address of somebody else's choice", func() {
 	},
 		Entry(nil, 0, nil), Entry(nil, MaxBody-1, nil), Entry(nil, MaxBody, nil), Entry(nil, MaxBody+1, ErrTooLong), Entry(nil, 3*MaxBody, ErrTooLong),
 	)
+
+	It("reads more for who asks for more, and no more than that", func() {
+		given := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, strings.Repeat("x", 3*MaxBody)) }))
+		DeferCleanup(given.Close)
+		read := func(most int) (int, error) {
+			r, err := http.NewRequest(http.MethodGet, given.URL, nil)
+			Expect(err).NotTo(HaveOccurred())
+			answer, err := New(Options{Inside: loopback}).Larger(most, time.Minute).Do(r)
+			Expect(err).NotTo(HaveOccurred())
+			defer answer.Body.Close()
+			body, err := io.ReadAll(answer.Body)
+			return len(body), err
+		}
+		Expect(read(3 * MaxBody)).To(Equal(3 * MaxBody))
+		_, err := read(2 * MaxBody)
+		Expect(err).To(MatchError(ErrTooLong))
+	})
 
 	It("does not wait for an answer that does not come", func() {
 		silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
