@@ -198,11 +198,14 @@ func (s *service) listFor(ctx context.Context, in *listInput, only string) (http
 }
 
 type stepResponse struct {
-	Status        string    `json:"status"`
-	PaymentStatus string    `json:"paymentStatus,omitempty" doc:"Of steps that changed it"`
-	Reason        string    `json:"reason,omitempty"`
-	Actor         string    `json:"actor" doc:"Who or what made the step; to a customer, the shop is one"`
-	At            time.Time `json:"at"`
+	Status            string     `json:"status"`
+	PaymentStatus     string     `json:"paymentStatus,omitempty" doc:"Of steps that changed it"`
+	FulfillmentStatus string     `json:"fulfillmentStatus,omitempty" doc:"Of steps that changed it"`
+	ShipmentID        *uuid.UUID `json:"shipmentId,omitempty" format:"uuid" doc:"Of steps that a shipment made"`
+	ShipmentStatus    string     `json:"shipmentStatus,omitempty" doc:"What it told: created, labelled, failed, voided, shipped, exception, delivered, returned"`
+	Reason            string     `json:"reason,omitempty"`
+	Actor             string     `json:"actor" doc:"Who or what made the step; to a customer, the shop is one"`
+	At                time.Time  `json:"at"`
 }
 
 func (s *service) handleTimeline(ctx context.Context, in *byID) (httpx.List[stepResponse], error) {
@@ -217,7 +220,7 @@ func (s *service) handleTimeline(ctx context.Context, in *byID) (httpx.List[step
 		if only != "" {
 			st.Actor = seenBy(ctx, st.Actor)
 		}
-		out.Data = append(out.Data, stepResponse{Status: st.Status, PaymentStatus: text(st.Payment), Reason: text(st.Reason), Actor: st.Actor, At: st.At.UTC()})
+		out.Data = append(out.Data, stepResponse{Status: st.Status, PaymentStatus: text(st.Payment), FulfillmentStatus: text(st.Fulfillment), ShipmentID: st.Shipment, ShipmentStatus: text(st.Told), Reason: text(st.Reason), Actor: st.Actor, At: st.At.UTC()})
 	}
 	return out, err
 }

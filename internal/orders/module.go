@@ -88,6 +88,7 @@ func (m *Module) Mount(on app.Mount) {
 	}, m.svc.handleCancel)
 
 	m.listenToPayments(on.Bus)
+	m.listenToShipping(on.Bus)
 	m.svc.deadline.timers.On(sweepUnpaid, m.svc.onUnpaid)
 	event.OnBatch(on.Bus, "orders.confirm-reserved", m.svc.onReserved)
 	event.OnBatch(on.Bus, "orders.fail-insufficient", m.svc.onInsufficient)

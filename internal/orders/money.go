@@ -55,7 +55,9 @@ func (f funds) standing(total int64) paymentStatus {
 }
 
 // owe is how an order begins.
-func (o *order) owe() { o.Payment, o.Captured, o.Refunded = unpaid, nothing(o.Total), nothing(o.Total) }
+func (o *order) owe() {
+	o.Payment, o.Captured, o.Refunded, o.CalledOff, o.Fulfillment = unpaid, nothing(o.Total), nothing(o.Total), nothing(o.Total), unfulfilled
+}
 
 // covered says that nothing is left to pay.
 func (o order) covered() bool {

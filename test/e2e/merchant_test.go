@@ -25,6 +25,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 	"github.com/fusioncommerce/fusion/internal/pricing/pricingapi"
+	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
 )
 
 type product struct {
@@ -286,6 +287,7 @@ var schemas = sync.OnceValues(func() (*eventschema.Catalog, error) {
 		eventschema.Module{Name: "checkout", Schemas: checkoutapi.Schemas},
 		eventschema.Module{Name: "pricing", Schemas: pricingapi.Schemas},
 		eventschema.Module{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
+		eventschema.Module{Name: "shipping", Schemas: shippingapi.Schemas},
 		eventschema.Module{Name: "platform", Schemas: tenantapi.Schemas},
 		eventschema.Module{Name: "identity", Schemas: identityapi.Schemas},
 	)
