@@ -2,6 +2,7 @@ package orders
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -198,14 +199,15 @@ func (s *service) listFor(ctx context.Context, in *listInput, only string) (http
 }
 
 type stepResponse struct {
-	Status            string     `json:"status"`
-	PaymentStatus     string     `json:"paymentStatus,omitempty" doc:"Of steps that changed it"`
-	FulfillmentStatus string     `json:"fulfillmentStatus,omitempty" doc:"Of steps that changed it"`
-	ShipmentID        *uuid.UUID `json:"shipmentId,omitempty" format:"uuid" doc:"Of steps that a shipment made"`
-	ShipmentStatus    string     `json:"shipmentStatus,omitempty" doc:"What it told: created, labelled, failed, voided, shipped, exception, delivered, returned"`
-	Reason            string     `json:"reason,omitempty"`
-	Actor             string     `json:"actor" doc:"Who or what made the step; to a customer, the shop is one"`
-	At                time.Time  `json:"at"`
+	Status            string                    `json:"status"`
+	PaymentStatus     string                    `json:"paymentStatus,omitempty" doc:"Of steps that changed it"`
+	FulfillmentStatus string                    `json:"fulfillmentStatus,omitempty" doc:"Of steps that changed it"`
+	ShipmentID        *uuid.UUID                `json:"shipmentId,omitempty" format:"uuid" doc:"Of steps that a shipment made"`
+	ShipmentStatus    string                    `json:"shipmentStatus,omitempty" doc:"What it told: created, labelled, failed, voided, shipped, exception, delivered, returned"`
+	Cancelled         []ordersapi.CancelledItem `json:"cancelled,omitempty" doc:"Of steps that called off a part"`
+	Reason            string                    `json:"reason,omitempty"`
+	Actor             string                    `json:"actor" doc:"Who or what made the step; to a customer, the shop is one"`
+	At                time.Time                 `json:"at"`
 }
 
 func (s *service) handleTimeline(ctx context.Context, in *byID) (httpx.List[stepResponse], error) {
@@ -220,13 +222,36 @@ func (s *service) handleTimeline(ctx context.Context, in *byID) (httpx.List[step
 		if only != "" {
 			st.Actor = seenBy(ctx, st.Actor)
 		}
-		out.Data = append(out.Data, stepResponse{Status: st.Status, PaymentStatus: text(st.Payment), FulfillmentStatus: text(st.Fulfillment), ShipmentID: st.Shipment, ShipmentStatus: text(st.Told), Reason: text(st.Reason), Actor: st.Actor, At: st.At.UTC()})
+		var off []ordersapi.CancelledItem
+		if st.Cancelled != nil {
+			if err := json.Unmarshal(st.Cancelled, &off); err != nil {
+				return out, fmt.Errorf("what was called off of order %s: %w", id, err)
+			}
+		}
+		out.Data = append(out.Data, stepResponse{Cancelled: off, Status: st.Status, PaymentStatus: text(st.Payment), FulfillmentStatus: text(st.Fulfillment), ShipmentID: st.Shipment, ShipmentStatus: text(st.Told), Reason: text(st.Reason), Actor: st.Actor, At: st.At.UTC()})
 	}
 	return out, err
 }
 
+type cancelItemBody struct {
+	Line     int    `json:"line,omitempty" minimum:"1" maximum:"500" doc:"Position of the line in the order, from 1; absent: whichever lines have the SKU"`
+	SKU      string `json:"sku,omitempty" maxLength:"64" example:"MUG-BLUE"`
+	Quantity int64  `json:"quantity" minimum:"1" maximum:"50000000" example:"1"`
+}
+
 type cancelBody struct {
-	Reason string `json:"reason,omitempty" maxLength:"500" example:"changed my mind"`
+	Reason string           `json:"reason,omitempty" maxLength:"500" example:"changed my mind"`
+	Items  []cancelItemBody `json:"items,omitempty" maxItems:"500" doc:"What of the order is called off; absent: all of it"`
+}
+
+// Check finds what the schema cannot say.
+func (b *cancelBody) Check() (fields []fault.Field) {
+	for i, it := range b.Items {
+		if it.Line == 0 && it.SKU == "" {
+			fields = append(fields, fault.Field{Pointer: fmt.Sprintf("/items/%d", i), Code: "required", Detail: "must name a line or a SKU"})
+		}
+	}
+	return fields
 }
 
 type cancelInput struct {
@@ -239,12 +264,24 @@ func (s *service) handleCancel(ctx context.Context, in *cancelInput) (orderRespo
 	if err != nil {
 		return orderResponse{}, err
 	}
-	reason := ""
+	var b cancelBody
 	if in.Body != nil {
-		reason = in.Body.Reason
+		b = *in.Body
+	}
+	if fields := b.Check(); len(fields) > 0 {
+		return orderResponse{}, httpx.ErrValidation(fields...)
+	}
+	items := make([]ordersapi.ConsignedItem, len(b.Items))
+	for i, it := range b.Items {
+		items[i] = ordersapi.ConsignedItem(it)
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (orderResponse, error) {
-		o, err := s.cancel(ctx, tx, id, identity.OnlyOf(ctx, permissionWrite), reason)
+		only := identity.OnlyOf(ctx, permissionWrite)
+		if len(items) > 0 {
+			o, err := s.cancelItems(ctx, tx, id, only, b.Reason, items)
+			return shownTo(ctx, present(o)), err
+		}
+		o, err := s.cancel(ctx, tx, id, only, b.Reason)
 		return shownTo(ctx, present(o)), err
 	})
 }

@@ -84,7 +84,7 @@ func (m *Module) Mount(on app.Mount) {
 	}, m.svc.handleTimeline)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/orders/{id}/cancel", ID: "cancelOrder", Summary: "Cancel an order", Permission: permissionWrite, Own: true,
-		Description: "Frees its stock. Cancelling a cancelled order changes nothing.", Refusals: []*fault.Error{errNotCancellable, erasure.ErrErased},
+		Description: "The whole of it, or some `items`. Frees its stock, and what was paid for it goes back; of a part, with its exact shares of discounts and tax. What is in a shipment is not cancelled. Cancelling a cancelled order changes nothing.", Refusals: []*fault.Error{errNotCancellable, erasure.ErrErased},
 	}, m.svc.handleCancel)
 
 	m.listenToPayments(on.Bus)

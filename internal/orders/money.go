@@ -61,7 +61,7 @@ func (o *order) owe() {
 
 // covered says that nothing is left to pay.
 func (o order) covered() bool {
-	return o.Payment == fullyPaid || o.Payment == overpaid || o.Total.IsZero() && o.Payment == unpaid
+	return o.Payment == fullyPaid || o.Payment == overpaid || o.due().IsZero() && o.Payment == unpaid
 }
 
 // heard is what a payment told last.

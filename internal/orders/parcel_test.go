@@ -75,7 +75,9 @@ func code(err error) string {
 }
 
 var _ = DescribeTable("how far an order of three units is on its way",
-	func(p progress, want fulfillmentStatus) { Expect(fulfillment([]line{{Quantity: 3, progress: p}})).To(Equal(want)) },
+	func(p progress, want fulfillmentStatus) {
+		Expect(fulfillment([]line{{Quantity: 3, progress: p}})).To(Equal(want))
+	},
 	Entry("of which nothing has left", progress{Consigned: 3}, unfulfilled),
 	Entry("of which a part has left", progress{Consigned: 3, Shipped: 2}, partiallyShipped),
 	Entry("of which all has left", progress{Consigned: 3, Shipped: 3}, fullyShipped),

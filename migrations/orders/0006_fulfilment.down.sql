@@ -1,4 +1,4 @@
-alter table orders.timeline drop column fulfillment_status, drop column shipment_id, drop column shipment_status;
+alter table orders.timeline drop column fulfillment_status, drop column shipment_id, drop column shipment_status, drop column cancelled;
 alter table orders.orders drop column fulfillment_status, drop column cancelled_minor, drop column held_for;
 drop table orders.shipment_line;
 drop table orders.shipment;

@@ -62,4 +62,5 @@ alter table orders.orders
 alter table orders.timeline
     add column fulfillment_status text, -- of the steps that changed it
     add column shipment_id        uuid, -- of the steps that a shipment made
-    add column shipment_status    text;
+    add column shipment_status    text,
+    add column cancelled          jsonb; -- of the steps that called off a part

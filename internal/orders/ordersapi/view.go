@@ -35,6 +35,7 @@ type OrderView struct {
 	TaxTotal          string            `json:"taxTotal" example:"5.59"`
 	Total             string            `json:"total" doc:"What is to pay" example:"29.90"`
 	Currency          string            `json:"currency" example:"EUR"`
+	CancelledTotal    string            `json:"cancelledTotal" doc:"What of the total is not to be paid any more: some of the items were cancelled" example:"0.00"`
 	PaymentStatus     string            `json:"paymentStatus" enum:"unpaid,authorized,partially_paid,paid,overpaid,partially_refunded,refunded,disputed" doc:"What payments told, a moment ago"`
 	Captured          string            `json:"captured" doc:"What was paid" example:"29.90"`
 	Refunded          string            `json:"refunded" doc:"What of that went back" example:"0.00"`
