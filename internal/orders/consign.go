@@ -47,10 +47,7 @@ func (m *Module) Consign(ctx context.Context, tx *db.Tx, orderID, shipmentID uui
 
 // shippable refuses orders of which nothing is to leave the house.
 func (o order) shippable() error {
-	switch {
-	case o.HeldFor != "":
-		return errNotShippable.Saying("The order is held until somebody has looked at it: %s.", o.HeldFor)
-	case o.Status != paid && o.Status != shipped && o.Status != delivered:
+	if o.Status != paid && o.Status != shipped && o.Status != delivered {
 		return errNotShippable.Saying("An order that is %s cannot be shipped.", o.Status)
 	}
 	return nil

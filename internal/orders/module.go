@@ -28,10 +28,12 @@ type Offers interface {
 type Module struct{ svc *service }
 
 // New makes the orders. An order that was a cart and that nobody has paid for unpaidFor is
-// cancelled; none is when it is zero.
-func New(k app.Kit, offers Offers, unpaidFor time.Duration) *Module {
+// cancelled; none is when it is zero. refundUnshippable calls off what cannot be sent, instead of
+// leaving it to somebody.
+func New(k app.Kit, offers Offers, unpaidFor time.Duration, refundUnshippable bool) *Module {
 	return &Module{&service{
 		db: k.DB, events: k.Events, offers: offers, numbers: newNumbers(k.DB, k.Clock), daily: newDaily(k.DB, k.Clock), deadline: newDeadline(k.Timers, unpaidFor),
+		refundUnshippable: refundUnshippable,
 	}}
 }
 

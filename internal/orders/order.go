@@ -71,7 +71,7 @@ type order struct {
 	Fulfillment fulfillmentStatus
 	// CalledOff is what of the total is not to be paid any more: its units were cancelled.
 	CalledOff money.Amount
-	HeldFor   string // why staff have to look at it before it is shipped; empty: they need not
+	HeldFor   string // why it waits for somebody; empty: it does not
 	Version   int64
 	CreatedAt time.Time
 	UpdatedAt time.Time

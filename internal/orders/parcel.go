@@ -85,9 +85,19 @@ func follow[T any](s *service, status parcelStatus, of func(T) shippingapi.Shipm
 				latest[n.shipment], causes[n.order.String()] = n, r
 			}
 		}
-		moved, err := s.follow(ctx, tx, latest)
-		if err != nil || len(moved) == 0 {
+		moved, stuck, err := s.follow(ctx, tx, latest)
+		if err != nil {
 			return err
+		}
+		if s.refundUnshippable {
+			for _, o := range stuck {
+				if err := s.giveUp(ctx, tx, o); err != nil {
+					return err
+				}
+			}
+		}
+		if len(moved) == 0 {
+			return nil
 		}
 		facts := make([]event.Event, len(moved))
 		for i, o := range moved {
@@ -105,44 +115,68 @@ func onItsWay(o order) event.Event {
 	return ordersapi.OrderShipped{Order: fact(o)}
 }
 
-// follow returns the orders that the news has moved.
-func (s *service) follow(ctx context.Context, tx *db.Tx, latest map[uuid.UUID]report) (moved []order, err error) {
+// labelFailed is why an order waits for somebody, or was called off: what it takes to send it
+// could not be bought.
+const labelFailed = "label_failed"
+
+// giveUp calls off what cannot be sent: of the order what is in no other shipment.
+func (s *service) giveUp(ctx context.Context, tx *db.Tx, o order) error {
+	if o.consigned() == 0 {
+		_, err := s.callOff(ctx, tx, o, labelFailed)
+		return err
+	}
+	_, err := s.cancelItems(ctx, tx, o.ID, "", labelFailed, nil)
+	return err
+}
+
+// follow returns the orders that the news has moved, and those of which something cannot be sent
+// since.
+func (s *service) follow(ctx context.Context, tx *db.Tx, latest map[uuid.UUID]report) (moved, stuck []order, err error) {
 	actor, err := identity.From(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	news, err := s.store.report(ctx, tx, latest)
 	if err != nil || len(news) == 0 {
-		return nil, err
+		return nil, nil, err
 	}
 	ids := make([]string, len(news))
 	for i, n := range news {
 		ids[i] = n.order.String()
 	}
 	if err := s.store.count(ctx, tx, ids); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	list, err := s.store.these(ctx, tx, ids)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	held, err := s.store.unsendable(ctx, tx, ids)
+	if err != nil {
+		return nil, nil, err
 	}
 	var steps []journeyStep
 	for i := range list {
 		o := &list[i]
 		was := o.Fulfillment
 		went := o.arrive()
+		waited := o.HeldFor
+		o.HeldFor = held[o.ID]
 		for _, n := range news {
 			if n.order != o.ID {
 				continue
 			}
 			o.Version++
-			st := journeyStep{order: o.ID, version: o.Version, status: o.Status, fulfillment: o.Fulfillment, shipment: n.shipment, told: n.status}
+			st := journeyStep{order: o.ID, version: o.Version, status: o.Status, fulfillment: o.Fulfillment, heldFor: o.HeldFor, shipment: n.shipment, told: n.status}
 			st.changed, was = was != o.Fulfillment, o.Fulfillment
 			steps = append(steps, st)
 		}
 		if went {
 			moved = append(moved, *o)
 		}
+		if waited == "" && o.HeldFor != "" {
+			stuck = append(stuck, *o)
+		}
 	}
-	return moved, s.store.saveJourney(ctx, tx, steps, actor.Actor)
+	return moved, stuck, s.store.saveJourney(ctx, tx, steps, actor.Actor)
 }

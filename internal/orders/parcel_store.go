@@ -80,6 +80,22 @@ func (s store) these(ctx context.Context, tx *db.Tx, ids []string) ([]order, err
 	return s.withLines(ctx, tx, rows)
 }
 
+// unsendable says of which of the orders something is left that a shipment has failed to send.
+func (store) unsendable(ctx context.Context, tx *db.Tx, orders []string) (map[uuid.UUID]string, error) {
+	var ids []uuid.UUID
+	if err := tx.Select(ctx, &ids, db.Keep+`
+		select o.id from orders.orders o where o.id = any((select $1)::uuid[]) and o.status = 'paid'
+		and exists (select from orders.shipment s where s.order_id = o.id and s.status = 'failed')
+		and exists (select from orders.line l where l.order_id = o.id and l.quantity - l.cancelled > l.consigned)`, db.Array(orders)); err != nil {
+		return nil, fmt.Errorf("find what cannot be sent: %w", err)
+	}
+	held := make(map[uuid.UUID]string, len(ids))
+	for _, id := range ids {
+		held[id] = labelFailed
+	}
+	return held, nil
+}
+
 // journeyStep is a step of an order that one of its shipments made.
 type journeyStep struct {
 	order       uuid.UUID
@@ -87,6 +103,7 @@ type journeyStep struct {
 	status      status
 	fulfillment fulfillmentStatus
 	changed     bool // what the order's fulfillment is
+	heldFor     string
 	shipment    uuid.UUID
 	told        parcelStatus
 }
@@ -95,22 +112,22 @@ type journeyStep struct {
 // the last step is how it is.
 func (store) saveJourney(ctx context.Context, tx *db.Tx, steps []journeyStep, actor string) error {
 	n := len(steps)
-	orders, states, progress, shipments, told := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	orders, states, progress, shipments, told, held := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	versions, changed := make([]int64, n), make([]bool, n)
 	for i, st := range steps {
 		orders[i], versions[i], states[i], progress[i], changed[i] = st.order.String(), st.version, string(st.status), string(st.fulfillment), st.changed
-		shipments[i], told[i] = st.shipment.String(), string(st.told)
+		shipments[i], told[i], held[i] = st.shipment.String(), string(st.told), st.heldFor
 	}
 	if _, err := tx.Exec(ctx, db.Keep+`
 		with steps as materialized (
-			select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::bool[], $6::uuid[], $7::text[]) n(id, version, status, fulfillment, changed, shipment, told)
+			select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::bool[], $6::uuid[], $7::text[], $10::text[]) n(id, version, status, fulfillment, changed, shipment, told, held)
 		), o as (
-			update orders.orders o set status = n.status, fulfillment_status = n.fulfillment, version = n.version, updated_at = $8
+			update orders.orders o set status = n.status, fulfillment_status = n.fulfillment, held_for = nullif(n.held, ''), version = n.version, updated_at = $8
 			from (select distinct on (id) * from steps order by id, version desc) n where o.id = n.id
 		)
 		insert into orders.timeline (order_id, version, status, fulfillment_status, shipment_id, shipment_status, actor, at)
 		select id, version, status, case when changed then fulfillment end, shipment, told, $9, $8 from steps`,
-		db.Array(orders), db.Array(versions), db.Array(states), db.Array(progress), db.Array(changed), db.Array(shipments), db.Array(told), tx.Now, actor); err != nil {
+		db.Array(orders), db.Array(versions), db.Array(states), db.Array(progress), db.Array(changed), db.Array(shipments), db.Array(told), tx.Now, actor, db.Array(held)); err != nil {
 		return fmt.Errorf("save how far orders are: %w", err)
 	}
 	return nil

@@ -26,7 +26,9 @@ type service struct {
 	numbers    *numbers
 	daily      *daily
 	deadline   *deadline
-	store      store
+	// refundUnshippable calls off what cannot be sent, instead of leaving it to somebody.
+	refundUnshippable bool
+	store             store
 }
 
 // draft prices an order and gives it a number. It asks the catalog and therefore comes

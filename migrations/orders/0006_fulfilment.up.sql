@@ -56,7 +56,7 @@ alter table orders.orders
         check (fulfillment_status in ('unfulfilled', 'partially_shipped', 'shipped', 'partially_delivered', 'delivered')),
     -- what of the total is not to be paid any more, because its units were cancelled
     add column cancelled_minor bigint not null default 0 check (cancelled_minor between 0 and total_minor),
-    -- why staff have to look at it before it is shipped; null: they need not
+    -- why it waits for somebody; null: it does not
     add column held_for text;
 
 alter table orders.timeline
