@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -61,6 +62,9 @@ func (s *service) cancelItems(ctx context.Context, tx *db.Tx, id uuid.UUID, only
 		return order{}, err
 	}
 	went := o.arrive()
+	if !slices.ContainsFunc(o.Lines, func(l line) bool { return l.left() > 0 }) {
+		o.HeldFor = ""
+	}
 	o.UpdatedAt = tx.Now
 	o.Version++
 	off := ordersapi.ItemsCancelled{Amount: value.Decimal(), Due: o.due().Decimal()}
@@ -172,13 +176,13 @@ func (store) saveCancelled(ctx context.Context, tx *db.Tx, o order, list []porti
 	}
 	if _, err := tx.Exec(ctx, `
 		with o as (
-			update orders.orders set status = $2, fulfillment_status = $3, cancelled_minor = $4, version = $5, updated_at = $6 where id = $1
+			update orders.orders set status = $2, fulfillment_status = $3, cancelled_minor = $4, held_for = $12, version = $5, updated_at = $6 where id = $1
 		), t as (
 			insert into orders.timeline (order_id, version, status, reason, cancelled, actor, at) values ($1, $5, $2, $7, $8, $9, $6)
 		)
 		update orders.line l set cancelled = l.cancelled + n.quantity
 		from unnest($10::bigint[], $11::bigint[]) n(position, quantity) where l.order_id = $1 and l.position = n.position`,
-		o.ID, string(o.Status), string(o.Fulfillment), o.CalledOff.Minor, o.Version, o.UpdatedAt, orNull(reason), string(said), actor, db.Array(positions), db.Array(quantities)); err != nil {
+		o.ID, string(o.Status), string(o.Fulfillment), o.CalledOff.Minor, o.Version, o.UpdatedAt, orNull(reason), string(said), actor, db.Array(positions), db.Array(quantities), orNull(o.HeldFor)); err != nil {
 		return fmt.Errorf("save what was called off: %w", err)
 	}
 	return nil

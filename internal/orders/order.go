@@ -219,7 +219,7 @@ func (o *order) cancel(reason string, at time.Time) (bool, error) {
 	if n := o.consigned(); n > 0 {
 		return false, errNotCancellable.Saying("Of the order %d are in a shipment: void it first, or cancel the rest.", n)
 	}
-	o.Status, o.Reason, o.UpdatedAt = cancelled, reason, at
+	o.Status, o.Reason, o.HeldFor, o.UpdatedAt = cancelled, reason, "", at
 	o.Version++
 	return true, nil
 }

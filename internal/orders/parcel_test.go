@@ -192,6 +192,42 @@ var _ = Describe("an order on its way to the door", Label("db"), func() {
 		Expect(code(err)).To(Equal("order_not_cancellable"))
 	})
 
+	Describe("that no label can be bought for", func() {
+		It("waits for somebody, and says so until there is a label", func() {
+			o := settled(ctx, svc, 2)
+			one, other := clock.NewID(), clock.NewID()
+			Expect(packed(ctx, svc, o, one, 2)).Error().NotTo(HaveOccurred())
+			tells(ctx, svc, o, one, parcelFailed, 2)
+			Expect(reread(ctx, svc, o)).To(And(HaveField("Status", paid), HaveField("HeldFor", labelFailed)))
+			Expect(packed(ctx, svc, o, other, 2)).Error().NotTo(HaveOccurred())
+			tells(ctx, svc, o, other, parcelLabelled, 2)
+			Expect(reread(ctx, svc, o)).To(And(HaveField("Status", paid), HaveField("HeldFor", "")))
+		})
+
+		It("is called off when the shop wants it so", func() {
+			svc.refundUnshippable = true
+			o := settled(ctx, svc, 2)
+			parcel := clock.NewID()
+			Expect(packed(ctx, svc, o, parcel, 2)).Error().NotTo(HaveOccurred())
+			tells(ctx, svc, o, parcel, parcelFailed, 2)
+			tells(ctx, svc, o, parcel, parcelFailed, 2)
+			Expect(reread(ctx, svc, o)).To(And(HaveField("Status", cancelled), HaveField("Reason", labelFailed), HaveField("HeldFor", "")))
+			Expect(topics(ctx, svc)).To(HaveExactElements(HavePrefix("order.created"), HavePrefix("order.confirmed"), HavePrefix("order.paid"), HavePrefix("order.cancelled")))
+		})
+
+		It("is called off in part when the rest is on its way", func() {
+			svc.refundUnshippable = true
+			o := settled(ctx, svc, 3)
+			one, other := clock.NewID(), clock.NewID()
+			Expect(packed(ctx, svc, o, one, 1)).Error().NotTo(HaveOccurred())
+			Expect(packed(ctx, svc, o, other, 2)).Error().NotTo(HaveOccurred())
+			tells(ctx, svc, o, one, parcelShipped, 3)
+			tells(ctx, svc, o, other, parcelFailed, 2)
+			stands(o, shipped, fullyShipped, progress{Cancelled: 2, Consigned: 1, Shipped: 1})
+			Expect(reread(ctx, svc, o)).To(And(HaveField("CalledOff", eur(2500)), HaveField("HeldFor", "")))
+		})
+	})
+
 	It("is never in more parcels than were ordered, however many are packed at the same moment", func() {
 		o := settled(ctx, svc, 20)
 		var done sync.WaitGroup

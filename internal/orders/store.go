@@ -244,7 +244,7 @@ func (s store) withLines(ctx context.Context, tx *db.Tx, rows []row) ([]order, e
 func (store) save(ctx context.Context, tx *db.Tx, o order, actor string) error {
 	_, err := tx.Exec(ctx, `
 		with o as (
-			update orders.orders set status = $2, reason = $3, version = $4, updated_at = $5 where id = $1
+			update orders.orders set status = $2, reason = $3, held_for = null, version = $4, updated_at = $5 where id = $1
 		)
 		insert into orders.timeline (order_id, version, status, reason, actor, at) values ($1, $4, $2, $3, $6, $5)`,
 		o.ID, string(o.Status), orNull(o.Reason), o.Version, o.UpdatedAt, actor)
