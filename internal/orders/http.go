@@ -2,7 +2,6 @@ package orders
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -198,38 +197,23 @@ func (s *service) listFor(ctx context.Context, in *listInput, only string) (http
 		func(o order) orderResponse { return shownTo(ctx, present(o)) })
 }
 
-type stepResponse struct {
-	Status            string                    `json:"status"`
-	PaymentStatus     string                    `json:"paymentStatus,omitempty" doc:"Of steps that changed it"`
-	FulfillmentStatus string                    `json:"fulfillmentStatus,omitempty" doc:"Of steps that changed it"`
-	ShipmentID        *uuid.UUID                `json:"shipmentId,omitempty" format:"uuid" doc:"Of steps that a shipment made"`
-	ShipmentStatus    string                    `json:"shipmentStatus,omitempty" doc:"What it told: created, labelled, failed, voided, shipped, exception, delivered, returned"`
-	Cancelled         []ordersapi.CancelledItem `json:"cancelled,omitempty" doc:"Of steps that called off a part"`
-	Reason            string                    `json:"reason,omitempty"`
-	Actor             string                    `json:"actor" doc:"Who or what made the step; to a customer, the shop is one"`
-	At                time.Time                 `json:"at"`
-}
-
-func (s *service) handleTimeline(ctx context.Context, in *byID) (httpx.List[stepResponse], error) {
-	out := httpx.List[stepResponse]{Data: []stepResponse{}}
+func (s *service) handleTimeline(ctx context.Context, in *byID) (httpx.List[ordersapi.StepView], error) {
+	out := httpx.List[ordersapi.StepView]{Data: []ordersapi.StepView{}}
 	id, err := httpx.ID(in.ID)
 	if err != nil {
 		return out, err
 	}
 	only := identity.OnlyOf(ctx, permissionRead)
 	steps, err := s.timeline(ctx, id, only)
-	for _, st := range steps {
-		if only != "" {
-			st.Actor = seenBy(ctx, st.Actor)
-		}
-		var off []ordersapi.CancelledItem
-		if st.Cancelled != nil {
-			if err := json.Unmarshal(st.Cancelled, &off); err != nil {
-				return out, fmt.Errorf("what was called off of order %s: %w", id, err)
-			}
-		}
-		out.Data = append(out.Data, stepResponse{Cancelled: off, Status: st.Status, PaymentStatus: text(st.Payment), FulfillmentStatus: text(st.Fulfillment), ShipmentID: st.Shipment, ShipmentStatus: text(st.Told), Reason: text(st.Reason), Actor: st.Actor, At: st.At.UTC()})
+	if err != nil {
+		return out, err
 	}
+	if only != "" {
+		for i := range steps {
+			steps[i].Actor = seenBy(ctx, steps[i].Actor)
+		}
+	}
+	out.Data, err = presentSteps(steps)
 	return out, err
 }
 
