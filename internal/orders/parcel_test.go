@@ -67,8 +67,7 @@ func tells(ctx context.Context, svc *service, o order, parcel uuid.UUID, status 
 }
 
 func code(err error) string {
-	var f *fault.Error
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
 		return f.Code
 	}
 	return fmt.Sprint(err)
@@ -267,6 +266,10 @@ var _ = It("never takes more of a line than is left, and says where", func() {
 			got += p.Quantity
 			g.Expect(p.Quantity).To(BeNumerically("<=", lines[p.Position-1].left()))
 		}
-		g.Expect(got == asked).To(Equal(len(wrong) == 0))
+		if len(wrong) == 0 {
+			g.Expect(got).To(Equal(asked))
+		} else {
+			g.Expect(got).To(BeNumerically("<", asked))
+		}
 	})
 })
