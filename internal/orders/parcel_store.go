@@ -85,7 +85,7 @@ func (store) unsendable(ctx context.Context, tx *db.Tx, orders []string) (map[uu
 	var ids []uuid.UUID
 	if err := tx.Select(ctx, &ids, db.Keep+`
 		select o.id from orders.orders o where o.id = any((select $1)::uuid[]) and o.status = 'paid'
-		and exists (select from orders.shipment s where s.order_id = o.id and s.status = 'failed')
+		and exists (select from orders.shipment s where s.order_id = o.id and s.direction = 'outbound' and s.status = 'failed')
 		and exists (select from orders.line l where l.order_id = o.id and l.quantity - l.cancelled > l.consigned)`, db.Array(orders)); err != nil {
 		return nil, fmt.Errorf("find what cannot be sent: %w", err)
 	}
