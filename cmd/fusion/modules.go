@@ -42,7 +42,7 @@ func modules(k app.Kit, other elsewhere, cfg config.Config) []app.Module {
 	if other == nil {
 		other = products
 	}
-	stock, prices, ways, placed := inventory.New(k), pricing.New(k, other), shipping.New(k, other), orders.New(k, other, cfg.Orders.UnpaidFor)
+	stock, prices, ways, placed := inventory.New(k), pricing.New(k, other), shipping.New(k, other), orders.New(k, other, cfg.Orders.UnpaidFor, cfg.Orders.OnLabelFailure == "refund")
 	return []app.Module{
 		identity.New(k),
 		products,

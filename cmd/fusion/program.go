@@ -61,6 +61,7 @@ func (p *program) commands() *cli.Command {
 			p.authCommand(),
 			p.secretsCommand(),
 			p.mailCommand(),
+			p.ordersCommand(),
 			p.eventsCommand(),
 			p.auditCommand(),
 			p.backupCommand(), p.doctorCommand(), p.healthCommand(), p.configCommand(), p.openAPICommand(),

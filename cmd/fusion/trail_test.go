@@ -29,7 +29,7 @@ var trail = map[string]string{
 	"dev": "it runs the shop", "serve": "it runs the shop", "sim stripe": "it is no shop", "sim carrier": "it is no shop",
 	"migrate up": "the schema", "migrate down": "the schema", "migrate status": "it looks",
 	"backup create": "it looks", "backup verify": "it looks", "backup restore": "there is no shop yet",
-	"keys list": "it looks", "staff list": "it looks", "tenants list": "it looks", "tenants show": "it looks", "secrets status": "it looks", "mail list": "it looks",
+	"keys list": "it looks", "staff list": "it looks", "tenants list": "it looks", "tenants show": "it looks", "secrets status": "it looks", "mail list": "it looks", "orders show": "it looks",
 	"events list": "it looks", "events backlog": "it looks", "events parked": "it looks",
 	"audit list": "it looks", "audit verify": "it looks", "audit head": "it looks", "audit export": "it looks",
 	"doctor": "it looks", "health": "it looks", "config": "it looks", "openapi": "it looks", "permissions": "it looks", "version": "it looks",

@@ -343,6 +343,42 @@ var _ = Describe("inventory hears", Label("db"), func() {
 		})
 	})
 
+	Describe("that a part of an order is off", func() {
+		less := func(order uuid.UUID, items ...item) {
+			GinkgoHelper()
+			off := ordersapi.ItemsCancelled{Order: ordersapi.Order{OrderID: order.String(), Status: "paid", Version: 4}}
+			for i, it := range items {
+				off.Cancelled = append(off.Cancelled, ordersapi.CancelledItem{Line: i + 1, SKU: it.SKU, Quantity: it.Quantity})
+			}
+			Expect(svc.db.InTx(ctx, func(tx *db.Tx) error {
+				return svc.onItemsCancelled(ctx, tx, []event.Received[ordersapi.ItemsCancelled]{received(off)})
+			})).To(Succeed())
+		}
+
+		It("and frees that part, and the rest when the order is off", func() {
+			stocked(ctx, svc, item{"MUG", 10}, item{"CUP", 10})
+			order := clock.NewID()
+			heard(ctx, svc, placed(order, item{"MUG", 3}, item{"CUP", 1}))
+			less(order, item{"MUG", 1}, item{"MUG", 1}, item{"CUP", 1})
+			Expect([]string{level("MUG"), level("CUP"), statusOf(order)}).To(Equal([]string{"1 of 10", "0 of 10", "held"}))
+			calledOff(ctx, svc, order)
+			Expect([]string{level("MUG"), statusOf(order)}).To(Equal([]string{"0 of 10", "released"}))
+			Expect(topics(ctx, svc)).To(Equal([]string{"inventory.reserved 1", "inventory.reduced 1", "inventory.released 2"}))
+			facts := recorded(ctx, svc)
+			Expect(told[inventoryapi.Reduced](facts[1]).Items).To(ConsistOf(inventoryapi.Item{SKU: "CUP", Quantity: 1}, inventoryapi.Item{SKU: "MUG", Quantity: 2}))
+			Expect(told[inventoryapi.Released](facts[2]).Items).To(Equal([]inventoryapi.Item{{SKU: "MUG", Quantity: 1}}))
+		})
+
+		It("and frees nothing of an order that was called off before we heard of it", func() {
+			stocked(ctx, svc, item{"MUG", 10})
+			order := clock.NewID()
+			heard(ctx, svc, placed(order, item{"MUG", 3}))
+			calledOff(ctx, svc, order)
+			less(order, item{"MUG", 1})
+			Expect(level("MUG")).To(Equal("0 of 10"))
+		})
+	})
+
 	Describe("that orders are off", func() {
 		tellings := map[string]func(order uuid.UUID) error{
 			"cancelled": func(order uuid.UUID) error {

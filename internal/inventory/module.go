@@ -66,6 +66,7 @@ func (m *Module) Mount(on app.Mount) {
 	event.OnBatch(on.Bus, "inventory.stock-new-product", m.svc.onProductCreated)
 	event.OnBatch(on.Bus, "inventory.reserve-for-order", m.svc.onOrderCreated)
 	event.OnBatch(on.Bus, "inventory.release-cancelled-order", m.svc.onOrderCancelled)
+	event.OnBatch(on.Bus, "inventory.release-cancelled-items", m.svc.onItemsCancelled)
 	event.OnBatch(on.Bus, "inventory.release-failed-order", m.svc.onOrderFailed)
 	m.svc.timers.On(expireHold, m.svc.onHoldDue)
 }

@@ -197,33 +197,45 @@ func (s *service) listFor(ctx context.Context, in *listInput, only string) (http
 		func(o order) orderResponse { return shownTo(ctx, present(o)) })
 }
 
-type stepResponse struct {
-	Status        string    `json:"status"`
-	PaymentStatus string    `json:"paymentStatus,omitempty" doc:"Of steps that changed it"`
-	Reason        string    `json:"reason,omitempty"`
-	Actor         string    `json:"actor" doc:"Who or what made the step; to a customer, the shop is one"`
-	At            time.Time `json:"at"`
-}
-
-func (s *service) handleTimeline(ctx context.Context, in *byID) (httpx.List[stepResponse], error) {
-	out := httpx.List[stepResponse]{Data: []stepResponse{}}
+func (s *service) handleTimeline(ctx context.Context, in *byID) (httpx.List[ordersapi.StepView], error) {
+	out := httpx.List[ordersapi.StepView]{Data: []ordersapi.StepView{}}
 	id, err := httpx.ID(in.ID)
 	if err != nil {
 		return out, err
 	}
 	only := identity.OnlyOf(ctx, permissionRead)
 	steps, err := s.timeline(ctx, id, only)
-	for _, st := range steps {
-		if only != "" {
-			st.Actor = seenBy(ctx, st.Actor)
-		}
-		out.Data = append(out.Data, stepResponse{Status: st.Status, PaymentStatus: text(st.Payment), Reason: text(st.Reason), Actor: st.Actor, At: st.At.UTC()})
+	if err != nil {
+		return out, err
 	}
+	if only != "" {
+		for i := range steps {
+			steps[i].Actor = seenBy(ctx, steps[i].Actor)
+		}
+	}
+	out.Data, err = presentSteps(steps)
 	return out, err
 }
 
+type cancelItemBody struct {
+	Line     int    `json:"line,omitempty" minimum:"1" maximum:"500" doc:"Position of the line in the order, from 1; absent: whichever lines have the SKU"`
+	SKU      string `json:"sku,omitempty" maxLength:"64" example:"MUG-BLUE"`
+	Quantity int64  `json:"quantity" minimum:"1" maximum:"50000000" example:"1"`
+}
+
 type cancelBody struct {
-	Reason string `json:"reason,omitempty" maxLength:"500" example:"changed my mind"`
+	Reason string           `json:"reason,omitempty" maxLength:"500" example:"changed my mind"`
+	Items  []cancelItemBody `json:"items,omitempty" maxItems:"500" doc:"What of the order is called off; absent: all of it"`
+}
+
+// Check finds what the schema cannot say.
+func (b *cancelBody) Check() (fields []fault.Field) {
+	for i, it := range b.Items {
+		if it.Line == 0 && it.SKU == "" {
+			fields = append(fields, fault.Field{Pointer: fmt.Sprintf("/items/%d", i), Code: "required", Detail: "must name a line or a SKU"})
+		}
+	}
+	return fields
 }
 
 type cancelInput struct {
@@ -236,12 +248,24 @@ func (s *service) handleCancel(ctx context.Context, in *cancelInput) (orderRespo
 	if err != nil {
 		return orderResponse{}, err
 	}
-	reason := ""
+	var b cancelBody
 	if in.Body != nil {
-		reason = in.Body.Reason
+		b = *in.Body
+	}
+	if fields := b.Check(); len(fields) > 0 {
+		return orderResponse{}, httpx.ErrValidation(fields...)
+	}
+	items := make([]ordersapi.ConsignedItem, len(b.Items))
+	for i, it := range b.Items {
+		items[i] = ordersapi.ConsignedItem(it)
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (orderResponse, error) {
-		o, err := s.cancel(ctx, tx, id, identity.OnlyOf(ctx, permissionWrite), reason)
+		only := identity.OnlyOf(ctx, permissionWrite)
+		if len(items) > 0 {
+			o, err := s.cancelItems(ctx, tx, id, only, b.Reason, items)
+			return shownTo(ctx, present(o)), err
+		}
+		o, err := s.cancel(ctx, tx, id, only, b.Reason)
 		return shownTo(ctx, present(o)), err
 	})
 }

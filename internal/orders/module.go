@@ -28,10 +28,12 @@ type Offers interface {
 type Module struct{ svc *service }
 
 // New makes the orders. An order that was a cart and that nobody has paid for unpaidFor is
-// cancelled; none is when it is zero.
-func New(k app.Kit, offers Offers, unpaidFor time.Duration) *Module {
+// cancelled; none is when it is zero. refundUnshippable calls off what cannot be sent, instead of
+// leaving it to somebody.
+func New(k app.Kit, offers Offers, unpaidFor time.Duration, refundUnshippable bool) *Module {
 	return &Module{&service{
 		db: k.DB, events: k.Events, offers: offers, numbers: newNumbers(k.DB, k.Clock), daily: newDaily(k.DB, k.Clock), deadline: newDeadline(k.Timers, unpaidFor),
+		refundUnshippable: refundUnshippable,
 	}}
 }
 
@@ -84,10 +86,11 @@ func (m *Module) Mount(on app.Mount) {
 	}, m.svc.handleTimeline)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/orders/{id}/cancel", ID: "cancelOrder", Summary: "Cancel an order", Permission: permissionWrite, Own: true,
-		Description: "Frees its stock. Cancelling a cancelled order changes nothing.", Refusals: []*fault.Error{errNotCancellable, erasure.ErrErased},
+		Description: "The whole of it, or some `items`. Frees its stock, and what was paid for it goes back; of a part, with its exact shares of discounts and tax. What is in a shipment is not cancelled. Cancelling a cancelled order changes nothing.", Refusals: []*fault.Error{errNotCancellable, erasure.ErrErased},
 	}, m.svc.handleCancel)
 
 	m.listenToPayments(on.Bus)
+	m.listenToShipping(on.Bus)
 	m.svc.deadline.timers.On(sweepUnpaid, m.svc.onUnpaid)
 	event.OnBatch(on.Bus, "orders.confirm-reserved", m.svc.onReserved)
 	event.OnBatch(on.Bus, "orders.fail-insufficient", m.svc.onInsufficient)

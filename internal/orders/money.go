@@ -55,11 +55,13 @@ func (f funds) standing(total int64) paymentStatus {
 }
 
 // owe is how an order begins.
-func (o *order) owe() { o.Payment, o.Captured, o.Refunded = unpaid, nothing(o.Total), nothing(o.Total) }
+func (o *order) owe() {
+	o.Payment, o.Captured, o.Refunded, o.CalledOff, o.Fulfillment = unpaid, nothing(o.Total), nothing(o.Total), nothing(o.Total), unfulfilled
+}
 
 // covered says that nothing is left to pay.
 func (o order) covered() bool {
-	return o.Payment == fullyPaid || o.Payment == overpaid || o.Total.IsZero() && o.Payment == unpaid
+	return o.Payment == fullyPaid || o.Payment == overpaid || o.due().IsZero() && o.Payment == unpaid
 }
 
 // heard is what a payment told last.

@@ -39,7 +39,7 @@ const (
 var moves = map[status][]status{
 	created:   {confirmed, failed, cancelled},
 	confirmed: {paid, failed, cancelled},
-	paid:      {shipped, cancelled, refunded},
+	paid:      {shipped, delivered, cancelled, refunded},
 	shipped:   {delivered, refunded},
 	delivered: {refunded},
 }
@@ -57,16 +57,21 @@ type order struct {
 	Total      money.Amount
 	Lines      []line
 	totals
-	Email     string
-	Address   *address
-	Billing   *address
-	Metadata  map[string]string
-	HoldID    *uuid.UUID // of stock that the buyer holds; only its fact says so
-	CartID    *uuid.UUID // that it was; nil: it was none
-	Ticket    []byte     // hash of what opens it to a guest
-	Payment   paymentStatus
-	Captured  money.Amount
-	Refunded  money.Amount
+	Email    string
+	Address  *address
+	Billing  *address
+	Metadata map[string]string
+	HoldID   *uuid.UUID // of stock that the buyer holds; only its fact says so
+	CartID   *uuid.UUID // that it was; nil: it was none
+	Ticket   []byte     // hash of what opens it to a guest
+	Payment  paymentStatus
+	Captured money.Amount
+	Refunded money.Amount
+	// Fulfillment follows from what the lines count.
+	Fulfillment fulfillmentStatus
+	// CalledOff is what of the total is not to be paid any more: its units were cancelled.
+	CalledOff money.Amount
+	HeldFor   string // why it waits for somebody; empty: it does not
 	Version   int64
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -81,6 +86,7 @@ type line struct {
 	Discount  money.Amount
 	Tax       money.Amount
 	Total     money.Amount // what is paid for the line
+	progress
 }
 
 // want is one line as the buyer asked for it. Pointer says where in the request.
@@ -210,7 +216,10 @@ func (o *order) cancel(reason string, at time.Time) (bool, error) {
 	if !o.Status.canBecome(cancelled) {
 		return false, errNotCancellable.Saying("An order that is %s cannot be cancelled.", o.Status)
 	}
-	o.Status, o.Reason, o.UpdatedAt = cancelled, reason, at
+	if n := o.consigned(); n > 0 {
+		return false, errNotCancellable.Saying("Of the order %d are in a shipment: void it first, or cancel the rest.", n)
+	}
+	o.Status, o.Reason, o.HeldFor, o.UpdatedAt = cancelled, reason, "", at
 	o.Version++
 	return true, nil
 }

@@ -55,7 +55,7 @@ var _ = Describe("the status of an order", func() {
 	},
 		Entry("created", created, confirmed, failed, cancelled),
 		Entry("confirmed", confirmed, paid, failed, cancelled),
-		Entry("paid", paid, shipped, cancelled, refunded),
+		Entry("paid", paid, shipped, delivered, cancelled, refunded),
 		Entry("shipped", shipped, delivered, refunded),
 		Entry("delivered", delivered, refunded),
 		Entry("failed, which is an end", failed),

@@ -22,10 +22,10 @@ func (store) payable(ctx context.Context, tx *db.Tx, id uuid.UUID, ticket string
 		CustomerID string `db:"customer_id"`
 		Status     string `db:"status"`
 		Currency   string `db:"currency"`
-		Total      int64  `db:"total_minor"`
+		Total      int64  `db:"due_minor"`
 		Ticket     []byte `db:"ticket"`
 	}
-	switch err := tx.Get(ctx, &r, db.Keep+`select customer_id, status, currency, total_minor, ticket from orders.orders where id = $1`, id); {
+	switch err := tx.Get(ctx, &r, db.Keep+`select customer_id, status, currency, total_minor - cancelled_minor due_minor, ticket from orders.orders where id = $1`, id); {
 	case db.IsNoRows(err):
 		return p, false, nil
 	case err != nil:

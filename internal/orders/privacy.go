@@ -168,7 +168,7 @@ func (m *Module) Claim(ctx context.Context, customer, email string) error {
 type held struct {
 	orderResponse
 
-	Timeline []stepResponse `json:"timeline"`
+	Timeline []ordersapi.StepView `json:"timeline"`
 }
 
 // PersonalData is all orders of a customer with what happened to them.
@@ -186,9 +186,12 @@ func (m *Module) PersonalData(ctx context.Context, customer string) (any, error)
 				if err != nil {
 					return err
 				}
+				for i := range steps {
+					steps[i].Actor = seenBy(ctx, steps[i].Actor)
+				}
 				h := held{orderResponse: present(o)}
-				for _, st := range steps {
-					h.Timeline = append(h.Timeline, stepResponse{Status: st.Status, PaymentStatus: text(st.Payment), Reason: text(st.Reason), Actor: seenBy(ctx, st.Actor), At: st.At.UTC()})
+				if h.Timeline, err = presentSteps(steps); err != nil {
+					return err
 				}
 				list = append(list, h)
 			}

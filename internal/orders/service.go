@@ -26,7 +26,9 @@ type service struct {
 	numbers    *numbers
 	daily      *daily
 	deadline   *deadline
-	store      store
+	// refundUnshippable calls off what cannot be sent, instead of leaving it to somebody.
+	refundUnshippable bool
+	store             store
 }
 
 // draft prices an order and gives it a number. It asks the catalog and therefore comes
@@ -83,6 +85,15 @@ func allowed(ctx context.Context, tx *db.Tx, buyer string) error {
 }
 
 func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, only, reason string) (order, error) {
+	o, err := s.cancelling(ctx, tx, id, only, reason)
+	if err != nil {
+		return order{}, err
+	}
+	return s.callOff(ctx, tx, o, reason)
+}
+
+// cancelling locks an order of which somebody calls off the whole or a part.
+func (s *service) cancelling(ctx context.Context, tx *db.Tx, id uuid.UUID, only, reason string) (order, error) {
 	actor, err := identity.From(ctx)
 	if err != nil {
 		return order{}, err
@@ -99,6 +110,14 @@ func (s *service) cancel(ctx context.Context, tx *db.Tx, id uuid.UUID, only, rea
 	audit.Before(ctx, present(o))
 	if actor.Customer == "" { // what customers write may be about themselves
 		audit.Because(ctx, reason)
+	}
+	return o, nil
+}
+
+func (s *service) callOff(ctx context.Context, tx *db.Tx, o order, reason string) (order, error) {
+	actor, err := identity.From(ctx)
+	if err != nil {
+		return order{}, err
 	}
 	changed, err := o.cancel(reason, tx.Now)
 	if err != nil || !changed {

@@ -25,6 +25,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
+	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
 )
 
 // shelf stands in for the catalog. It remembers what it was asked.
@@ -42,7 +43,8 @@ func (s *shelf) Offers(_ context.Context, skus []string) (map[string]catalogapi.
 // contract is what every fact must follow.
 var contract = sync.OnceValue(func() *eventschema.Catalog {
 	schemas, err := eventschema.Load(eventschema.Module{Name: "catalog", Schemas: catalogapi.Schemas},
-		eventschema.Module{Name: "inventory", Schemas: inventoryapi.Schemas}, eventschema.Module{Name: "orders", Schemas: ordersapi.Schemas})
+		eventschema.Module{Name: "inventory", Schemas: inventoryapi.Schemas}, eventschema.Module{Name: "orders", Schemas: ordersapi.Schemas},
+		eventschema.Module{Name: "shipping", Schemas: shippingapi.Schemas})
 	Expect(err).NotTo(HaveOccurred())
 	return schemas
 })

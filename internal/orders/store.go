@@ -51,11 +51,15 @@ type row struct {
 	Payment  string `db:"payment_status"`
 	Captured int64  `db:"captured_minor"`
 	Refunded int64  `db:"refunded_minor"`
+
+	Fulfillment string  `db:"fulfillment_status"`
+	CalledOff   int64   `db:"cancelled_minor"`
+	HeldFor     *string `db:"held_for"`
 }
 
 const orderColumns = `id, number, customer_id, status, reason, currency, total_minor, email, shipping_address, metadata, version, created_at, updated_at,
 	subtotal_minor, discount_minor, shipping_minor, tax_minor, tax_included, shipping_method_id, shipping_name, shipping_discount_minor, shipping_tax_minor, shipping_total_minor,
-	billing_address, cart_id, ticket, payment_status, captured_minor, refunded_minor`
+	billing_address, cart_id, ticket, payment_status, captured_minor, refunded_minor, fulfillment_status, cancelled_minor, held_for`
 
 func (r row) domain() (order, error) {
 	currency := money.Currency(r.Currency)
@@ -64,6 +68,7 @@ func (r row) domain() (order, error) {
 		Total: money.Amount{Minor: r.Total, Currency: currency}, Email: text(r.Email), Version: r.Version,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), totals: r.totals(), CartID: r.CartID, Ticket: r.Ticket,
 		Payment: paymentStatus(r.Payment), Captured: money.Amount{Minor: r.Captured, Currency: currency}, Refunded: money.Amount{Minor: r.Refunded, Currency: currency},
+		Fulfillment: fulfillmentStatus(r.Fulfillment), CalledOff: money.Amount{Minor: r.CalledOff, Currency: currency}, HeldFor: text(r.HeldFor),
 	}
 	if err := json.Unmarshal(r.Metadata, &o.Metadata); err != nil {
 		return order{}, fmt.Errorf("metadata of order %s: %w", r.ID, err)
@@ -213,9 +218,14 @@ func (s store) withLines(ctx context.Context, tx *db.Tx, rows []row) ([]order, e
 		Discount  int64     `db:"discount_minor"`
 		Tax       int64     `db:"tax_minor"`
 		Total     int64     `db:"total_minor"`
+		Cancelled int64     `db:"cancelled"`
+		Consigned int64     `db:"consigned"`
+		Shipped   int64     `db:"shipped"`
+		Delivered int64     `db:"delivered"`
+		Returned  int64     `db:"returned"`
 	}
 	if err := tx.Select(ctx, &lines, db.Keep+`
-		select order_id, product_id, sku, name, quantity, price_minor, discount_minor, tax_minor, total_minor
+		select order_id, product_id, sku, name, quantity, price_minor, discount_minor, tax_minor, total_minor, cancelled, consigned, shipped, delivered, returned
 		from orders.line where order_id = any((select $1)::uuid[]) order by order_id, position`, db.Array(ids)); err != nil {
 		return nil, fmt.Errorf("read lines: %w", err)
 	}
@@ -224,6 +234,7 @@ func (s store) withLines(ctx context.Context, tx *db.Tx, rows []row) ([]order, e
 		o.Lines = append(o.Lines, line{
 			ProductID: l.ProductID, SKU: l.SKU, Name: l.Name, Quantity: l.Quantity,
 			Price: amountIn(o.Currency, l.Price), Discount: amountIn(o.Currency, l.Discount), Tax: amountIn(o.Currency, l.Tax), Total: amountIn(o.Currency, l.Total),
+			progress: progress{l.Cancelled, l.Consigned, l.Shipped, l.Delivered, l.Returned},
 		})
 	}
 	return list, s.withShares(ctx, tx, list, at)
@@ -233,7 +244,7 @@ func (s store) withLines(ctx context.Context, tx *db.Tx, rows []row) ([]order, e
 func (store) save(ctx context.Context, tx *db.Tx, o order, actor string) error {
 	_, err := tx.Exec(ctx, `
 		with o as (
-			update orders.orders set status = $2, reason = $3, version = $4, updated_at = $5 where id = $1
+			update orders.orders set status = $2, reason = $3, held_for = null, version = $4, updated_at = $5 where id = $1
 		)
 		insert into orders.timeline (order_id, version, status, reason, actor, at) values ($1, $4, $2, $3, $6, $5)`,
 		o.ID, string(o.Status), orNull(o.Reason), o.Version, o.UpdatedAt, actor)
@@ -335,16 +346,21 @@ func (s store) list(ctx context.Context, tx *db.Tx, f filter) ([]order, error) {
 
 // step is one entry of an order's timeline.
 type step struct {
-	Status  string    `db:"status"`
-	Payment *string   `db:"payment_status"`
-	Reason  *string   `db:"reason"`
-	Actor   string    `db:"actor"`
-	At      time.Time `db:"at"`
+	Status  string  `db:"status"`
+	Payment *string `db:"payment_status"`
+	// Fulfillment and the two after it are of steps that a shipment made.
+	Fulfillment *string    `db:"fulfillment_status"`
+	Shipment    *uuid.UUID `db:"shipment_id"`
+	Told        *string    `db:"shipment_status"`
+	Cancelled   []byte     `db:"cancelled"` // of steps that called off a part
+	Reason      *string    `db:"reason"`
+	Actor       string     `db:"actor"`
+	At          time.Time  `db:"at"`
 }
 
 func (store) timeline(ctx context.Context, tx *db.Tx, id uuid.UUID) ([]step, error) {
 	steps := []step{}
-	if err := tx.Select(ctx, &steps, `select status, payment_status, reason, actor, at from orders.timeline where order_id = $1 order by version`, id); err != nil {
+	if err := tx.Select(ctx, &steps, `select status, payment_status, fulfillment_status, shipment_id, shipment_status, cancelled, reason, actor, at from orders.timeline where order_id = $1 order by version`, id); err != nil {
 		return nil, fmt.Errorf("read timeline: %w", err)
 	}
 	return slices.Clip(steps), nil

@@ -3,6 +3,8 @@ package payments
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -99,7 +101,32 @@ func (s *service) close(ctx context.Context, tx *db.Tx, orders []ordersapi.Order
 	return s.timers.SetAll(ctx, tx, timerClose, begun, tx.Now)
 }
 
-// letGo gives up all payments of an order that is not to be paid any more.
+// onItemsCancelled lowers what there is to pay for orders of which a part was called off. What
+// was paid for that is more than they cost now, and goes back next.
+func (s *service) onItemsCancelled(ctx context.Context, tx *db.Tx, batch []event.Received[ordersapi.ItemsCancelled]) error {
+	least := map[uuid.UUID]payable{}
+	for _, r := range batch {
+		id, err := uuid.Parse(r.Fact.OrderID)
+		if err != nil {
+			return fmt.Errorf("order of which a part was called off: %w", err)
+		}
+		due, err := money.Parse(r.Fact.Due, money.Currency(r.Fact.Currency))
+		if err != nil {
+			return fmt.Errorf("rest of order %s: %w", r.Fact.OrderID, err)
+		}
+		if known, ok := least[id]; !ok || due.Minor < known.Total.Minor {
+			least[id] = payable{OrderID: id, CustomerID: r.Fact.CustomerID, Total: due}
+		}
+	}
+	begun, err := s.store.lowerPayables(ctx, tx, slices.Collect(maps.Values(least)))
+	if err != nil {
+		return err
+	}
+	return s.timers.SetAll(ctx, tx, timerClose, begun, tx.Now)
+}
+
+// letGo gives up all payments of an order that is not to be paid any more, and gives back what
+// is more than the order costs now.
 func (s *service) letGo(ctx context.Context, tx *db.Tx, subject string) error {
 	order, err := uuid.Parse(subject)
 	if err != nil {
@@ -114,7 +141,7 @@ func (s *service) letGo(ctx context.Context, tx *db.Tx, subject string) error {
 		if p, ok := latest[c.payment.ID]; ok {
 			c.payment = p
 		}
-		if err := s.keep(ctx, tx, &c, news{}); err != nil {
+		if err := s.keep(ctx, tx, &c, news{changed: c.payable.Closed == ""}); err != nil {
 			return err
 		}
 		latest[c.payment.ID] = c.payment

@@ -247,6 +247,16 @@ func (c *counter) callsOff(orders ...uuid.UUID) {
 	Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error { return c.svc.onOrderCancelled(c.ctx, tx, batch) })).To(Succeed())
 }
 
+// callsOffSome tells that of an order only this is to be paid.
+func (c *counter) callsOffSome(order uuid.UUID, due money.Amount) {
+	GinkgoHelper()
+	p := c.orders.orders[order]
+	batch := []event.Received[ordersapi.ItemsCancelled]{{Fact: ordersapi.ItemsCancelled{Due: due.Decimal(), Order: ordersapi.Order{
+		OrderID: order.String(), CustomerID: p.CustomerID, Total: p.Total.Decimal(), Currency: string(p.Total.Currency),
+	}}}}
+	Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error { return c.svc.onItemsCancelled(c.ctx, tx, batch) })).To(Succeed())
+}
+
 // hearsOf has a charge fetched and taken in, as a webhook does.
 func (c *counter) hearsOf(reference string) {
 	GinkgoHelper()
@@ -674,6 +684,30 @@ var _ = Describe("what becomes of money whose order does not", Label("db"), func
 		c.bank.stubborn = false
 		Expect(c.refund(r.ID, "", "by hand")).To(HaveField("Status", "succeeded"))
 		Expect(c.undecided()).To(BeEmpty())
+	})
+
+	It("goes back in part when a part of the order is called off, once for each part, in whatever order the news comes", func() {
+		order := c.orders.owes(eur(2500), "ana")
+		r := c.paid(order, "card")
+		c.callsOffSome(order, eur(1800))
+		c.settles()
+		Expect(c.read(r.ID)).To(And(HaveField("Captured", "25.00"), HaveField("Refunded", "7.00")))
+		c.callsOffSome(order, eur(600))
+		c.callsOffSome(order, eur(1200))
+		c.settles()
+		Expect(c.read(r.ID)).To(And(HaveField("Captured", "25.00"), HaveField("Refunded", "19.00"), HaveField("Refunding", "0.00")))
+		c.callsOff(order)
+		c.settles()
+		minor, _ := c.bank.took()
+		Expect(minor).To(BeZero())
+	})
+
+	It("is less from the start when a part of the order was called off before anybody paid", func() {
+		order := c.orders.owes(eur(2500), "ana")
+		c.callsOffSome(order, eur(1800))
+		r := c.paid(order, "card")
+		c.settles()
+		Expect(c.read(r.ID)).To(And(HaveField("Amount", "18.00"), HaveField("Captured", "18.00"), HaveField("Refunded", "0.00")))
 	})
 
 	Describe("that was charged twice", func() {

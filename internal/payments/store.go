@@ -57,6 +57,29 @@ func (store) closePayables(ctx context.Context, tx *db.Tx, list []payable) ([]st
 	return begun, nil
 }
 
+// lowerPayables notes that orders cost less than they did: never more, in whatever order the
+// news comes. It locks them, in the order of their ids, and returns those that have payments.
+func (store) lowerPayables(ctx context.Context, tx *db.Tx, list []payable) ([]string, error) {
+	n := len(list)
+	orders, customers, currencies, totals := make([]string, n), make([]string, n), make([]string, n), make([]int64, n)
+	for i, b := range list {
+		orders[i], customers[i], currencies[i], totals[i] = b.OrderID.String(), b.CustomerID, string(b.Total.Currency), b.Total.Minor
+	}
+	var begun []string
+	if err := tx.Select(ctx, &begun, `
+		with lowered as (
+			insert into payments.payable as b (order_id, customer_id, currency, total_minor)
+			select n.id, n.customer, n.currency, n.total from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[]) n(id, customer, currency, total) order by n.id
+			on conflict (tenant_id, order_id) do update set total_minor = least(b.total_minor, excluded.total_minor)
+			returning b.order_id
+		)
+		select l.order_id::text from lowered l where exists (select from payments.payment p where p.order_id = l.order_id)`,
+		db.Array(orders), db.Array(customers), db.Array(currencies), db.Array(totals)); err != nil {
+		return nil, fmt.Errorf("lower payables: %w", err)
+	}
+	return begun, nil
+}
+
 // claim gives what guests paid to the customers whose orders they are now.
 func (store) claim(ctx context.Context, tx *db.Tx, orders, customers []string) error {
 	// In a statement of its own: the parts of one that changes two tables run in no order.

@@ -190,6 +190,13 @@ var _ = Describe("an order is refused", func() {
 		Expect(s.post("/v1/orders", basket(item{SKU: "MUG", Quantity: 1, Price: "92233720368547758.07"}, item{SKU: "MUG", Quantity: 1, Price: "0.01"}))).To(refuse(422, "amount_out_of_range", "/items"))
 	})
 
+	It("to be cancelled in part is refused when nothing says which part", func() {
+		Expect(s.post("/v1/orders/"+s.order.ID+"/cancel", `{"items":[{"sku":"MUG"}]}`)).To(refuse(422, "validation_failed", "/items/0/quantity"))
+		Expect(s.post("/v1/orders/"+s.order.ID+"/cancel", `{"items":[{"sku":"MUG","quantity":0}]}`)).To(refuse(422, "validation_failed", "/items/0/quantity"))
+		Expect(s.post("/v1/orders/"+s.order.ID+"/cancel", `{"items":[{"quantity":1}]}`)).To(refuse(422, "validation_failed", "/items/0"))
+		Expect(s.post("/v1/orders/"+s.order.ID+"/cancel", `{"items":[{"sku":"SPOON","quantity":1}]}`)).To(refuse(409, "order_not_cancellable", "/items/0"))
+	})
+
 	DescribeTable("to be cancelled for a reason that is none:",
 		func(reason any) {
 			Expect(s.post("/v1/orders/"+s.order.ID+"/cancel", object{"reason": reason})).To(refuse(422, "validation_failed", "/reason"))

@@ -20,6 +20,7 @@ var _ = eventspec.Contract("inventory", inventoryapi.Schemas,
 	inventoryapi.Reserved{OrderID: order, Status: "reserved", SKU: sku, Quantity: 2, Items: held},
 	inventoryapi.Insufficient{OrderID: order, Status: "insufficient", SKU: sku, Quantity: 2, Items: short},
 	inventoryapi.Released{OrderID: order, Status: "released", Items: held},
+	inventoryapi.Reduced{OrderID: order, Status: "reduced", Items: held},
 	inventoryapi.Adjusted{Level: level, Delta: -1, Reason: "count"},
 	inventoryapi.LowStock{Level: level, Threshold: 0},
 )

@@ -74,6 +74,22 @@ func (r Released) EventKey() string { return r.OrderID }
 // EventSequence counts what happened to the order's reservation.
 func (Released) EventSequence() int64 { return 2 }
 
+// Reduced says that a part of the stock held for an order is free again.
+type Reduced struct {
+	OrderID string `json:"orderId"`
+	Status  string `json:"status"` // "reduced"
+	Items   []Item `json:"items"`
+}
+
+// EventType is the topic.
+func (Reduced) EventType() string { return "inventory.reduced" }
+
+// EventKey is the order.
+func (r Reduced) EventKey() string { return r.OrderID }
+
+// EventSequence counts what happened to the order's reservation; it is reduced while it holds.
+func (Reduced) EventSequence() int64 { return 1 }
+
 // Level is the stock of a SKU after a change.
 type Level struct {
 	SKU       string `json:"sku"`

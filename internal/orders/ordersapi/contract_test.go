@@ -21,5 +21,8 @@ var _ = eventspec.Contract("orders", ordersapi.Schemas,
 	ordersapi.OrderPaid{Order: order("paid")},
 	ordersapi.OrderFailed{Order: order("failed"), Reason: "insufficient_stock"},
 	ordersapi.OrderClaimed{Order: order("delivered")},
+	ordersapi.OrderShipped{Order: order("shipped")},
+	ordersapi.OrderDelivered{Order: order("delivered")},
+	ordersapi.ItemsCancelled{Order: order("paid"), Cancelled: []ordersapi.CancelledItem{{Line: 1, SKU: "TEA-SENCHA-100", Quantity: 1}}, Amount: "1500", Due: "1500", Reason: "one is broken"},
 	ordersapi.OrderCancelled{Order: order("cancelled"), Reason: "ordered twice"},
 )

@@ -89,3 +89,35 @@ type OrderCancelled struct {
 
 // EventType is the topic.
 func (OrderCancelled) EventType() string { return "order.cancelled" }
+
+// OrderShipped says that nothing is left to ship of an order.
+type OrderShipped struct{ Order }
+
+// EventType is the topic.
+func (OrderShipped) EventType() string { return "order.shipped" }
+
+// OrderDelivered says that all of an order that was not cancelled has arrived.
+type OrderDelivered struct{ Order }
+
+// EventType is the topic.
+func (OrderDelivered) EventType() string { return "order.delivered" }
+
+// ItemsCancelled says that a part of an order was called off: what was held for it is free,
+// and what was paid for it goes back.
+type ItemsCancelled struct {
+	Order
+	Cancelled []CancelledItem `json:"cancelled"`
+	Amount    string          `json:"amount"` // what these cost, decimal
+	Due       string          `json:"due"`    // what the rest of the order costs, decimal
+	Reason    string          `json:"reason"` // empty when the shopper called it off: it may be about themselves
+}
+
+// CancelledItem is a quantity of a line that was called off.
+type CancelledItem struct {
+	Line     int    `json:"line"` // position in the order, from 1
+	SKU      string `json:"sku"`
+	Quantity int64  `json:"quantity"`
+}
+
+// EventType is the topic.
+func (ItemsCancelled) EventType() string { return "order.items_cancelled" }

@@ -191,7 +191,8 @@ type Checkout struct {
 
 // Orders is what becomes of orders.
 type Orders struct {
-	UnpaidFor time.Duration `key:"unpaid_for" default:"1h" min:"5m" max:"720h" zero:"never" doc:"How long an order that was a cart keeps its stock while nobody pays it, before it is cancelled"`
+	UnpaidFor      time.Duration `key:"unpaid_for" default:"1h" min:"5m" max:"720h" zero:"never" doc:"How long an order that was a cart keeps its stock while nobody pays it, before it is cancelled"`
+	OnLabelFailure string        `key:"on_label_failure" default:"hold" oneof:"hold|refund" doc:"What becomes of an order when no label can be bought for it: hold leaves it to staff, refund cancels what cannot be sent and gives the money back"`
 }
 
 // Payments is how money comes in.

@@ -21,6 +21,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
 	"github.com/fusioncommerce/fusion/internal/platform/tenantapi"
 	"github.com/fusioncommerce/fusion/internal/pricing/pricingapi"
+	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
 )
 
 // modules stand in the order in which a purchase meets them.
@@ -32,6 +33,7 @@ var modules = []eventschema.Module{
 	{Name: "inventory", Schemas: inventoryapi.Schemas},
 	{Name: "groupbuy", Schemas: groupbuyapi.Schemas},
 	{Name: "payments", Schemas: paymentsapi.Schemas},
+	{Name: "shipping", Schemas: shippingapi.Schemas},
 	{Name: "identity", Schemas: identityapi.Schemas},
 	{Name: "platform", Schemas: tenantapi.Schemas},
 }

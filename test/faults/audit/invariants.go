@@ -80,12 +80,12 @@ func Settled() []Invariant {
 			select format('%s: event %s, %s failures, parked %s: %s', consumer, seq, attempts, parked_at, last_error) from platform.delivery`},
 		{Name: "confirmed orders hold their items, others nothing", sql: `
 			with held as (
-				select r.tenant_id, r.order_id id, r.status, jsonb_object_agg(l.sku, l.quantity) filter (where l.sku is not null) items
+				select r.tenant_id, r.order_id id, r.status, jsonb_object_agg(l.sku, l.quantity - l.released) filter (where l.sku is not null) items
 				from inventory.reservation r left join inventory.reservation_line l using (tenant_id, order_id)
 				group by r.tenant_id, r.order_id, r.status
 			), bought as (
 				select tenant_id, order_id id, jsonb_object_agg(sku, quantity) items
-				from (select tenant_id, order_id, sku, sum(quantity) quantity from orders.line group by tenant_id, order_id, sku) merged
+				from (select tenant_id, order_id, sku, sum(quantity - cancelled) quantity from orders.line group by tenant_id, order_id, sku) merged
 				group by tenant_id, order_id
 			)
 			select format('order %s is %s and wants %s; its reservation is %s with %s', id, o.status, b.items, h.status, h.items)

@@ -1,0 +1,33 @@
+package ordersapi
+
+import "time"
+
+// Journey is all that is known of an order.
+type Journey struct {
+	Order     OrderView      `json:"order"`
+	Shipments []ShipmentView `json:"shipments"`
+	Steps     []StepView     `json:"timeline"`
+}
+
+// ShipmentView is what a shipment of an order told last.
+type ShipmentView struct {
+	ID             string `json:"id" db:"id"`
+	Direction      string `json:"direction" db:"direction"`
+	Status         string `json:"status" db:"status"`
+	Carrier        string `json:"carrier,omitempty" db:"carrier"`
+	TrackingNumber string `json:"trackingNumber,omitempty" db:"tracking_number"`
+	Units          int64  `json:"units" db:"units"`
+}
+
+// StepView is one entry of an order's timeline.
+type StepView struct {
+	Status            string          `json:"status"`
+	PaymentStatus     string          `json:"paymentStatus,omitempty" doc:"Of steps that changed it"`
+	FulfillmentStatus string          `json:"fulfillmentStatus,omitempty" doc:"Of steps that changed it"`
+	ShipmentID        string          `json:"shipmentId,omitempty" format:"uuid" doc:"Of steps that a shipment made"`
+	ShipmentStatus    string          `json:"shipmentStatus,omitempty" enum:"created,labelled,failed,voided,shipped,exception,delivered,returned" doc:"What the shipment told"`
+	Cancelled         []CancelledItem `json:"cancelled,omitempty" doc:"Of steps that called off a part"`
+	Reason            string          `json:"reason,omitempty"`
+	Actor             string          `json:"actor" doc:"Who or what made the step; to a customer, the shop is one"`
+	At                time.Time       `json:"at"`
+}

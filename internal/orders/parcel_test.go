@@ -1,0 +1,275 @@
+package orders
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"pgregory.net/rapid"
+
+	"github.com/fusioncommerce/fusion/internal/inventory/inventoryapi"
+	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
+	"github.com/fusioncommerce/fusion/internal/payments/paymentsapi"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/testkit"
+	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
+)
+
+// settled is an order of n mugs that was paid.
+func settled(ctx context.Context, svc *service, n int64) order {
+	GinkgoHelper()
+	o := accepted(ctx, svc, n)
+	held := []event.Received[inventoryapi.Reserved]{{ID: clock.NewID(), Fact: inventoryapi.Reserved{OrderID: o.ID.String()}}}
+	Expect(svc.db.InTx(ctx, func(tx *db.Tx) error { return svc.onReserved(ctx, tx, held) })).To(Succeed())
+	total := o.Total.Decimal()
+	batch := []event.Received[paymentsapi.PaymentSucceeded]{{ID: clock.NewID(), Fact: paymentsapi.PaymentSucceeded{Payment: paymentsapi.Payment{
+		PaymentID: clock.NewID().String(), OrderID: o.ID.String(), Provider: "test", Amount: total, Currency: "EUR", Status: "succeeded",
+		Authorized: total, Captured: total, Refunded: "0.00", Disputed: "0.00", Version: 2,
+	}}}}
+	hear := heed(svc, func(e paymentsapi.PaymentSucceeded) paymentsapi.Payment { return e.Payment })
+	Expect(svc.db.InTx(ctx, func(tx *db.Tx) error { return hear(ctx, tx, batch) })).To(Succeed())
+	return reread(ctx, svc, o)
+}
+
+func reread(ctx context.Context, svc *service, o order) order {
+	GinkgoHelper()
+	found, err := svc.get(ctx, o.ID)
+	Expect(err).NotTo(HaveOccurred())
+	return found
+}
+
+// packed puts n of the first line into a parcel.
+func packed(ctx context.Context, svc *service, o order, parcel uuid.UUID, n int64) (c ordersapi.Consignee, err error) {
+	err = svc.db.InTx(ctx, func(tx *db.Tx) error {
+		c, err = (&Module{svc}).Consign(ctx, tx, o.ID, parcel, []ordersapi.ConsignedItem{{SKU: "MUG", Quantity: n}})
+		return err
+	})
+	return c, err
+}
+
+// tells lets a shipment say what became of it.
+func tells(ctx context.Context, svc *service, o order, parcel uuid.UUID, status parcelStatus, version int64) {
+	GinkgoHelper()
+	batch := []event.Received[shippingapi.ShipmentCreated]{{ID: clock.NewID(), Fact: shippingapi.ShipmentCreated{Shipment: shippingapi.Shipment{
+		ShipmentID: parcel.String(), OrderID: o.ID.String(), Direction: shippingapi.Outbound, Carrier: "USPS", TrackingNumber: "94001", Version: version,
+	}}}}
+	hear := follow(svc, status, func(e shippingapi.ShipmentCreated) shippingapi.Shipment { return e.Shipment })
+	Expect(svc.db.InTx(ctx, func(tx *db.Tx) error { return hear(ctx, tx, batch) })).To(Succeed())
+}
+
+func code(err error) string {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return f.Code
+	}
+	return fmt.Sprint(err)
+}
+
+var _ = DescribeTable("how far an order of three units is on its way",
+	func(p progress, want fulfillmentStatus) {
+		Expect(fulfillment([]line{{Quantity: 3, progress: p}})).To(Equal(want))
+	},
+	Entry("of which nothing has left", progress{Consigned: 3}, unfulfilled),
+	Entry("of which a part has left", progress{Consigned: 3, Shipped: 2}, partiallyShipped),
+	Entry("of which all has left", progress{Consigned: 3, Shipped: 3}, fullyShipped),
+	Entry("of which the rest was cancelled", progress{Cancelled: 1, Consigned: 2, Shipped: 2}, fullyShipped),
+	Entry("of which a part has arrived", progress{Consigned: 3, Shipped: 3, Delivered: 1}, partiallyDelivered),
+	Entry("of which all has arrived", progress{Consigned: 3, Shipped: 3, Delivered: 3}, fullyDelivered),
+	Entry("of which all that was not cancelled has arrived", progress{Cancelled: 2, Consigned: 1, Shipped: 1, Delivered: 1}, fullyDelivered),
+	Entry("that was cancelled", progress{Cancelled: 3}, unfulfilled),
+)
+
+var _ = Describe("an order on its way to the door", Label("db"), func() {
+	var (
+		svc *service
+		ctx context.Context
+	)
+	BeforeEach(func() {
+		svc, ctx = replica(&shelf{offers: assortment(onSale("MUG", eur(1250)))}), testkit.As(testkit.NewTenant(testkit.Shared()))
+	})
+	stands := func(o order, s status, f fulfillmentStatus, p progress) {
+		GinkgoHelper()
+		found := reread(ctx, svc, o)
+		Expect([]any{found.Status, found.Fulfillment, found.Lines[0].progress}).To(Equal([]any{s, f, p}))
+	}
+
+	It("goes in as many parcels as it takes, and is shipped and delivered with the last", func() {
+		o := settled(ctx, svc, 3)
+		one, other := clock.NewID(), clock.NewID()
+		c, err := packed(ctx, svc, o, one, 2)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(c).To(And(HaveField("Number", o.Number), HaveField("Items", HaveExactElements(And(HaveField("Line", 1), HaveField("Quantity", int64(2)), HaveField("Price", eur(1250)))))))
+		var rest ordersapi.Consignee
+		Expect(svc.db.InTx(ctx, func(tx *db.Tx) (err error) {
+			rest, err = (&Module{svc}).Consign(ctx, tx, o.ID, other, nil)
+			return err
+		})).To(Succeed())
+		Expect(rest.Items).To(HaveExactElements(HaveField("Quantity", int64(1))))
+		stands(o, paid, unfulfilled, progress{Consigned: 3})
+		tells(ctx, svc, o, one, parcelShipped, 3)
+		stands(o, paid, partiallyShipped, progress{Consigned: 3, Shipped: 2})
+		tells(ctx, svc, o, other, parcelShipped, 3)
+		stands(o, shipped, fullyShipped, progress{Consigned: 3, Shipped: 3})
+		tells(ctx, svc, o, other, parcelDelivered, 4)
+		stands(o, shipped, partiallyDelivered, progress{Consigned: 3, Shipped: 3, Delivered: 1})
+		tells(ctx, svc, o, one, parcelDelivered, 4)
+		stands(o, delivered, fullyDelivered, progress{Consigned: 3, Shipped: 3, Delivered: 3})
+		Expect(topics(ctx, svc)).To(HaveExactElements(HavePrefix("order.created"), HavePrefix("order.confirmed"), HavePrefix("order.paid"), "order.shipped 6", "order.delivered 8"))
+		steps, err := svc.timeline(ctx, o.ID, "")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(steps[4:]).To(HaveExactElements(
+			And(HaveField("Status", "paid"), HaveField("Fulfillment", HaveValue(Equal("partially_shipped"))), HaveField("Shipment", HaveValue(Equal(one))), HaveField("Told", HaveValue(Equal("shipped")))),
+			And(HaveField("Status", "shipped"), HaveField("Shipment", HaveValue(Equal(other)))),
+			HaveField("Fulfillment", HaveValue(Equal("partially_delivered"))),
+			And(HaveField("Status", "delivered"), HaveField("Told", HaveValue(Equal("delivered")))),
+		))
+	})
+
+	It("ends alike in whatever order its shipments tell what became of them", func() {
+		o := settled(ctx, svc, 2)
+		parcel := clock.NewID()
+		Expect(packed(ctx, svc, o, parcel, 2)).Error().NotTo(HaveOccurred())
+		news := []parcelStatus{parcelCreated, parcelLabelled, parcelShipped, parcelException, parcelDelivered}
+		order := append(rand.New(rand.NewPCG(uint64(GinkgoRandomSeed()), 0)).Perm(len(news)), 2, 0)
+		for _, i := range order {
+			tells(ctx, svc, o, parcel, news[i], int64(i)+1)
+		}
+		stands(o, delivered, fullyDelivered, progress{Consigned: 2, Shipped: 2, Delivered: 2})
+	})
+
+	It("gets back what was in a shipment that failed or was voided", func() {
+		o := settled(ctx, svc, 2)
+		one, other := clock.NewID(), clock.NewID()
+		Expect(packed(ctx, svc, o, one, 2)).Error().NotTo(HaveOccurred())
+		_, err := packed(ctx, svc, o, other, 1)
+		Expect(code(err)).To(Equal("nothing_to_ship"))
+		tells(ctx, svc, o, one, parcelFailed, 2)
+		stands(o, paid, unfulfilled, progress{})
+		Expect(packed(ctx, svc, o, other, 2)).Error().NotTo(HaveOccurred())
+		tells(ctx, svc, o, other, parcelVoided, 2)
+		stands(o, paid, unfulfilled, progress{})
+		Expect(packed(ctx, svc, o, one, 1)).Error().NotTo(HaveOccurred()) // it is tried again
+		stands(o, paid, unfulfilled, progress{Consigned: 1})
+	})
+
+	It("keeps what is packed anew before the news that it had failed", func() {
+		o := settled(ctx, svc, 2)
+		parcel := clock.NewID()
+		Expect(packed(ctx, svc, o, parcel, 2)).Error().NotTo(HaveOccurred())
+		Expect(packed(ctx, svc, o, parcel, 2)).Error().NotTo(HaveOccurred())
+		tells(ctx, svc, o, parcel, parcelFailed, 2)
+		stands(o, paid, unfulfilled, progress{Consigned: 2})
+		tells(ctx, svc, o, parcel, parcelFailed, 4)
+		stands(o, paid, unfulfilled, progress{})
+	})
+
+	It("is not packed before it is paid, nor after it was called off, nor what was not ordered", func() {
+		early, o := accepted(ctx, svc, 1), settled(ctx, svc, 1)
+		_, err := packed(ctx, svc, early, clock.NewID(), 1)
+		Expect(code(err)).To(Equal("order_not_shippable"))
+		_, err = packed(ctx, svc, o, clock.NewID(), 2)
+		Expect(code(err)).To(Equal("nothing_to_ship"))
+		_, err = packed(ctx, svc, order{ID: clock.NewID()}, clock.NewID(), 1)
+		Expect(code(err)).To(Equal("not_found"))
+		Expect(calledOff(ctx, svc, o.ID, "")).Error().NotTo(HaveOccurred())
+		_, err = packed(ctx, svc, o, clock.NewID(), 1)
+		Expect(code(err)).To(Equal("order_not_shippable"))
+	})
+
+	It("is not called off with something of it in a parcel", func() {
+		o := settled(ctx, svc, 2)
+		Expect(packed(ctx, svc, o, clock.NewID(), 1)).Error().NotTo(HaveOccurred())
+		_, err := calledOff(ctx, svc, o.ID, "")
+		Expect(code(err)).To(Equal("order_not_cancellable"))
+	})
+
+	Describe("that no label can be bought for", func() {
+		It("waits for somebody, and says so until there is a label", func() {
+			o := settled(ctx, svc, 2)
+			one, other := clock.NewID(), clock.NewID()
+			Expect(packed(ctx, svc, o, one, 2)).Error().NotTo(HaveOccurred())
+			tells(ctx, svc, o, one, parcelFailed, 2)
+			Expect(reread(ctx, svc, o)).To(And(HaveField("Status", paid), HaveField("HeldFor", labelFailed)))
+			Expect(packed(ctx, svc, o, other, 2)).Error().NotTo(HaveOccurred())
+			tells(ctx, svc, o, other, parcelLabelled, 2)
+			Expect(reread(ctx, svc, o)).To(And(HaveField("Status", paid), HaveField("HeldFor", "")))
+		})
+
+		It("is called off when the shop wants it so", func() {
+			svc.refundUnshippable = true
+			o := settled(ctx, svc, 2)
+			parcel := clock.NewID()
+			Expect(packed(ctx, svc, o, parcel, 2)).Error().NotTo(HaveOccurred())
+			tells(ctx, svc, o, parcel, parcelFailed, 2)
+			tells(ctx, svc, o, parcel, parcelFailed, 2)
+			Expect(reread(ctx, svc, o)).To(And(HaveField("Status", cancelled), HaveField("Reason", labelFailed), HaveField("HeldFor", "")))
+			Expect(topics(ctx, svc)).To(HaveExactElements(HavePrefix("order.created"), HavePrefix("order.confirmed"), HavePrefix("order.paid"), HavePrefix("order.cancelled")))
+		})
+
+		It("is called off in part when the rest is on its way", func() {
+			svc.refundUnshippable = true
+			o := settled(ctx, svc, 3)
+			one, other := clock.NewID(), clock.NewID()
+			Expect(packed(ctx, svc, o, one, 1)).Error().NotTo(HaveOccurred())
+			Expect(packed(ctx, svc, o, other, 2)).Error().NotTo(HaveOccurred())
+			tells(ctx, svc, o, one, parcelShipped, 3)
+			tells(ctx, svc, o, other, parcelFailed, 2)
+			stands(o, shipped, fullyShipped, progress{Cancelled: 2, Consigned: 1, Shipped: 1})
+			Expect(reread(ctx, svc, o)).To(And(HaveField("CalledOff", eur(2500)), HaveField("HeldFor", "")))
+		})
+	})
+
+	It("is never in more parcels than were ordered, however many are packed at the same moment", func() {
+		o := settled(ctx, svc, 20)
+		var done sync.WaitGroup
+		var won atomic.Int64
+		for range 50 {
+			done.Go(func() {
+				defer GinkgoRecover()
+				if _, err := packed(ctx, svc, o, clock.NewID(), 1); err == nil {
+					won.Add(1)
+				} else {
+					Expect(code(err)).To(Equal("nothing_to_ship"))
+				}
+			})
+		}
+		done.Wait()
+		Expect(won.Load()).To(BeEquivalentTo(20))
+		stands(o, paid, unfulfilled, progress{Consigned: 20})
+	})
+})
+
+var _ = It("never takes more of a line than is left, and says where", func() {
+	always(func(t *rapid.T, g Gomega) {
+		lines := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) line {
+			n := rapid.Int64Range(1, 5).Draw(t, "quantity")
+			off := rapid.Int64Range(0, n).Draw(t, "cancelled")
+			return line{SKU: rapid.SampledFrom([]string{"A", "B"}).Draw(t, "sku"), Quantity: n, progress: progress{Cancelled: off, Consigned: rapid.Int64Range(0, n-off).Draw(t, "consigned")}}
+		}), 1, 3).Draw(t, "lines")
+		wanted := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) ordersapi.ConsignedItem {
+			return ordersapi.ConsignedItem{Line: rapid.IntRange(0, 4).Draw(t, "line"), SKU: rapid.SampledFrom([]string{"A", "B", "C"}).Draw(t, "sku"), Quantity: rapid.Int64Range(1, 6).Draw(t, "quantity")}
+		}), 1, 4).Draw(t, "wanted")
+		list, wrong := portions(lines, wanted)
+		var asked, got int64
+		for _, w := range wanted {
+			asked += w.Quantity
+		}
+		for _, p := range list {
+			got += p.Quantity
+			g.Expect(p.Quantity).To(BeNumerically("<=", lines[p.Position-1].left()))
+		}
+		if len(wrong) == 0 {
+			g.Expect(got).To(Equal(asked))
+		} else {
+			g.Expect(got).To(BeNumerically("<", asked))
+		}
+	})
+})
