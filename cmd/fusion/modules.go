@@ -42,7 +42,9 @@ func modules(k app.Kit, other elsewhere, cfg config.Config) []app.Module {
 	if other == nil {
 		other = products
 	}
-	stock, prices, ways, placed := inventory.New(k), pricing.New(k, other), shipping.New(k, other), orders.New(k, other, cfg.Orders.UnpaidFor, cfg.Orders.OnLabelFailure == "refund")
+	stock, prices := inventory.New(k), pricing.New(k, other)
+	placed := orders.New(k, other, cfg.Orders.UnpaidFor, cfg.Orders.OnLabelFailure == "refund")
+	ways := shipping.New(k, other, placed)
 	return []app.Module{
 		identity.New(k),
 		products,
@@ -127,6 +129,7 @@ var (
 var needs = map[string][]string{
 	"checkout": {"inventory", "pricing", "shipping", "orders"},
 	"payments": {"orders"},
+	"shipping": {"orders"},
 }
 
 // chosen are the names of the modules that a process runs; none named means all.

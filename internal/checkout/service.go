@@ -280,7 +280,7 @@ func (c *cart) keepNames(before cart) {
 
 // closed is why a cart that is not open cannot be changed.
 func (c cart) closed() error {
-	f := errNotOpen.Saying("The cart is %s.", c.Status).With("status", string(c.Status))
+	f := errNotOpen.Saying("The cart is %s.", c.Status).With("cartStatus", string(c.Status))
 	if c.OrderID != nil {
 		f = f.With("orderId", c.OrderID.String())
 	}

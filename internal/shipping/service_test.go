@@ -28,7 +28,7 @@ var _ = Describe("a shop's shipping", Label("db"), func() {
 	)
 	BeforeEach(func() {
 		s = testkit.Start(testkit.Shared(), app.Options{}, func(k app.Kit) []app.Module {
-			m = New(k, shelf{"MUG": {SKU: "MUG", Prices: []money.Amount{{Minor: 1250, Currency: money.EUR}}}})
+			m = New(k, shelf{"MUG": {SKU: "MUG", Prices: []money.Amount{{Minor: 1250, Currency: money.EUR}}}}, nil)
 			return []app.Module{m}
 		})
 	})

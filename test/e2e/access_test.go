@@ -26,6 +26,8 @@ var bodies = map[string]any{
 
 	"createShippingMethod": parcel,
 	"updateShippingMethod": object{"name": "Letter"},
+	"putShippingSettings":  object{"sender": toPorto},
+	"createShipment":       object{"orderId": "0199c1de-0000-7000-8000-0000000000ff"},
 	"findShippingRates":    object{"destination": object{"country": "PT"}, "currency": "EUR", "subtotal": "12.50"},
 
 	"createCart":            object{"items": []item{{SKU: "MUG", Quantity: 1}}, "email": "ana@example.com", "shippingAddress": object{"line1": "Rua Augusta 1", "city": "Lisboa", "country": "PT"}},
@@ -107,7 +109,7 @@ func (o *operation) body() any {
 
 // to fills the path of an operation.
 func (o *operation) to(id, sku string) string {
-	return strings.NewReplacer("{id}", id, "{itemId}", "0199c1de-0000-7000-8000-0000000000ff", "{sku}", sku, "{role}", "r"+id).Replace(o.Path)
+	return strings.NewReplacer("{id}", id, "{itemId}", "0199c1de-0000-7000-8000-0000000000ff", "{sku}", sku, "{role}", "r"+id, "{token}", "no-such-token").Replace(o.Path)
 }
 
 var _ = Describe("a caller", func() {

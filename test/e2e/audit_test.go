@@ -94,6 +94,8 @@ func (s *shop) subject(o *operation, p product) (id string) {
 		return strings.TrimPrefix(at, "/v1/carts/")
 	case strings.HasPrefix(o.Path, "/v1/shipping/methods/"):
 		return as[entry](s.post("/v1/shipping/methods", parcel)).ID
+	case strings.HasPrefix(o.Path, "/v1/shipments/"):
+		return s.ships(s.paid()).ID
 	case strings.HasPrefix(o.Path, "/v1/payments/"):
 		return s.payable(o)
 	case strings.HasPrefix(o.Path, "/v1/tax/rates/"):
@@ -130,6 +132,9 @@ func (s *shop) request(o *operation, p product) any {
 	case "createPayment":
 		s.takes("test")
 		return object{"orderId": s.owes().ID, "method": "pm_card_visa"}
+	case "createShipment":
+		Expect(s.put("/v1/shipping/settings", object{"sender": toPorto})).To(answer(200))
+		return object{"orderId": s.paid().ID}
 	case "createProvider":
 		return provider()
 	case "createCustomer":

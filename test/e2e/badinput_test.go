@@ -34,6 +34,8 @@ var forms = []form{
 	{"createHold", []string{"/items", "/items/0/sku", "/items/0/quantity"}, []string{"/items/0/sku"}, []string{"/items/0/quantity", "/ttlSeconds"}},
 	{"createShippingMethod", []string{"/name", "/prices", "/prices/0/currency", "/prices/0/price"}, []string{"/name", "/description", "/taxClass", "/prices/0/currency"}, []string{"/position"}},
 	{"updateShippingMethod", nil, []string{"/name", "/description", "/taxClass"}, []string{"/position"}},
+	{"putShippingSettings", []string{"/sender/name", "/sender/line1", "/sender/city", "/sender/country"}, []string{"/sender/name", "/sender/city", "/sender/country", "/policy", "/paper"}, []string{"/defaultGrams"}},
+	{"createShipment", []string{"/orderId"}, []string{"/orderId", "/service"}, []string{"/parcel/grams", "/parcel/length"}},
 	{"findShippingRates", []string{"/destination", "/destination/country", "/currency"}, []string{"/destination/country", "/destination/region", "/destination/postalCode", "/currency"}, nil},
 	{"createCart", []string{"/items/0/sku"}, []string{"/currency", "/customerId", "/items/0/sku", "/email", "/shippingAddress/city", "/billingAddress/city", "/shippingMethodId", "/metadata/note"}, []string{"/items/0/quantity"}},
 	{"updateCart", []string{"/operations", "/operations/0/op"}, []string{"/operations/0/op", "/operations/0/itemId", "/operations/0/sku", "/operations/0/email", "/operations/0/address/city", "/operations/0/shippingMethodId", "/operations/0/code", "/operations/0/metadata/note"}, []string{"/operations/0/quantity"}},

@@ -89,8 +89,11 @@ func Always() []Invariant {
 				       count(*) filter (where type in ('order.confirmed', 'order.failed')) decided,
 				       (array_agg(type order by sequence desc, seq desc) filter (where type <> 'order.claimed'))[1] newest
 				from platform.event where type like 'order.%' group by tenant_id, subject
-			), silent as ( -- what payments told is their fact
-				select tenant_id, order_id id, count(*) steps from orders.timeline where payment_status is not null group by tenant_id, order_id
+			), silent as ( -- what payments and shipments told is their fact, unless the order has moved
+				select tenant_id, id, count(*) steps from (
+					select tenant_id, order_id id, payment_status is not null or shipment_id is not null and status = lag(status) over (partition by tenant_id, order_id order by version) told
+					from orders.timeline
+				) t where told group by tenant_id, id
 			)
 			select format('order %s: version %s, %s; %s facts of %s versions, %s of them order.created, %s of its outcome, the newest %s',
 			              id, o.version, o.status, f.facts, f.versions, f.created, f.decided, f.newest)

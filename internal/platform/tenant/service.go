@@ -160,7 +160,7 @@ func (s *Service) Suspend(ctx context.Context, tx *db.Tx, id uuid.UUID, reason s
 func (s *Service) Resume(ctx context.Context, tx *db.Tx, id uuid.UUID) (Tenant, error) {
 	t, err := s.step(ctx, tx, id, func(t *Tenant) error {
 		if t.PurgeAfter != nil && !t.PurgeAfter.After(tx.Now) {
-			return ErrTransition.Saying("The time in which the tenant could be taken back is over.").With("status", t.Status)
+			return ErrTransition.Saying("The time in which the tenant could be taken back is over.").With("tenantStatus", t.Status)
 		}
 		t.Reason, t.PurgeAfter = "", nil
 		return t.become(Active)

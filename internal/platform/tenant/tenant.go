@@ -81,7 +81,7 @@ var moves = map[Status][]Status{
 
 func (t *Tenant) become(to Status) error {
 	if !slices.Contains(moves[t.Status], to) {
-		return ErrTransition.Saying("The tenant is %s already, or on its way out.", t.Status).With("status", t.Status)
+		return ErrTransition.Saying("The tenant is %s already, or on its way out.", t.Status).With("tenantStatus", t.Status)
 	}
 	t.Status = to
 	return nil

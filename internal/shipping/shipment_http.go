@@ -1,0 +1,342 @@
+package shipping
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
+	"github.com/fusioncommerce/fusion/internal/platform/audit"
+	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/shipping/carrier"
+	"github.com/fusioncommerce/fusion/internal/shipping/label"
+)
+
+const (
+	mediaPDF = "application/pdf"
+	mediaZPL = "application/zpl"
+)
+
+type sizeBody struct {
+	Grams  int64 `json:"grams,omitempty" minimum:"1" maximum:"1000000" doc:"What the shop says of parcels that nobody has weighed when it is absent" example:"1250"`
+	Length int64 `json:"length,omitempty" minimum:"1" maximum:"10000" doc:"mm"`
+	Width  int64 `json:"width,omitempty" minimum:"1" maximum:"10000" doc:"mm"`
+	Height int64 `json:"height,omitempty" minimum:"1" maximum:"10000" doc:"mm"`
+}
+
+type consignedBody struct {
+	Line     int    `json:"line,omitempty" minimum:"1" maximum:"1000" doc:"Its position in the order, from 1; or sku"`
+	SKU      string `json:"sku,omitempty" maxLength:"64" example:"MUG-BLUE"`
+	Quantity int64  `json:"quantity" minimum:"1" maximum:"100000"`
+}
+
+type dispatchBody struct {
+	OrderID uuid.UUID       `json:"orderId" format:"uuid"`
+	Items   []consignedBody `json:"items,omitempty" maxItems:"500" doc:"All that is left when it is absent"`
+	Parcel  sizeBody        `json:"parcel,omitzero"`
+	Service string          `json:"service,omitempty" maxLength:"100" doc:"What the label says; the shipping method's name when it is absent" example:"Priority"`
+}
+
+// Check finds what the schema cannot say.
+func (b *dispatchBody) Check() (fields []fault.Field) {
+	for i, it := range b.Items {
+		if (it.Line == 0) == (it.SKU == "") {
+			fields = append(fields, fault.Field{Pointer: fmt.Sprintf("/items/%d", i), Code: "required", Detail: "names a line or a SKU, and not both"})
+		}
+	}
+	return append(fields, httpx.Line("/service", b.Service)...)
+}
+
+type dispatchInput struct {
+	httpx.JSON[dispatchBody]
+}
+
+type shippedItem struct {
+	Line     int    `json:"line" doc:"Position in the order, from 1"`
+	SKU      string `json:"sku"`
+	Name     string `json:"name"`
+	Quantity int64  `json:"quantity"`
+}
+
+type seenEvent struct {
+	Status      string     `json:"status"`
+	Description string     `json:"description,omitempty"`
+	Place       string     `json:"place,omitempty"`
+	At          *time.Time `json:"at,omitempty" doc:"Absent when nobody has said when"`
+}
+
+type shipmentResponse struct {
+	ID             string             `json:"id" format:"uuid"`
+	OrderID        string             `json:"orderId" format:"uuid"`
+	OrderNumber    int64              `json:"orderNumber"`
+	Parcel         int                `json:"parcel" doc:"Of the order's, from 1"`
+	Direction      string             `json:"direction" enum:"outbound,return"`
+	Status         string             `json:"status" enum:"created,labelled,failed,voided,shipped,exception,delivered,returned"`
+	Items          []shippedItem      `json:"items"`
+	Carrier        string             `json:"carrier" doc:"Who takes the parcel"`
+	Service        string             `json:"service"`
+	TrackingNumber string             `json:"trackingNumber,omitempty"`
+	TrackingURL    string             `json:"trackingUrl,omitempty" doc:"The carrier's page"`
+	TrackPath      string             `json:"trackPath" doc:"Where anybody who has it sees where the parcel is"`
+	LabelURL       string             `json:"labelUrl,omitempty"`
+	TrackingStatus string             `json:"trackingStatus,omitempty" doc:"What was seen of the parcel"`
+	Events         []seenEvent        `json:"events"`
+	Estimated      *time.Time         `json:"estimatedDelivery,omitempty"`
+	Grams          int64              `json:"grams"`
+	Sender         ordersapi.Address  `json:"sender"`
+	Recipient      *ordersapi.Address `json:"recipient,omitempty" personal:"true"`
+	FailureCode    string             `json:"failureCode,omitempty" doc:"Why there is no label"`
+	CreatedAt      time.Time          `json:"createdAt"`
+	UpdatedAt      time.Time          `json:"updatedAt"`
+
+	version int64
+	masked  bool // what is personal is not shown whole
+}
+
+// ETag is the shipment's version, as it is shown.
+func (r shipmentResponse) ETag() string {
+	if r.masked {
+		return fmt.Sprintf(`"%d-masked"`, r.version)
+	}
+	return httpx.VersionTag(r.version)
+}
+
+// dispatchedResponse also says where the shipment is.
+type dispatchedResponse struct{ shipmentResponse }
+
+// Location of the shipment.
+func (r dispatchedResponse) Location() string { return "/v1/shipments/" + r.ID }
+
+func presentShipment(s shipment) shipmentResponse {
+	r := shipmentResponse{
+		ID: s.ID.String(), OrderID: s.OrderID.String(), OrderNumber: s.OrderNumber, Parcel: s.Parcel, Direction: s.Direction, Status: string(s.status()), Items: []shippedItem{},
+		Carrier: s.TakenBy, Service: s.Service, TrackingNumber: s.TrackingNumber, TrackingURL: s.TrackingURL, TrackPath: s.trackPath(), LabelURL: s.labelPath(),
+		TrackingStatus: string(s.Tracking.Status), Events: seenEvents(s.Tracking), Estimated: s.Tracking.EstimatedDelivery, Grams: s.Size.Grams, Sender: s.Sender, Recipient: s.Recipient,
+		CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt, version: s.Version,
+	}
+	if s.Failure != nil {
+		r.FailureCode = s.Failure.Code
+	}
+	for _, i := range s.Items {
+		r.Items = append(r.Items, shippedItem{i.Line, i.SKU, i.Name, i.Quantity})
+	}
+	return r
+}
+
+func seenEvents(t carrier.Tracking) []seenEvent {
+	list := []seenEvent{}
+	for _, e := range t.Events {
+		seen := seenEvent{Status: string(e.Status), Description: e.Description, Place: e.Place}
+		if !e.At.IsZero() {
+			seen.At = &e.At
+		}
+		list = append(list, seen)
+	}
+	return list
+}
+
+func (s *service) handleDispatch(ctx context.Context, in *dispatchInput) (dispatchedResponse, error) {
+	b := in.Body
+	w := wanted{ID: clock.NewID(), OrderID: b.OrderID, Size: carrier.Parcel(b.Parcel), Service: b.Service}
+	for _, i := range b.Items {
+		w.Items = append(w.Items, ordersapi.ConsignedItem(i))
+	}
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (dispatchedResponse, error) {
+		how, err := s.store.settings(ctx, tx, "")
+		if err != nil {
+			return dispatchedResponse{}, err
+		}
+		p, err := s.dispatch(ctx, tx, w, how)
+		return dispatchedResponse{shownTo(ctx, presentShipment(p))}, err
+	})
+}
+
+func (s *service) shipment(ctx context.Context, in *byID) (p shipment, err error) {
+	id, err := httpx.ID(in.ID)
+	if err != nil {
+		return p, err
+	}
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		p, err = s.store.findShipment(ctx, tx, id)
+		return err
+	})
+	return p, err
+}
+
+func (s *service) handleShipment(ctx context.Context, in *byID) (shipmentResponse, error) {
+	p, err := s.shipment(ctx, in)
+	return shownTo(ctx, presentShipment(p)), err
+}
+
+type shipmentsInput struct {
+	httpx.Page
+	Status  string `query:"status" enum:"created,labelled,failed,voided,shipped,exception,delivered,returned"`
+	OrderID string `query:"orderId" format:"uuid" doc:"Only of this order"`
+}
+
+func (s *service) handleShipments(ctx context.Context, in *shipmentsInput) (httpx.List[shipmentResponse], error) {
+	out := httpx.List[shipmentResponse]{Data: []shipmentResponse{}}
+	f := shipmentFilter{Status: in.Status, Limit: in.Limit + 1}
+	if in.OrderID != "" {
+		id, err := httpx.ID(in.OrderID)
+		if err != nil {
+			return out, err
+		}
+		f.OrderID = &id
+	}
+	if in.Cursor != "" {
+		f.After = &shipmentPosition{}
+		if err := httpx.ReadCursor(in.Cursor, f.After); err != nil {
+			return out, err
+		}
+	}
+	var list []shipment
+	if err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		list, err = s.store.listShipments(ctx, tx, f)
+		return err
+	}); err != nil {
+		return out, err
+	}
+	if len(list) > in.Limit {
+		list = list[:in.Limit]
+		last := list[in.Limit-1]
+		var err error
+		if out.NextCursor, err = httpx.Cursor(shipmentPosition{last.CreatedAt, last.ID}); err != nil {
+			return out, err
+		}
+	}
+	for _, p := range list {
+		out.Data = append(out.Data, shownTo(ctx, presentShipment(p)))
+	}
+	return out, nil
+}
+
+// change has a shipment changed under its lock.
+func (s *service) change(ctx context.Context, in *byID, do func(tx *db.Tx, was shipment) (shipment, error)) (shipmentResponse, error) {
+	id, err := httpx.ID(in.ID)
+	if err != nil {
+		return shipmentResponse{}, err
+	}
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (shipmentResponse, error) {
+		was, err := s.store.lockShipment(ctx, tx, id)
+		if err != nil {
+			return shipmentResponse{}, err
+		}
+		audit.Before(ctx, presentShipment(was))
+		now, err := do(tx, was)
+		return shownTo(ctx, presentShipment(now)), err
+	})
+}
+
+func (s *service) handleVoid(ctx context.Context, in *byID) (shipmentResponse, error) {
+	return s.change(ctx, in, func(tx *db.Tx, was shipment) (shipment, error) { return s.void(ctx, tx, was) })
+}
+
+func (s *service) handleShip(ctx context.Context, in *byID) (shipmentResponse, error) {
+	return s.moved(ctx, in, carrier.InTransit)
+}
+
+func (s *service) handleDeliver(ctx context.Context, in *byID) (shipmentResponse, error) {
+	return s.moved(ctx, in, carrier.Delivered)
+}
+
+func (s *service) moved(ctx context.Context, in *byID, to carrier.Status) (shipmentResponse, error) {
+	return s.change(ctx, in, func(tx *db.Tx, was shipment) (shipment, error) {
+		now := was
+		if err := now.moves(to, tx.Now); err != nil {
+			return was, err
+		}
+		if now.status() == was.status() {
+			return was, nil
+		}
+		return s.keep(ctx, tx, was, now)
+	})
+}
+
+// printable is what the label of a shipment says.
+func (s *service) printable(ctx context.Context, in *byID) (m label.Model, err error) {
+	id, err := httpx.ID(in.ID)
+	if err != nil {
+		return m, err
+	}
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		p, err := s.store.findShipment(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		how, err := s.store.settings(ctx, tx, "")
+		if err != nil {
+			return err
+		}
+		parcels, err := s.store.parcels(ctx, tx, p.OrderID)
+		if err != nil {
+			return err
+		}
+		m, err = p.printed(how.Paper, parcels)
+		return err
+	})
+	return m, err
+}
+
+func (s *service) handleLabelPDF(ctx context.Context, in *byID) (httpx.Download, error) {
+	m, err := s.printable(ctx, in)
+	return httpx.Download{Media: mediaPDF, Name: "label-" + m.TrackingNumber + ".pdf", Write: func(_ context.Context, w io.Writer) error { return label.PDF(w, m) }}, err
+}
+
+type zplInput struct {
+	ID  string `path:"id"`
+	DPI string `query:"dpi" enum:"203,300" doc:"Of the printer; 203 when it is absent"`
+}
+
+func (s *service) handleLabelZPL(ctx context.Context, in *zplInput) (httpx.Download, error) {
+	m, err := s.printable(ctx, &byID{in.ID})
+	dpi := 203
+	if in.DPI == "300" {
+		dpi = 300
+	}
+	return httpx.Download{Media: mediaZPL, Name: "label-" + m.TrackingNumber + ".zpl", Write: func(_ context.Context, w io.Writer) error { return label.ZPL(w, m, dpi) }}, err
+}
+
+type trackInput struct {
+	Token string `path:"token" maxLength:"100"`
+}
+
+// trackResponse names nobody: whoever has the link sees it.
+type trackResponse struct {
+	Status         string      `json:"status" enum:"created,labelled,failed,voided,shipped,exception,delivered,returned"`
+	Carrier        string      `json:"carrier"`
+	Service        string      `json:"service"`
+	TrackingNumber string      `json:"trackingNumber,omitempty"`
+	TrackingURL    string      `json:"trackingUrl,omitempty"`
+	City           string      `json:"city,omitempty" doc:"Where it goes"`
+	Country        string      `json:"country,omitempty"`
+	Estimated      *time.Time  `json:"estimatedDelivery,omitempty"`
+	Events         []seenEvent `json:"events"`
+}
+
+func (s *service) handleTrack(ctx context.Context, in *trackInput) (out trackResponse, err error) {
+	if _, err := identity.From(ctx); err != nil {
+		return out, httpx.ErrNotFound
+	}
+	var p shipment
+	if err := s.db.Read(ctx, func(tx *db.Tx) error {
+		p, err = s.store.trackedBy(ctx, tx, in.Token)
+		return err
+	}); err != nil {
+		return out, err
+	}
+	out = trackResponse{
+		Status: string(p.status()), Carrier: p.TakenBy, Service: p.Service, TrackingNumber: p.TrackingNumber, TrackingURL: p.TrackingURL, Estimated: p.Tracking.EstimatedDelivery, Events: seenEvents(p.Tracking),
+	}
+	if p.Recipient != nil {
+		out.City, out.Country = p.Recipient.City, p.Recipient.Country
+	}
+	return out, nil
+}

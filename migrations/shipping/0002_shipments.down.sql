@@ -1,0 +1,3 @@
+drop table shipping.item;
+drop table shipping.shipment;
+drop table shipping.settings;
