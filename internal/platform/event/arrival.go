@@ -156,7 +156,8 @@ fresh as (
           where not a.ours and not exists (select from known k where k.tenant_id = a.tenant_id and k.id = a.id)
           order by a.tenant_id, a.id, a.position) f
     order by f.position
-    returning tenant_id, id, seq, recorded_at, subject, carried)
+    returning tenant_id, id, seq, recorded_at, subject, carried),
+addressed as (
 insert into platform.delivery (tenant_id, consumer, part, seq, recorded_at, subject)
 select f.tenant_id, a.consumer, s.part, f.seq, f.recorded_at, f.subject
 from arrived a
@@ -165,7 +166,17 @@ join platform.subscription s on s.consumer = a.consumer and s.part = (hashtext(f
 where f.fresh or ((f.carried or f.seq > s.carried_after) and f.recorded_at >= platform.inbox_since()
     and not exists (select from platform.inbox i
                     where i.tenant_id = f.tenant_id and i.consumer = a.consumer and i.event_id = f.id and i.recorded_at = f.recorded_at))
-on conflict do nothing`
+on conflict do nothing
+returning tenant_id, consumer, seq)
+select count(*) from addressed join known using (tenant_id, seq)`
+
+// Who is handling a fact that comes again has its delivery in hand: the statement above waits
+// for them, and does not see what they have noted meanwhile. This one does.
+const handledSQL = `
+delete from platform.delivery d using unnest($1::text[], $2::uuid[], $3::uuid[]) a(consumer, id, tenant_id)
+join platform.inbox i on i.tenant_id = a.tenant_id and i.consumer = a.consumer and i.event_id = a.id
+join platform.event e on e.tenant_id = i.tenant_id and e.id = i.event_id and e.recorded_at = i.recorded_at
+where d.consumer = a.consumer and d.tenant_id = e.tenant_id and d.seq = e.seq`
 
 func (a *arrivals) take(ctx context.Context, batch []arrival) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.bus.BatchTimeout)
@@ -195,8 +206,12 @@ func (a *arrivals) take(ctx context.Context, batch []arrival) error {
 		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(71::bigint << 48)`); err != nil {
 			return fmt.Errorf("wait for other arrivals: %w", err)
 		}
-		_, err := tx.Exec(ctx, arriveSQL, pq.Array(consumers), pq.Array(ids), pq.Array(tenants), pq.Array(types), pq.Array(versions), pq.Array(subjects), pq.Array(sequences),
-			pq.Array(times), pq.Array(correlations), pq.Array(causes), pq.Array(traces), pq.Array(actors), pq.Array(data), pq.Array(ours))
+		var again int
+		if err := tx.Get(ctx, &again, arriveSQL, pq.Array(consumers), pq.Array(ids), pq.Array(tenants), pq.Array(types), pq.Array(versions), pq.Array(subjects), pq.Array(sequences),
+			pq.Array(times), pq.Array(correlations), pq.Array(causes), pq.Array(traces), pq.Array(actors), pq.Array(data), pq.Array(ours)); err != nil || again == 0 {
+			return err
+		}
+		_, err := tx.Exec(ctx, handledSQL, pq.Array(consumers), pq.Array(ids), pq.Array(tenants))
 		return err
 	})
 	if err != nil {
