@@ -91,6 +91,10 @@ func (s *service) placeOnce(ctx context.Context, id uuid.UUID, who caller, saw *
 	}
 	order := clock.NewID()
 	out, err = httpx.Command(ctx, s.db, func(tx *db.Tx) (placedResponse, error) {
+		// First, as whoever forgets the buyer does: they lock the cart after it.
+		if err := allowed(ctx, tx, c); err != nil {
+			return out, err
+		}
 		a, err := s.agree(ctx, tx, p)
 		if err != nil {
 			return out, err
@@ -163,8 +167,14 @@ func (s *service) propose(ctx context.Context, c cart, saw *money.Amount) (p pro
 	if p.blocked = a.blocked(); p.blocked {
 		return p, nil
 	}
-	p.checked, err = s.check(ctx, p.asked.copied(), offers)
-	return p, err
+	if p.checked, err = s.check(ctx, p.asked.copied(), offers); err != nil || p.checked == nil {
+		return p, err
+	}
+	b := p.checked.copied()
+	b.Lines = a.Lines
+	b.expects(saw)
+	p.blocked = b.blocked()
+	return p, nil
 }
 
 // blocked tells whether anything keeps a cart from being placed.
