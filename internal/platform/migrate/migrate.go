@@ -243,7 +243,7 @@ func (r *Runner) with(ctx context.Context, module string, step func(*gomigrate.M
 	if err != nil {
 		return errors.Join(fmt.Errorf("version table of %s: %w", module, err), conn.Close())
 	}
-	m, err := gomigrate.NewWithInstance("iofs", src, "postgres", &whole{Driver: driver, table: `"` + versions + `"."` + module + `"`})
+	m, err := gomigrate.NewWithInstance("iofs", src, "postgres", &whole{Driver: driver, ctx: ctx, table: `"` + versions + `"."` + module + `"`})
 	if err != nil {
 		return fmt.Errorf("migrations of %s: %w", module, err)
 	}
@@ -262,9 +262,23 @@ func (r *Runner) with(ctx context.Context, module string, step func(*gomigrate.M
 // or from after it, not one that a person has to look at.
 type whole struct {
 	database.Driver
+	ctx   context.Context // of the step: the library passes none to a driver
 	table string
 	next  int // version that the file leads to
 }
+
+const (
+	// patience bounds how long a file waits for a table. Everybody who comes after it waits
+	// with it, and two tables that are locked one after the other may be those of a customer
+	// in the opposite order: a file gives up what it has before PostgreSQL looks for
+	// deadlocks (deadlock_timeout, 1 s), and begins again.
+	patience = "400ms"
+	// pause lets those pass who waited.
+	pause = 100 * time.Millisecond
+	// lockNotAvailable and deadlockDetected are what PostgreSQL says to who gives way.
+	lockNotAvailable = "55P03"
+	deadlockDetected = "40P01"
+)
 
 // SetVersion leaves the note that a file is about to run to Run.
 func (w *whole) SetVersion(version int, dirty bool) error {
@@ -289,14 +303,34 @@ func (w *whole) Run(file io.Reader) error {
 		}
 		return w.Driver.Run(bytes.NewReader(body))
 	}
-	note := "\n;\ntruncate " + w.table
+	text := "set local lock_timeout = '" + patience + "'; " + string(body) + "\n;\ntruncate " + w.table
 	if w.next >= 0 {
-		note += fmt.Sprintf("; insert into %s (version, dirty) values (%d, false)", w.table, w.next)
+		text += fmt.Sprintf("; insert into %s (version, dirty) values (%d, false)", w.table, w.next)
 	}
-	if err := w.Driver.Run(strings.NewReader(string(body) + note)); err != nil {
-		return errors.Join(err, w.Driver.SetVersion(w.next, true))
+	for {
+		err := w.Driver.Run(strings.NewReader(text))
+		switch {
+		case err == nil:
+			return nil
+		case !givesWay(err):
+			return errors.Join(err, w.Driver.SetVersion(w.next, true))
+		}
+		select {
+		case <-w.ctx.Done():
+			return fmt.Errorf("wait for tables that others use: %w", w.ctx.Err())
+		case <-time.After(pause):
+		}
 	}
-	return nil
+}
+
+// givesWay tells whether a file met somebody who has a table, and changed nothing.
+func givesWay(err error) bool {
+	failed, ok := errors.AsType[database.Error](err)
+	if !ok {
+		return false
+	}
+	pe, ok := errors.AsType[*pq.Error](failed.OrigErr)
+	return ok && (pe.Code == lockNotAvailable || pe.Code == deadlockDetected)
 }
 
 // Status of one module's schema. Version 0 is an empty one.

@@ -2,11 +2,13 @@ package migrate_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"testing/fstest"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -261,6 +263,56 @@ var _ = Describe("a schema that the program cannot work with", func() {
 		run(d.super, `update migrations.parcel set dirty = false`)
 		Expect(status(ctx).Err()).To(MatchError("the database is older than this program: parcel is at version 0 of 2; run: fusion migrate up"))
 		Expect(runner.Up(ctx)).To(Equal(2))
+	})
+
+	Context("while a customer has a table that a file changes", func() {
+		var customer *sql.Conn
+
+		BeforeEach(func(ctx SpecContext) {
+			files["parcel/0003_lid.up.sql"] = sqlFile(`create table parcel.lid (width int)`)
+			Expect(open().Up(ctx)).To(Equal(4))
+			files["parcel/0004_colour.up.sql"] = sqlFile(`alter table parcel.box add colour text; alter table parcel.lid add colour text`)
+			var err error
+			customer, err = d.super.Conn(ctx)
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(customer.Close)
+			_, err = customer.ExecContext(ctx, `begin; lock table parcel.lid in row exclusive mode`)
+			Expect(err).NotTo(HaveOccurred())
+		})
+
+		// up migrates, and returns when the file waits for the customer.
+		up := func(ctx context.Context) chan error {
+			GinkgoHelper()
+			ended := make(chan error, 1)
+			runner := open()
+			go func() {
+				_, err := runner.Up(ctx)
+				ended <- err
+			}()
+			Eventually(func() []string {
+				return lines(d.super, `select relation::regclass::text from pg_locks where relation = 'parcel.lid'::regclass and not granted`)
+			}).Should(HaveExactElements("parcel.lid"))
+			return ended
+		}
+
+		It("lets the customer have the other tables as well, and goes on after", func(ctx SpecContext) {
+			ended := up(ctx)
+			_, err := customer.ExecContext(ctx, `lock table parcel.box in row exclusive mode`)
+			Expect(err).NotTo(HaveOccurred())
+			_, err = customer.ExecContext(ctx, `commit`)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(<-ended).NotTo(HaveOccurred())
+			Expect(status(ctx).Err()).NotTo(HaveOccurred())
+			Expect(lines(d.super, `select deadlocks::text from pg_stat_database where datname = current_database()`)).To(HaveExactElements("0"))
+		}, SpecTimeout(time.Minute))
+
+		It("gives up when it is stopped, and leaves the schema as it was", func(ctx SpecContext) {
+			stopped, stop := context.WithCancel(ctx)
+			ended := up(stopped)
+			stop()
+			Expect(<-ended).To(MatchError(context.Canceled))
+			Expect(status(ctx)).To(And(HaveField("Version", 3), HaveField("Dirty", false)))
+		}, SpecTimeout(time.Minute))
 	})
 
 	It("cannot be taken back further than to nothing", func(ctx SpecContext) {
