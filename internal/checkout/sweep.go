@@ -55,9 +55,7 @@ func (s *sweeps) see(ctx context.Context, tx *db.Tx, timers *timer.Timers) error
 	// What expires is stamped a moment after its timer: another hour, and it is old enough.
 	for _, after := range []time.Duration{abandonedAfter, expiresAfter, expiresAfter + forgottenAfter + time.Hour} {
 		due := hour.Add(after + time.Hour)
-		if err := timers.Set(ctx, tx, sweepCarts, due.Format(time.RFC3339), due); err != nil {
-			return fmt.Errorf("look after carts: %w", err)
-		}
+		timers.Set(tx, sweepCarts, due.Format(time.RFC3339), due)
 	}
 	tx.AfterCommit(func() {
 		s.mu.Lock()
@@ -90,7 +88,7 @@ func (s *service) onSweep(ctx context.Context, tx *db.Tx, subject string) error 
 		return err
 	}
 	if marked == sweepSize || ended == sweepSize || forgotten == sweepSize {
-		return s.timers.Set(ctx, tx, sweepCarts, subject, tx.Now)
+		s.timers.Set(tx, sweepCarts, subject, tx.Now)
 	}
 	return nil
 }

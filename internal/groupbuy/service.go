@@ -57,13 +57,9 @@ func (s *service) create(ctx context.Context, tx *db.Tx, c campaign) (campaign, 
 	c.ShareCode = rand.Text()[:shareCodeLength]
 	if now.Before(c.Start) {
 		c.Status = scheduled
-		if err := s.timers.Set(ctx, tx, timerStart, c.ID.String(), c.Start); err != nil {
-			return campaign{}, err
-		}
+		s.timers.Set(tx, timerStart, c.ID.String(), c.Start)
 	}
-	if err := s.timers.Set(ctx, tx, timerEnd, c.ID.String(), c.End); err != nil {
-		return campaign{}, err
-	}
+	s.timers.Set(tx, timerEnd, c.ID.String(), c.End)
 	if err := s.store.insert(ctx, tx, c); err != nil {
 		return campaign{}, err
 	}
@@ -73,9 +69,7 @@ func (s *service) create(ctx context.Context, tx *db.Tx, c campaign) (campaign, 
 // update gives a campaign other terms, which may depend on those that it has. Its timers
 // come first: whoever runs one has locked it before the campaign.
 func (s *service) update(ctx context.Context, tx *db.Tx, id uuid.UUID, match httpx.IfMatch, moments moments, want func(terms) (terms, error)) (campaign, error) {
-	if err := moments.set(ctx, tx, s.timers, id.String()); err != nil {
-		return campaign{}, err
-	}
+	moments.set(tx, s.timers, id.String())
 	now, err := s.store.now(ctx, tx)
 	if err != nil {
 		return campaign{}, err
@@ -150,9 +144,7 @@ func (s *service) join(ctx context.Context, tx *db.Tx, id uuid.UUID, who partici
 		return campaign{}, s.store.refusal(ctx, tx, id, who.UserID)
 	}
 	if c.tipped() {
-		if err := s.timers.Set(ctx, tx, timerOrder, id.String(), c.UpdatedAt); err != nil {
-			return campaign{}, err
-		}
+		s.timers.Set(tx, timerOrder, id.String(), c.UpdatedAt)
 	}
 	return c, s.publish(ctx, tx, factsOfJoin(c, who)...)
 }

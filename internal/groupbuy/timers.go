@@ -23,16 +23,13 @@ const (
 // moments at which something else happens from now on; nil leaves one as it is.
 type moments struct{ Start, End *time.Time }
 
-func (m moments) set(ctx context.Context, tx *db.Tx, t *timer.Timers, campaign string) error {
+func (m moments) set(tx *db.Tx, t *timer.Timers, campaign string) {
 	if m.Start != nil {
-		if err := t.Set(ctx, tx, timerStart, campaign, moment(*m.Start)); err != nil {
-			return err
-		}
+		t.Set(tx, timerStart, campaign, moment(*m.Start))
 	}
 	if m.End != nil {
-		return t.Set(ctx, tx, timerEnd, campaign, moment(*m.End))
+		t.Set(tx, timerEnd, campaign, moment(*m.End))
 	}
-	return nil
 }
 
 // onStart makes a scheduled campaign active. Those who join do not wait for it: the window
@@ -84,9 +81,7 @@ func (s *service) onOrder(ctx context.Context, tx *db.Tx, subject string) error 
 		return err
 	}
 	if len(due) == ordersAtOnce { // there may be more
-		if err := s.timers.Set(ctx, tx, timerOrder, subject, at); err != nil {
-			return err
-		}
+		s.timers.Set(tx, timerOrder, subject, at)
 	}
 	facts := make([]event.Event, len(due))
 	for i, p := range due {

@@ -74,9 +74,7 @@ func (s *service) holdInstead(ctx context.Context, tx *db.Tx, w inventoryapi.Wis
 	if h, err = s.store.keep(ctx, tx, h, w.Lasts); err != nil {
 		return inventoryapi.Held{}, err
 	}
-	if err := s.timers.Set(ctx, tx, expireHold, h.ID.String(), h.ExpiresAt); err != nil {
-		return inventoryapi.Held{}, fmt.Errorf("hold %s: %w", h.ID, err)
-	}
+	s.timers.Set(tx, expireHold, h.ID.String(), h.ExpiresAt)
 	var facts []event.Event
 	for _, sku := range slices.Sorted(maps.Keys(levels)) {
 		l := levels[sku]

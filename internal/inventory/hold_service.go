@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -42,9 +41,7 @@ func (s *service) hold(ctx context.Context, tx *db.Tx, lines []item, lasts time.
 	if h, err = s.store.keep(ctx, tx, h, lasts); err != nil {
 		return hold{}, err
 	}
-	if err := s.timers.Set(ctx, tx, expireHold, h.ID.String(), h.ExpiresAt); err != nil {
-		return hold{}, fmt.Errorf("hold %s: %w", h.ID, err)
-	}
+	s.timers.Set(tx, expireHold, h.ID.String(), h.ExpiresAt)
 	var facts []event.Event
 	for _, sku := range slices.Sorted(maps.Keys(levels)) {
 		l := levels[sku]
@@ -130,7 +127,8 @@ func (s *service) onHoldDue(ctx context.Context, tx *db.Tx, subject string) erro
 	if err != nil || !held {
 		return err
 	}
-	return s.timers.Set(ctx, tx, expireHold, subject, again)
+	s.timers.Set(tx, expireHold, subject, again)
+	return nil
 }
 
 // end gives back the stock of holds that are locked.

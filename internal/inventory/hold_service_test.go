@@ -99,9 +99,7 @@ var _ = Describe("a hold", Label("db"), func() {
 	goesOff := func(h hold) {
 		GinkgoHelper()
 		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error {
-			if err := svc.timers.Clear(ctx, tx, expireHold, h.ID.String()); err != nil {
-				return err
-			}
+			svc.timers.Clear(tx, expireHold, h.ID.String())
 			return svc.onHoldDue(ctx, tx, h.ID.String())
 		})).To(Succeed())
 	}

@@ -59,9 +59,7 @@ func (d *deadline) see(ctx context.Context, tx *db.Tx) error {
 		return nil
 	}
 	due := quarter.Add(sweepEvery + d.after)
-	if err := d.timers.Set(ctx, tx, sweepUnpaid, due.Format(time.RFC3339), due); err != nil {
-		return fmt.Errorf("look after unpaid orders: %w", err)
-	}
+	d.timers.Set(tx, sweepUnpaid, due.Format(time.RFC3339), due)
 	tx.AfterCommit(func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -86,7 +84,8 @@ func (s *service) onUnpaid(ctx context.Context, tx *db.Tx, subject string) error
 	if err := s.events.Publish(ctx, tx, facts...); err != nil || found < sweepSize {
 		return err
 	}
-	return s.deadline.timers.Set(ctx, tx, sweepUnpaid, subject, tx.Now)
+	s.deadline.timers.Set(tx, sweepUnpaid, subject, tx.Now)
+	return nil
 }
 
 // waiting says of an order o that a payment of it is going on, or came to nothing after $1 only:

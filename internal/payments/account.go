@@ -131,7 +131,8 @@ func (s *service) addAccount(ctx context.Context, tx *db.Tx, a account, c creden
 	if s.inhouse(a.Provider) {
 		return a, nil
 	}
-	return a, s.timers.Set(ctx, tx, timerReconcile, a.ID.String(), tx.Now.Add(reconcileEvery))
+	s.timers.Set(tx, timerReconcile, a.ID.String(), tx.Now.Add(reconcileEvery))
+	return a, nil
 }
 
 func (s *service) changeAccount(ctx context.Context, tx *db.Tx, id uuid.UUID, match httpx.IfMatch, c credentials, change func(*account)) (account, error) {
@@ -161,8 +162,6 @@ func (s *service) removeAccount(ctx context.Context, tx *db.Tx, id uuid.UUID, ma
 		return err
 	}
 	audit.Before(ctx, presentAccount(a))
-	if err := s.timers.Clear(ctx, tx, timerReconcile, id.String()); err != nil {
-		return err
-	}
+	s.timers.Clear(tx, timerReconcile, id.String())
 	return s.store.deleteAccount(ctx, tx, id)
 }

@@ -169,9 +169,7 @@ func (s *service) takeInRefunds(ctx context.Context, tx *db.Tx, c *charge, list 
 			}
 		}
 		if r.Status != refundRequested && r.Reason != reasonElsewhere && known[at].Status == refundRequested {
-			if err := s.timers.Clear(ctx, tx, timerRefund, r.ID.String()); err != nil {
-				return err
-			}
+			s.timers.Clear(tx, timerRefund, r.ID.String())
 		}
 		known[at] = r
 		n.add(more)
@@ -220,7 +218,8 @@ func (s *service) keep(ctx context.Context, tx *db.Tx, c *charge, n news) error 
 		return err
 	}
 	if c.rests() {
-		return s.timers.Clear(ctx, tx, timerAttempt, c.attempt.ID.String())
+		s.timers.Clear(tx, timerAttempt, c.attempt.ID.String())
+		return nil
 	}
 	return nil
 }

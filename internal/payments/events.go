@@ -98,7 +98,8 @@ func (s *service) close(ctx context.Context, tx *db.Tx, orders []ordersapi.Order
 		return err
 	}
 	// Of each of them there is much to write: not while this batch holds the locks of all.
-	return s.timers.SetAll(ctx, tx, timerClose, begun, tx.Now)
+	s.timers.SetAll(tx, timerClose, begun, tx.Now)
+	return nil
 }
 
 // onItemsCancelled lowers what there is to pay for orders of which a part was called off. What
@@ -122,7 +123,8 @@ func (s *service) onItemsCancelled(ctx context.Context, tx *db.Tx, batch []event
 	if err != nil {
 		return err
 	}
-	return s.timers.SetAll(ctx, tx, timerClose, begun, tx.Now)
+	s.timers.SetAll(tx, timerClose, begun, tx.Now)
+	return nil
 }
 
 // letGo gives up all payments of an order that is not to be paid any more, and gives back what

@@ -27,7 +27,8 @@ func (s *service) receive(ctx context.Context, a account, n provider.Notice) err
 		if err != nil || !fresh || n.Reference == "" {
 			return err
 		}
-		return s.timers.Set(ctx, tx, timerNotice, a.ID.String()+"/"+n.ID, tx.Now)
+		s.timers.Set(tx, timerNotice, a.ID.String()+"/"+n.ID, tx.Now)
+		return nil
 	})
 }
 

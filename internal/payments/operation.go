@@ -60,7 +60,8 @@ func (s *service) want(ctx context.Context, tx *db.Tx, c *charge, id uuid.UUID, 
 	if err := s.store.insertOperation(ctx, tx, op); err != nil {
 		return operation{}, err
 	}
-	return op, s.timers.Set(ctx, tx, timerOperation, op.ID.String(), due)
+	s.timers.Set(tx, timerOperation, op.ID.String(), due)
+	return op, nil
 }
 
 // capture decides what is to be captured of what is held.
@@ -142,7 +143,8 @@ func (s *service) concludeOperation(ctx context.Context, tx *db.Tx, op operation
 	} else if err := s.store.endOperation(ctx, tx, op.ID, no); err != nil {
 		return c, err
 	}
-	return c, s.timers.Clear(ctx, tx, timerOperation, op.ID.String())
+	s.timers.Clear(tx, timerOperation, op.ID.String())
+	return c, nil
 }
 
 // operate has an operation done and says how the payment stands then.

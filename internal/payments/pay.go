@@ -135,7 +135,8 @@ func (s *service) begin(ctx context.Context, w wish) (c charge, a account, fresh
 		if err != nil {
 			return err
 		}
-		return s.timers.Set(ctx, tx, timerAttempt, c.attempt.ID.String(), tx.Now.Add(firstLook))
+		s.timers.Set(tx, timerAttempt, c.attempt.ID.String(), tx.Now.Add(firstLook))
+		return nil
 	})
 	return c, a, fresh, err
 }

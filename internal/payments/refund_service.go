@@ -83,7 +83,8 @@ func (s *service) refund(ctx context.Context, id uuid.UUID, w refundWish) (r ref
 		if err := s.keep(ctx, tx, &c, news{postings: []posting{p}, changed: true}); err != nil {
 			return err
 		}
-		return s.timers.Set(ctx, tx, timerRefund, r.ID.String(), tx.Now.Add(firstLook))
+		s.timers.Set(tx, timerRefund, r.ID.String(), tx.Now.Add(firstLook))
+		return nil
 	}); err != nil || r.Status != refundRequested {
 		return r, o, nil, err
 	}
@@ -153,9 +154,7 @@ func (s *service) concludeRefund(ctx context.Context, tx *db.Tx, id, attempt uui
 		if err := s.keep(ctx, tx, &c, n); err != nil {
 			return r, err
 		}
-		if err := s.timers.Clear(ctx, tx, timerRefund, id.String()); err != nil {
-			return r, err
-		}
+		s.timers.Clear(tx, timerRefund, id.String())
 	}
 	return s.store.findRefund(ctx, tx, id)
 }
@@ -233,7 +232,8 @@ func (s *service) giveBackExcess(ctx context.Context, tx *db.Tx, c *charge, n *n
 	if err := s.store.saveRefund(ctx, tx, r); err != nil {
 		return err
 	}
-	return s.timers.Set(ctx, tx, timerRefund, r.ID.String(), tx.Now)
+	s.timers.Set(tx, timerRefund, r.ID.String(), tx.Now)
+	return nil
 }
 
 // overpaid is what all payments of an order have kept, less what it costs. kept is that of the

@@ -195,7 +195,8 @@ func (c *counter) settles() {
 			for _, subject := range subjects {
 				if kind == timerClose {
 					Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error {
-						return errors.Join(c.svc.letGo(c.ctx, tx, subject), c.svc.timers.Clear(c.ctx, tx, kind, subject))
+						c.svc.timers.Clear(tx, kind, subject)
+						return c.svc.letGo(c.ctx, tx, subject)
 					})).To(Succeed())
 					continue
 				}
@@ -208,7 +209,10 @@ func (c *counter) settles() {
 					left++
 					continue
 				}
-				Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error { return c.svc.timers.Clear(c.ctx, tx, kind, subject) })).To(Succeed())
+				Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error {
+					c.svc.timers.Clear(tx, kind, subject)
+					return nil
+				})).To(Succeed())
 			}
 		}
 		if left == 0 && len(c.waiting()) <= 1 { // the reconciler's

@@ -114,7 +114,8 @@ func (s *service) onOrderPaid(ctx context.Context, tx *db.Tx, batch []event.Rece
 	for i, r := range batch {
 		orders[i] = r.Fact.OrderID
 	}
-	return s.timers.SetAll(ctx, tx, sendOrder, orders, tx.Now)
+	s.timers.SetAll(tx, sendOrder, orders, tx.Now)
+	return nil
 }
 
 // send makes a parcel of an order. One that cannot be sent waits for somebody to look at it.

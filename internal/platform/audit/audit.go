@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -94,13 +95,11 @@ func Noted(ctx context.Context) (before any, reason string) {
 // Record writes an entry of the merchant of the transaction, in it. What a command does is
 // recorded by itself; this is for security events, and for commands that are no requests.
 func Record(ctx context.Context, tx *db.Tx, e Entry) error {
-	args, err := e.Args(ctx)
+	args, err := e.args(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, db.Keep+Write+` select`, args...); err != nil {
-		return fmt.Errorf("record %s: %w", e.Action, err)
-	}
+	db.Last[entries](tx).add(args)
 	return nil
 }
 
@@ -111,7 +110,7 @@ func RecordAlone(ctx context.Context, d *db.DB, e Entry) error {
 	if err != nil {
 		return err
 	}
-	args, err := e.Args(ctx)
+	args, err := e.args(ctx)
 	if err != nil {
 		return err
 	}
@@ -120,16 +119,6 @@ func RecordAlone(ctx context.Context, d *db.DB, e Entry) error {
 	}
 	return nil
 }
-
-// Write begins a statement that writes an entry with the arguments of Args, its first ones,
-// and goes on to do something else. The fence is taken before the seq is drawn: see
-// platform.fence().
-const Write = `
-with ` + fence + `,
-audited as (
-    insert into platform.audit (` + written + `)
-    select ` + writtenFrom + ` from audit_fence
-)`
 
 // writeAlone acts for the merchant of the last argument, up to its own end: the row gets the
 // merchant from where that is set, and is looked at by the policies after it.
@@ -143,10 +132,45 @@ const (
 	fence       = `audit_fence as materialized (select platform.audit_fence())`
 	written     = `id, actor, on_behalf_of, action, entity, entity_id, before, after, reason, status, ip, user_agent, request_id`
 	writtenFrom = `$1::uuid, $2, $3, $4, $5, $6, $7::json, $8::json, $9, $10::smallint, $11, $12, $13`
+	// columns is how many of them there are.
+	columns = 13
 )
 
-// Arguments is how many Write takes.
-const Arguments = 13
+// entries are those that a transaction has recorded.
+type entries struct {
+	args []any
+}
+
+func (e *entries) add(args []any) { e.args = append(e.args, args...) }
+
+// Expressions write the entries in their order. The fence is taken before the first seq is
+// drawn: see platform.audit_fence().
+func (e *entries) Expressions() (list string, args []any) {
+	rows := []string{alone}
+	for n := 1; n < len(e.args)/columns; n++ {
+		rows = append(rows, row(n))
+	}
+	return fence + `,
+audited as (
+    insert into platform.audit (` + written + `)
+    select ` + written + ` from audit_fence, (values ` + strings.Join(rows, ", ") + `) e(` + written + `, position) order by position
+)`, e.args
+}
+
+// alone is the row of an entry that is alone, as most are.
+var alone = row(0)
+
+// row is the n-th entry, with its position.
+func row(n int) string {
+	cells := make([]string, columns)
+	for i := range cells {
+		cells[i] = "$" + strconv.Itoa(n*columns+i+1) + "::" + typed[i]
+	}
+	return "(" + strings.Join(cells, ", ") + ", " + strconv.Itoa(n) + ")"
+}
+
+// typed are the types of the columns.
+var typed = [columns]string{"uuid", "text", "text", "text", "text", "text", "json", "json", "text", "smallint", "text", "text", "text"}
 
 // The longest that is kept of what callers choose freely.
 const (
@@ -154,8 +178,8 @@ const (
 	maxReason    = 500
 )
 
-// Args are those of Write.
-func (e Entry) Args(ctx context.Context) ([]any, error) {
+// args are the columns of the entry.
+func (e Entry) args(ctx context.Context) ([]any, error) {
 	before, err := Shown(e.Before)
 	if err != nil {
 		return nil, fmt.Errorf("record %s: what was before: %w", e.Action, err)

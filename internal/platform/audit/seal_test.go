@@ -3,6 +3,7 @@ package audit_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -89,7 +90,7 @@ var _ = Describe("the chain of the audit log", func() {
 		began, goOn, over := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 		go func() {
 			over <- pool.InTx(ctx, func(tx *db.Tx) error {
-				err := audit.Record(ctx, tx, audit.Entry{Action: "slow"})
+				err := errors.Join(audit.Record(ctx, tx, audit.Entry{Action: "slow"}), tx.Finish(ctx))
 				close(began)
 				<-goOn
 				return err

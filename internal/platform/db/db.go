@@ -115,6 +115,7 @@ type Tx struct {
 
 	conn  *sqlx.Conn
 	cost  *Cost
+	last  []Written
 	after []func() // the commit
 	ended []func()
 }
@@ -209,11 +210,17 @@ func (tx *Tx) For(ctx context.Context, tenant uuid.UUID, fn func() error) error 
 	if err != nil {
 		return err
 	}
+	if err := tx.Finish(ctx); err != nil {
+		return err
+	}
 	if _, err := tx.Exec(ctx, "select set_config('app.tenant_id', $1, true)", tenant.String()); err != nil {
 		return fmt.Errorf("act for another merchant: %w", err)
 	}
 	if err := fn(); err != nil {
 		return err // what undoes the transaction undoes the setting
+	}
+	if err := tx.Finish(ctx); err != nil {
+		return err
 	}
 	if _, err := tx.Exec(ctx, "select set_config('app.tenant_id', $1, true)", acting.Tenant.String()); err != nil {
 		return fmt.Errorf("act for the merchant again: %w", err)
@@ -230,13 +237,16 @@ func (tx *Tx) As(ctx context.Context, tenant uuid.UUID) error {
 
 // EndAs keeps what was done since As and returns to seeing every merchant.
 func (tx *Tx) EndAs(ctx context.Context) error {
+	if err := tx.Finish(ctx); err != nil {
+		return err
+	}
 	_, err := tx.Exec(ctx, "release savepoint as_tenant; select set_config('app.tenant_id', '', true), set_config('app.all_tenants', 'on', true)")
 	return err
 }
 
 // UndoAs takes back what was done since As, including what was to run after the commit.
 func (tx *Tx) UndoAs(ctx context.Context, hooks int) error {
-	tx.after = tx.after[:hooks]
+	tx.last, tx.after = nil, tx.after[:hooks]
 	_, err := tx.Exec(ctx, "rollback to savepoint as_tenant; release savepoint as_tenant; select set_config('app.tenant_id', '', true), set_config('app.all_tenants', 'on', true)")
 	return err
 }
@@ -279,6 +289,9 @@ func (d *DB) once(ctx context.Context, begin string, fn func(tx *Tx) error) (err
 	}()
 	tx.cost.Add(1)
 	if err := fn(tx); err != nil {
+		return err
+	}
+	if err := tx.Finish(ctx); err != nil {
 		return err
 	}
 	tx.cost.Add(1)

@@ -48,6 +48,29 @@ func with(dsn, name, value string) string {
 	return u.String()
 }
 
+// noted are rows that are written last.
+type noted struct{ ids []int }
+
+func (w *noted) add(id int) { w.ids = append(w.ids, id) }
+
+func (w *noted) Expressions() (list string, args []any) {
+	return `noted as (insert into drawer.note (id) select unnest($1::int[]))`, []any{db.Array(w.ids)}
+}
+
+// numbered are rows with two columns.
+type numbered struct{ id, n int64 }
+
+func (w *numbered) add(id, n int64) { w.id, w.n = id, n }
+
+func (w *numbered) Expressions() (list string, args []any) {
+	return `numbered as (insert into drawer.note (id, n) values ($1, $2))`, []any{w.id, w.n}
+}
+
+// silent has nothing to write after all.
+type silent struct{}
+
+func (*silent) Expressions() (list string, args []any) { return "", nil }
+
 // drawer is a table that everybody may write into, with a merchant's rows fenced off.
 func drawer(d testkit.Database) *sql.DB {
 	GinkgoHelper()
@@ -284,6 +307,60 @@ var _ = Describe("a transaction", func() {
 				Expect(tx.EndAs(ctx)).To(MatchError(ContainSubstring("current transaction is aborted")))
 				return tx.UndoAs(ctx, hooks)
 			})).To(Succeed())
+		})
+	})
+
+	Describe("writing something last", func() {
+		It("writes all kinds in one statement before the commit, each once", func() {
+			cost := &db.Cost{}
+			Expect(pool(d.App, 1).InTx(db.WithCost(testkit.As(tenant), cost), func(tx *db.Tx) error {
+				db.Last[noted](tx).add(1)
+				db.Last[numbered](tx).add(2, 20)
+				db.Last[noted](tx).add(3)
+				db.Last[silent](tx)
+				Expect(count(`select count(*) from drawer.note`)).To(BeZero())
+				return nil
+			})).To(Succeed())
+			Expect(cost.RoundTrips()).To(Equal(int64(3)), "begin, the statement, commit")
+			Expect(count(`select count(*) from drawer.note where n = 0 and id in (1, 3)`)).To(Equal(2))
+			Expect(count(`select n from drawer.note where id = 2`)).To(Equal(20))
+			Expect(count(`select count(*) from drawer.note`)).To(Equal(3))
+		})
+
+		It("fails the transaction when that fails", func() {
+			err := pool(d.App, 1).InTx(testkit.As(tenant), func(tx *db.Tx) error {
+				db.Last[numbered](tx).add(1, 1<<40) // more than its column can be
+				return note(ctx, tx, 2)
+			})
+			Expect(err).To(MatchError(ContainSubstring("write facts, timers and the audit log")))
+			Expect(count(`select count(*) from drawer.note`)).To(BeZero())
+		})
+
+		It("writes for whom the transaction acts then, and nothing of what is taken back", func() {
+			other := testkit.NewTenant(d)
+			Expect(pool(d.App, 1).Across(ctx, func(tx *db.Tx) error {
+				for i, t := range []uuid.UUID{tenant, other, tenant} {
+					hooks := tx.Hooks()
+					Expect(tx.As(ctx, t)).To(Succeed())
+					db.Last[noted](tx).add(i)
+					if i == 2 {
+						Expect(tx.UndoAs(ctx, hooks)).To(Succeed())
+					} else {
+						Expect(tx.EndAs(ctx)).To(Succeed())
+					}
+				}
+				return nil
+			})).To(Succeed())
+			Expect(pool(d.App, 1).InTx(testkit.As(tenant), func(tx *db.Tx) error {
+				db.Last[noted](tx).add(10)
+				return tx.For(testkit.As(tenant), other, func() error {
+					db.Last[noted](tx).add(11)
+					return nil
+				})
+			})).To(Succeed())
+			Expect(count(`select count(*) from drawer.note where tenant_id = $1 and id in (0, 10)`, tenant)).To(Equal(2))
+			Expect(count(`select count(*) from drawer.note where tenant_id = $1 and id in (1, 11)`, other)).To(Equal(2))
+			Expect(count(`select count(*) from drawer.note`)).To(Equal(4))
 		})
 	})
 

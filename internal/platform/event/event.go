@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
@@ -96,7 +95,8 @@ func NewLog() *Log {
 }
 
 // Publish records facts in the caller's transaction: all of them, or none of what
-// the transaction did. One round trip, however many facts.
+// the transaction did. They are written right before the commit, whatever else the
+// transaction does meanwhile, and in the order in which they were published.
 func (l *Log) Publish(ctx context.Context, tx *db.Tx, events ...Event) error {
 	if len(events) == 0 {
 		return nil
@@ -105,13 +105,9 @@ func (l *Log) Publish(ctx context.Context, tx *db.Tx, events ...Event) error {
 	if err != nil {
 		return err
 	}
-	n := len(events)
-	var (
-		ids, types, subjects         = make([]string, n), make([]string, n), make([]string, n)
-		versions, sequences          = make([]int64, n), make([]int64, n)
-		correlations, causes, traces = make([]string, n), make([]string, n), make([]string, n)
-		data                         = make([]string, n)
-	)
+	list := db.Last[facts](tx)
+	list.at = tx.Now
+	types := make([]string, len(events))
 	for i, e := range events {
 		origin := OriginFrom(ctx)
 		if c, ok := e.(caused); ok {
@@ -127,51 +123,12 @@ func (l *Log) Publish(ctx context.Context, tx *db.Tx, events ...Event) error {
 				return fmt.Errorf("publish %s: %w", e.EventType(), err)
 			}
 		}
-		ids[i], types[i], subjects[i] = clock.NewID().String(), e.EventType(), e.EventKey()
-		versions[i], sequences[i] = int64(version), e.EventSequence()
-		correlations[i], traces[i], data[i] = origin.CorrelationID, origin.Traceparent, string(body)
-		if origin.CausationID != nil {
-			causes[i] = origin.CausationID.String()
-		}
-	}
-	args := []any{
-		db.Array(ids), db.Array(types), db.Array(versions), db.Array(subjects), db.Array(sequences), db.Array(correlations), db.Array(causes), db.Array(traces), db.Array(data),
-		tx.Now, id.Actor,
-	}
-	query := publishMany
-	if n == 1 {
-		args = []any{ids[0], types[0], versions[0], subjects[0], sequences[0], correlations[0], causes[0], traces[0], data[0], tx.Now, id.Actor}
-		query = publishOne
-	}
-	if _, err := tx.Exec(ctx, query, args...); err != nil {
-		return fmt.Errorf("publish %s: %w", types[0], err)
+		types[i] = e.EventType()
+		list.add(e, version, origin, id.Actor, string(body))
 	}
 	tx.AfterCommit(func() { l.published(types) })
 	return nil
 }
-
-// One fact and many differ in where the rows come from: most publish one, and that is cheaper
-// without lists.
-const (
-	publishOne  = publish + `(values ($1::uuid, $2::text, $3::smallint, $4::text, $5::bigint, $6::text, $7::text, $8::text, $9::json, 1))` + deliver
-	publishMany = publish + `unnest((select $1::uuid[]), (select $2::text[]), (select $3::smallint[]), (select $4::text[]), (select $5::bigint[]), (select $6::text[]), (select $7::text[]), (select $8::text[]), (select $9::json[])) with ordinality` + deliver
-
-	// The fence is taken before the first seq is drawn: see platform.fence().
-	publish = db.Keep + `
-with fence as materialized (select platform.fence()),
-facts as (
-    insert into platform.event (id, type, version, subject, sequence, occurred_at, correlation_id, causation_id, traceparent, actor, data)
-    select f.id, f.type, f.version, f.subject, f.sequence, $10, f.correlation_id, nullif(f.causation_id, '')::uuid, f.traceparent, $11, f.data
-    from fence, `
-
-	deliver = ` f(id, type, version, subject, sequence, correlation_id, causation_id, traceparent, data, position)
-    order by f.position
-    returning seq, recorded_at, type, subject
-)
-insert into platform.delivery (consumer, part, seq, recorded_at, subject)
-select s.consumer, s.part, f.seq, f.recorded_at, f.subject
-from facts f join platform.subscription s on s.topic = f.type and s.part = (hashtext(f.subject) & 2147483647) % s.parts and s.carried_after is null`
-)
 
 func versionOf(e Event) int {
 	if v, ok := e.(Versioned); ok {

@@ -2,6 +2,7 @@ package event_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -93,7 +94,7 @@ var _ = Describe("the event log", func() {
 				defer close(committed)
 				Expect(d.pool.InTx(d.ctx, func(tx *db.Tx) error {
 					defer func() { <-first }()
-					err := d.log.Publish(d.ctx, tx, moved{"slow", int64(before)})
+					err := errors.Join(d.log.Publish(d.ctx, tx, moved{"slow", int64(before)}), tx.Finish(d.ctx))
 					first <- struct{}{}
 					return err
 				})).To(Succeed())
@@ -255,7 +256,7 @@ var _ = Describe("the event log", func() {
 			for n := int64(1); n <= 3; n++ {
 				before := drops(c, d.tenant)()
 				Expect(d.pool.InTx(d.ctx, func(tx *db.Tx) error {
-					if err := d.log.Publish(d.ctx, tx, moved{"p1", n}); err != nil {
+					if err := errors.Join(d.log.Publish(d.ctx, tx, moved{"p1", n}), tx.Finish(d.ctx)); err != nil {
 						return err
 					}
 					d.publish(d.ctx, lost{fmt.Sprint("p", n)}) // a later fact, committed before

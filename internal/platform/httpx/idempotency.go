@@ -133,21 +133,17 @@ func Once(ctx context.Context) (uuid.UUID, error) {
 }
 
 // keep writes what stays of a command: its entry in the audit log, and its answer when it
-// may be asked for again. Both are one statement.
+// may be asked for again.
 func (c *call) keep(ctx context.Context, tx *db.Tx, ans *answer, out any) error {
-	switch {
-	case c.route.Unrecorded && c.key == "":
+	if !c.route.Unrecorded {
+		if err := audit.Record(ctx, tx, c.entry(ctx, ans, out)); err != nil {
+			return err
+		}
+	}
+	if c.key == "" {
 		return nil
-	case c.route.Unrecorded:
-		return c.remember(ctx, tx, ans, out, nil)
-	case c.key == "":
-		return audit.Record(ctx, tx, c.entry(ctx, ans, out))
 	}
-	args, err := c.entry(ctx, ans, out).Args(ctx)
-	if err != nil {
-		return err
-	}
-	return c.remember(ctx, tx, ans, out, args)
+	return c.remember(ctx, tx, ans, out)
 }
 
 // ticketHeader holds what opens something to who has no account.
@@ -254,22 +250,17 @@ func (c *call) kept(ans *answer, out any) ([]byte, error) {
 	return body, nil
 }
 
-// remember keeps the answer, in one statement with an entry in the audit log unless there
-// is none.
-func (c *call) remember(ctx context.Context, tx *db.Tx, ans *answer, out any, entry []any) error {
+// remember keeps the answer.
+func (c *call) remember(ctx context.Context, tx *db.Tx, ans *answer, out any) error {
 	headers, err := json.Marshal(ans.header)
 	if err != nil {
 		return fmt.Errorf("remember answer: %w", err)
-	}
-	statement := rememberAudited
-	if entry == nil {
-		statement = remember
 	}
 	body, err := c.kept(ans, out)
 	if err != nil {
 		return err
 	}
-	n, err := tx.Exec(ctx, statement, append(entry, c.scope, c.key, c.body[:], ans.status, string(headers), body)...)
+	n, err := tx.Exec(ctx, remember, c.scope, c.key, c.body[:], ans.status, string(headers), body)
 	if err != nil {
 		return fmt.Errorf("remember answer: %w", err)
 	}
@@ -279,19 +270,11 @@ func (c *call) remember(ctx context.Context, tx *db.Tx, ans *answer, out any, en
 	return nil
 }
 
-var (
-	remember        = db.Keep + rememberFrom(1)
-	rememberAudited = db.Keep + audit.Write + rememberFrom(audit.Arguments+1)
-)
-
-// rememberFrom is the statement whose arguments begin with the one of that number.
-func rememberFrom(n int) string {
-	return fmt.Sprintf(`
-		insert into platform.idempotency as old (scope, key, body_hash, status, headers, body) values ($%d, $%d, $%d, $%d, $%d, $%d)
-		on conflict (tenant_id, scope, key) do update
-		set body_hash = excluded.body_hash, status = excluded.status, headers = excluded.headers, body = excluded.body, created_at = now()
-		where old.created_at <= now() - interval '24 hours'`, n, n+1, n+2, n+3, n+4, n+5)
-}
+const remember = db.Keep + `
+	insert into platform.idempotency as old (scope, key, body_hash, status, headers, body) values ($1, $2, $3, $4, $5, $6)
+	on conflict (tenant_id, scope, key) do update
+	set body_hash = excluded.body_hash, status = excluded.status, headers = excluded.headers, body = excluded.body, created_at = now()
+	where old.created_at <= now() - interval '24 hours'`
 
 // canonical is the body without what JSON leaves free: blanks and the order of fields.
 func canonical(data []byte) [32]byte {

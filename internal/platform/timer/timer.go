@@ -64,42 +64,28 @@ func (t *Timers) OnErrand(kind string, e Errand) { t.errands[kind] = e }
 // the slots to the others, however many are due.
 func (t *Timers) OnPatientErrand(kind string, e Errand) { t.errands[kind], t.patient[kind] = e, true }
 
-// Set has the subject's timer of a kind go off at a moment; it replaces an earlier one.
-func (t *Timers) Set(ctx context.Context, tx *db.Tx, kind, subject string, at time.Time) error {
-	_, err := tx.Exec(ctx, db.Keep+`
-		insert into platform.timer (kind, subject, due_at) values ($1, $2, $3)
-		on conflict (tenant_id, kind, subject) do update set due_at = excluded.due_at, attempts = 0, last_error = null`, kind, subject, at)
-	if err != nil {
-		return fmt.Errorf("set timer %s: %w", kind, err)
+// Set has the subject's timer of a kind go off at a moment, once the transaction is
+// committed; it replaces an earlier one.
+func (t *Timers) Set(tx *db.Tx, kind, subject string, at time.Time) {
+	t.SetAll(tx, kind, []string{subject}, at)
+}
+
+// SetAll is Set for many subjects.
+func (t *Timers) SetAll(tx *db.Tx, kind string, subjects []string, at time.Time) {
+	if len(subjects) == 0 {
+		return
+	}
+	w := db.Last[wishes](tx)
+	for _, subject := range subjects {
+		w.note(kind, subject, &at)
 	}
 	if at.Sub(tx.Now) < 2*lookEvery { // a later one is found in time by looking every so often
 		tx.AfterCommit(t.alert)
 	}
-	return nil
-}
-
-// SetAll is Set for many subjects, in one statement.
-func (t *Timers) SetAll(ctx context.Context, tx *db.Tx, kind string, subjects []string, at time.Time) error {
-	if len(subjects) == 0 {
-		return nil
-	}
-	_, err := tx.Exec(ctx, `
-		insert into platform.timer (kind, subject, due_at) select $1, s, $3 from unnest($2::text[]) s order by s
-		on conflict (tenant_id, kind, subject) do update set due_at = excluded.due_at, attempts = 0, last_error = null`, kind, db.Array(subjects), at)
-	if err != nil {
-		return fmt.Errorf("set timers %s: %w", kind, err)
-	}
-	tx.AfterCommit(t.alert)
-	return nil
 }
 
 // Clear forgets a timer, if there is one.
-func (t *Timers) Clear(ctx context.Context, tx *db.Tx, kind, subject string) error {
-	if _, err := tx.Exec(ctx, db.Keep+`delete from platform.timer where tenant_id = platform.current_tenant() and kind = $1 and subject = $2`, kind, subject); err != nil {
-		return fmt.Errorf("clear timer %s: %w", kind, err)
-	}
-	return nil
-}
+func (t *Timers) Clear(tx *db.Tx, kind, subject string) { db.Last[wishes](tx).note(kind, subject, nil) }
 
 func (t *Timers) alert() {
 	select {
@@ -266,8 +252,6 @@ func (t *Timers) attempt(ctx context.Context, tx *db.Tx, due timer) (err error) 
 	}()
 	ctx = identity.With(ctx, identity.Identity{Tenant: due.Tenant, Actor: "system:" + due.Kind})
 	ctx = event.WithOrigin(ctx, event.Origin{CorrelationID: clock.NewID().String()})
-	if err := t.Clear(ctx, tx, due.Kind, due.Subject); err != nil {
-		return err
-	}
+	t.Clear(tx, due.Kind, due.Subject)
 	return t.handlers[due.Kind](ctx, tx, due.Subject)
 }
