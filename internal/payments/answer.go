@@ -214,9 +214,7 @@ func (s *service) keep(ctx context.Context, tx *db.Tx, c *charge, n news) error 
 	if err := s.store.save(ctx, tx, *c); err != nil {
 		return err
 	}
-	if err := s.store.book(ctx, tx, n.postings); err != nil {
-		return err
-	}
+	s.store.book(tx, n.postings)
 	if c.rests() {
 		s.timers.Clear(tx, timerAttempt, c.attempt.ID.String())
 		return nil

@@ -59,7 +59,7 @@ func (tx *Tx) Finish(ctx context.Context) error {
 	}
 	query.WriteString(" select")
 	if _, err := tx.Exec(ctx, query.String(), args...); err != nil {
-		return fmt.Errorf("write facts, timers and the audit log: %w", err)
+		return fmt.Errorf("write what comes last: %w", err)
 	}
 	return nil
 }

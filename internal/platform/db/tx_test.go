@@ -332,7 +332,7 @@ var _ = Describe("a transaction", func() {
 				db.Last[numbered](tx).add(1, 1<<40) // more than its column can be
 				return note(ctx, tx, 2)
 			})
-			Expect(err).To(MatchError(ContainSubstring("write facts, timers and the audit log")))
+			Expect(err).To(MatchError(ContainSubstring("write what comes last")))
 			Expect(count(`select count(*) from drawer.note`)).To(BeZero())
 		})
 
