@@ -131,7 +131,7 @@ func (store) putPolicy(ctx context.Context, tx *db.Tx, p returnPolicy) error {
 		insert into orders.return_policy (window_days, fee_points, final_sale, version, updated_at) values ($1, $2, $3, $4, $5)
 		on conflict (tenant_id) do update
 		set window_days = excluded.window_days, fee_points = excluded.fee_points, final_sale = excluded.final_sale, version = excluded.version, updated_at = excluded.updated_at`,
-		p.Days, p.Points, db.Array(slices.Concat([]string{}, p.FinalSale)), p.Version, p.UpdatedAt); err != nil {
+		p.Days, p.Points, db.Array(append([]string{}, p.FinalSale...)), p.Version, p.UpdatedAt); err != nil {
 		return fmt.Errorf("save return policy: %w", err)
 	}
 	return nil

@@ -2,6 +2,7 @@ package orders
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
@@ -272,7 +274,8 @@ var _ = Describe("what comes back of an order", Label("db"), func() {
 		}
 		for _, err := range []error{asks("c-1", false), asks("c-1", true), asks("", false)} {
 			Expect(code(err)).To(Equal("not_returnable"))
-			Expect(err).To(HaveField("Fields", HaveExactElements(And(HaveField("Pointer", "/lines/0"), HaveField("Code", "window_over")))))
+			refusal, _ := errors.AsType[*fault.Error](err)
+			Expect(refusal).To(HaveField("Fields", HaveExactElements(And(HaveField("Pointer", "/lines/0"), HaveField("Code", "window_over")))))
 		}
 		Expect(asks("", true)).To(Succeed())
 	})
