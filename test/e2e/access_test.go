@@ -26,9 +26,9 @@ var bodies = map[string]any{
 
 	"createReturn":      object{"lines": []object{{"line": 1, "quantity": 1, "reason": "unwanted"}}},
 	"rejectReturn":      object{"answer": "worn"},
-	"receiveReturn":     object{},
+	"receiveReturn":     object{"lines": []object{{"line": 1, "quantity": 1}}},
 	"putReturnPolicy":   object{"windowDays": 30},
-	"createReturnLabel": object{},
+	"createReturnLabel": object{"parcel": object{"grams": 900}},
 
 	"createShippingMethod": parcel,
 	"updateShippingMethod": object{"name": "Letter"},

@@ -38,7 +38,7 @@ var forms = []form{
 	{"createShipment", []string{"/orderId"}, []string{"/orderId", "/service"}, []string{"/parcel/grams", "/parcel/length"}},
 	{"createReturn", []string{"/lines", "/lines/0/quantity", "/lines/0/reason"}, []string{"/lines/0/sku", "/lines/0/reason", "/lines/0/note"}, []string{"/lines/0/quantity"}},
 	{"rejectReturn", []string{"/answer"}, []string{"/answer"}, nil},
-	{"receiveReturn", nil, nil, nil},
+	{"receiveReturn", []string{"/lines/0/quantity"}, []string{"/lines/0/sku"}, []string{"/lines/0/quantity"}},
 	{"putReturnPolicy", []string{"/windowDays"}, []string{"/restockingFee"}, []string{"/windowDays"}},
 	{"createReturnLabel", nil, nil, []string{"/parcel/grams", "/parcel/length"}},
 	{"findShippingRates", []string{"/destination", "/destination/country", "/currency"}, []string{"/destination/country", "/destination/region", "/destination/postalCode", "/currency"}, nil},
@@ -309,7 +309,7 @@ var _ = Describe("a body", func() {
 			for _, r := range s.submit(f, strings.NewReplacer(`"sku"`, `"SKU"`, `"name"`, `"Name"`, `"customerId"`, `"customerid"`, `"reason"`, `"REASON"`, `"onHand"`, `"onhand"`, `"delta"`, `"Delta"`,
 				`"productId"`, `"productID"`, `"maxParticipants"`, `"MaxParticipants"`, `"userId"`, `"UserId"`, `"overlapSeconds"`, `"overlapseconds"`, `"description"`, `"Description"`,
 				`"email"`, `"Email"`, `"token"`, `"TOKEN"`, `"password"`, `"Password"`, `"currentPassword"`, `"CurrentPassword"`, `"refreshToken"`, `"refreshtoken"`, `"code"`, `"Code"`, `"roles"`, `"Roles"`, `"senderName"`, `"SenderName"`, `"text"`, `"Text"`, `"line1"`, `"Line1"`, `"city"`, `"City"`, `"currency"`, `"Currency"`, `"op"`, `"Op"`, `"total"`, `"Total"`,
-				`"rounding"`, `"Rounding"`, `"count"`, `"Count"`, `"provider"`, `"Provider"`, `"orderId"`, `"orderid"`, `"amount"`, `"Amount"`, `"outcome"`, `"Outcome"`).Replace(f.valid())) {
+				`"rounding"`, `"Rounding"`, `"count"`, `"Count"`, `"provider"`, `"Provider"`, `"orderId"`, `"orderid"`, `"amount"`, `"Amount"`, `"outcome"`, `"Outcome"`, `"answer"`, `"Answer"`, `"windowDays"`, `"windowdays"`, `"grams"`, `"Grams"`, `"quantity"`, `"Quantity"`).Replace(f.valid())) {
 				Expect(r).To(answer(422))
 				Expect(r.problem.Errors).To(ContainElement(HaveField("Code", "unknown_field")))
 			}
