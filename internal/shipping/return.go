@@ -68,9 +68,6 @@ func (s *service) bringBack(ctx context.Context, tx *db.Tx, returnID uuid.UUID, 
 	if err != nil {
 		return shipment{}, err
 	}
-	if how.Sender == nil {
-		return shipment{}, errNoSender
-	}
 	p := shipment{
 		ID: clock.NewID(), Direction: shippingapi.Return, ReturnID: &returnID, Recipient: how.Sender, Size: size,
 		Label: labelWanted, Carrier: inhouseName, Service: returnService, Token: rand.Text(), Version: 1, CreatedAt: tx.Now, UpdatedAt: tx.Now,
@@ -81,6 +78,9 @@ func (s *service) bringBack(ctx context.Context, tx *db.Tx, returnID uuid.UUID, 
 	from, err := s.orders.ConsignReturn(ctx, tx, returnID, p.ID)
 	if err != nil {
 		return shipment{}, err
+	}
+	if how.Sender == nil { // of a return of theirs, not before it was looked for
+		return shipment{}, errNoSender
 	}
 	if from.Address == nil || from.Address.Line1 == "" || from.Country == "" {
 		return shipment{}, errNoAddress

@@ -154,8 +154,6 @@ var _ = Describe("what a buyer sends back", func() {
 		other := open()
 		Expect(other.get("/v1/returns/" + id)).To(refuse(404, "not_found"))
 		Expect(other.post("/v1/returns/"+id+"/approve", nil)).To(refuse(404, "not_found"))
-		Expect(other.post("/v1/returns/"+id+"/label", nil)).To(refuse(409, "no_sender"))
-		Expect(other.put("/v1/shipping/settings", object{"sender": toPorto})).To(answer(200))
 		Expect(other.post("/v1/returns/"+id+"/label", nil)).To(refuse(404, "not_found"))
 
 		Expect(s.post("/v1/returns/"+id+"/approve", nil)).To(answer(200))
