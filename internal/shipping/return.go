@@ -79,7 +79,7 @@ func (s *service) bringBack(ctx context.Context, tx *db.Tx, returnID uuid.UUID, 
 	if err != nil {
 		return shipment{}, err
 	}
-	if how.Sender == nil { // of a return of theirs, not before it was looked for
+	if how.Sender == nil { // whose return it is comes first
 		return shipment{}, errNoSender
 	}
 	if from.Address == nil || from.Address.Line1 == "" || from.Country == "" {
