@@ -48,17 +48,18 @@ func writeJourney(w io.Writer, j ordersapi.Journey) {
 	o := j.Order
 	table(w, "", [][]string{
 		{"status", strings.TrimSpace(o.Status + "  " + cmp.Or(o.Reason, o.HeldFor))},
-		{"money", fmt.Sprintf("%s; %s of %s %s paid, %s cancelled, %s refunded", o.PaymentStatus, o.Captured, o.Total, o.Currency, o.CancelledTotal, o.Refunded)},
+		{"money", fmt.Sprintf("%s; %s of %s %s paid, %s cancelled, %s returned, %s refunded", o.PaymentStatus, o.Captured, o.Total, o.Currency, o.CancelledTotal, o.ReturnedTotal, o.Refunded)},
 		{"on its way", o.FulfillmentStatus},
+		{"comes back", strings.ReplaceAll(o.ReturnStatus, "_", " ")},
 		{"placed", when(o.CreatedAt)},
 	}, "order "+strconv.FormatInt(o.Number, 10), o.ID)
 	var lines, parcels, steps [][]string
 	units := func(n int64) string { return strconv.FormatInt(n, 10) }
 	for _, l := range o.Items {
-		lines = append(lines, []string{l.SKU, units(l.Quantity), units(l.Cancelled), units(l.Consigned), units(l.Shipped), units(l.Delivered), l.Total, l.Name})
+		lines = append(lines, []string{l.SKU, units(l.Quantity), units(l.Cancelled), units(l.Consigned), units(l.Shipped), units(l.Delivered), units(l.Returned), l.Total, l.Name})
 	}
 	_, _ = fmt.Fprintln(w)
-	table(w, "", lines, "SKU", "ORDERED", "CANCELLED", "IN PARCELS", "SHIPPED", "DELIVERED", "TOTAL", "NAME")
+	table(w, "", lines, "SKU", "ORDERED", "CANCELLED", "IN PARCELS", "SHIPPED", "DELIVERED", "RETURNED", "TOTAL", "NAME")
 	for _, s := range j.Shipments {
 		parcels = append(parcels, []string{s.ID, s.Direction, s.Status, units(s.Units), s.Carrier, s.TrackingNumber})
 	}
@@ -79,6 +80,9 @@ func whatHappened(st ordersapi.StepView) string {
 	}
 	if st.ShipmentID != "" {
 		said = append(said, "shipment …"+st.ShipmentID[len(st.ShipmentID)-8:]+" "+st.ShipmentStatus)
+	}
+	if st.ReturnID != "" {
+		said = append(said, "return …"+st.ReturnID[len(st.ReturnID)-8:]+" "+st.ReturnStatus)
 	}
 	for _, c := range st.Cancelled {
 		said = append(said, fmt.Sprintf("%d of %s cancelled", c.Quantity, c.SKU))

@@ -45,7 +45,7 @@ var _ = Describe("fusion orders show", func() {
 		said := fusion(onDatabase(d), "orders", "show", "1001", "--tenant", slug)
 		Expect(said.code).To(BeZero(), said.err)
 		Expect(said.out).To(And(
-			MatchRegexp(`status +paid\n`), MatchRegexp(`money +paid; 37\.50 of 37\.50 EUR paid, 12\.50 cancelled, 12\.50 refunded\n`), MatchRegexp(`MUG +3 +1 +0 +0 +0 +37\.50 +Mug\n`),
+			MatchRegexp(`status +paid\n`), MatchRegexp(`comes back +none\n`), MatchRegexp(`money +paid; 37\.50 of 37\.50 EUR paid, 12\.50 cancelled, 0\.00 returned, 12\.50 refunded\n`), MatchRegexp(`MUG +3 +1 +0 +0 +0 +0 +37\.50 +Mug\n`),
 			ContainSubstring("No shipments."), MatchRegexp(`paid +1 of MUG cancelled, one is broken +key:`), MatchRegexp(`paid +money: paid +system:`),
 		))
 		Expect(parsed[ordersapi.Journey](fusion(onDatabase(d), "orders", "show", "1001", "--json", "--tenant", slug)).Order.CancelledTotal).To(Equal("12.50"))

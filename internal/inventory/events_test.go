@@ -20,6 +20,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
 
@@ -340,6 +341,32 @@ var _ = Describe("inventory hears", Label("db"), func() {
 			calledOff(ctx, svc, first)
 			heard(ctx, svc, placed(clock.NewID(), item{"MUG", 6}))
 			Expect(topics(ctx, svc)).To(Equal([]string{"inventory.reserved 1", "inventory.low_stock 2", "inventory.released 2", "inventory.reserved 1", "inventory.low_stock 4"}))
+		})
+	})
+
+	Describe("that goods came back", func() {
+		comes := func(id uuid.UUID, items ...ordersapi.ReturnedItem) {
+			GinkgoHelper()
+			news := received(ordersapi.ReturnReceived{Return: ordersapi.Return{ReturnID: id.String(), OrderID: clock.NewID().String(), Status: "received", Items: items, Version: 3}})
+			Expect(svc.db.InTx(ctx, func(tx *db.Tx) error {
+				return svc.onReturnReceived(ctx, tx, []event.Received[ordersapi.ReturnReceived]{news})
+			})).To(Succeed())
+		}
+
+		It("and puts on the shelf what can be sold again, once, and nothing of the rest", func() {
+			stocked(ctx, svc, item{"MUG", 10}, item{"CUP", 10})
+			id := clock.NewID()
+			for range 3 { // it is told again and again
+				comes(id, ordersapi.ReturnedItem{Line: 1, SKU: "MUG", Quantity: 3, Received: 3, Restocked: 2}, ordersapi.ReturnedItem{Line: 2, SKU: "CUP", Quantity: 1, Received: 1}, ordersapi.ReturnedItem{Line: 3, SKU: "MUG", Quantity: 1, Received: 1, Restocked: 1})
+			}
+			Expect([]string{level("MUG"), level("CUP")}).To(Equal([]string{"0 of 13", "0 of 10"}))
+			comes(clock.NewID(), ordersapi.ReturnedItem{Line: 1, SKU: "MUG", Quantity: 1, Received: 1, Restocked: 1})
+			Expect(level("MUG")).To(Equal("0 of 14"))
+			Expect(topics(ctx, svc)).To(Equal([]string{"inventory.adjusted 2", "inventory.adjusted 3"}))
+			moved, err := svc.handleMovements(ctx, &movementsInput{SKU: "MUG", Page: httpx.Page{Limit: 10}})
+			Expect(err).NotTo(HaveOccurred())
+			Expect(moved.Data).To(HaveExactElements(
+				And(HaveField("Kind", "returned"), HaveField("OnHandDelta", int64(1))), And(HaveField("Kind", "returned"), HaveField("OnHandDelta", int64(3)), HaveField("ReturnID", HaveValue(Equal(id)))), HaveField("Kind", "initial")))
 		})
 	})
 

@@ -120,12 +120,13 @@ func (s *service) handleAdjust(ctx context.Context, in *adjustInput) (stockRespo
 
 type movementResponse struct {
 	ID            string     `json:"id" format:"uuid"`
-	Kind          string     `json:"kind" enum:"initial,set,adjustment,reserved,released,held,claimed,expired"`
+	Kind          string     `json:"kind" enum:"initial,set,adjustment,reserved,released,reduced,held,claimed,expired,returned"`
 	OnHandDelta   int64      `json:"onHandDelta"`
 	ReservedDelta int64      `json:"reservedDelta"`
 	Reason        string     `json:"reason"`
 	OrderID       *uuid.UUID `json:"orderId,omitempty" format:"uuid"`
 	HoldID        *uuid.UUID `json:"holdId,omitempty" format:"uuid" doc:"The hold that began with it or ended"`
+	ReturnID      *uuid.UUID `json:"returnId,omitempty" format:"uuid" doc:"The return that brought it"`
 	Actor         string     `json:"actor"`
 	CreatedAt     time.Time  `json:"createdAt"`
 }
@@ -151,7 +152,7 @@ func (s *service) handleMovements(ctx context.Context, in *movementsInput) (http
 	return httpx.ListOf(in.Page, list, func(m movement) movementPosition { return movementPosition{m.ID} }, func(m movement) movementResponse {
 		return movementResponse{
 			ID: m.ID.String(), Kind: m.Kind, OnHandDelta: m.OnHandDelta, ReservedDelta: m.ReservedDelta,
-			Reason: m.Reason, OrderID: m.OrderID, HoldID: m.HoldID, Actor: m.Actor, CreatedAt: m.CreatedAt.UTC(),
+			Reason: m.Reason, OrderID: m.OrderID, HoldID: m.HoldID, ReturnID: m.ReturnID, Actor: m.Actor, CreatedAt: m.CreatedAt.UTC(),
 		}
 	})
 }

@@ -67,6 +67,7 @@ func (m *Module) Mount(on app.Mount) {
 	event.OnBatch(on.Bus, "inventory.reserve-for-order", m.svc.onOrderCreated)
 	event.OnBatch(on.Bus, "inventory.release-cancelled-order", m.svc.onOrderCancelled)
 	event.OnBatch(on.Bus, "inventory.release-cancelled-items", m.svc.onItemsCancelled)
+	event.OnBatch(on.Bus, "inventory.restock-returned-goods", m.svc.onReturnReceived)
 	event.OnBatch(on.Bus, "inventory.release-failed-order", m.svc.onOrderFailed)
 	m.svc.timers.On(expireHold, m.svc.onHoldDue)
 }

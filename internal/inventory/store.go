@@ -64,6 +64,7 @@ type movement struct {
 	Reason        string     `db:"reason"`
 	OrderID       *uuid.UUID `db:"order_id"`
 	HoldID        *uuid.UUID `db:"hold_id"`
+	ReturnID      *uuid.UUID `db:"return_id"`
 	Actor         string     `db:"actor"`
 	CreatedAt     time.Time  `db:"created_at"`
 }
@@ -306,7 +307,7 @@ func (store) list(ctx context.Context, tx *db.Tx, f filter) ([]level, error) {
 func (store) movements(ctx context.Context, tx *db.Tx, sku string, before uuid.UUID, limit int) ([]movement, error) {
 	list := []movement{}
 	err := tx.Select(ctx, &list, `
-		select id, kind, on_hand_delta, reserved_delta, reason, order_id, hold_id, actor, created_at
+		select id, kind, on_hand_delta, reserved_delta, reason, order_id, hold_id, return_id, actor, created_at
 		from inventory.movement
 		where location = $1 and sku = $2 and ($3 = '00000000-0000-0000-0000-000000000000'::uuid or id < $3::uuid)
 		order by id desc limit $4`, defaultLocation, sku, before, limit)

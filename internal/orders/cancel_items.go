@@ -15,9 +15,9 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 )
 
-// due is what is to be paid for the order, now that some of it may be called off.
+// due is what is to be paid for the order, now that some of it may be called off, or have come back.
 func (o order) due() money.Amount {
-	return amountIn(o.Currency, o.Total.Minor-o.CalledOff.Minor)
+	return amountIn(o.Currency, o.Total.Minor-o.CalledOff.Minor-o.Returned.Minor)
 }
 
 // rests tells whether anything of the order is left when these are called off too.

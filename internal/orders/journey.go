@@ -47,6 +47,9 @@ func presentSteps(steps []step) ([]ordersapi.StepView, error) {
 		if st.Shipment != nil {
 			list[i].ShipmentID = st.Shipment.String()
 		}
+		if st.Return != nil {
+			list[i].ReturnID, list[i].ReturnStatus = st.Return.String(), text(st.Comes)
+		}
 		if st.Cancelled == nil {
 			continue
 		}

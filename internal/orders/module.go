@@ -89,6 +89,7 @@ func (m *Module) Mount(on app.Mount) {
 		Description: "The whole of it, or some `items`. Frees its stock, and what was paid for it goes back; of a part, with its exact shares of discounts and tax. What is in a shipment is not cancelled. Cancelling a cancelled order changes nothing.", Refusals: []*fault.Error{errNotCancellable, erasure.ErrErased},
 	}, m.svc.handleCancel)
 
+	m.mountReturns(on.API.Group("Returns"))
 	m.listenToPayments(on.Bus)
 	m.listenToShipping(on.Bus)
 	m.svc.deadline.timers.On(sweepUnpaid, m.svc.onUnpaid)

@@ -56,7 +56,7 @@ func (f funds) standing(total int64) paymentStatus {
 
 // owe is how an order begins.
 func (o *order) owe() {
-	o.Payment, o.Captured, o.Refunded, o.CalledOff, o.Fulfillment = unpaid, nothing(o.Total), nothing(o.Total), nothing(o.Total), unfulfilled
+	o.Payment, o.Captured, o.Refunded, o.CalledOff, o.Returned, o.Fulfillment, o.Returning = unpaid, nothing(o.Total), nothing(o.Total), nothing(o.Total), nothing(o.Total), unfulfilled, noReturn
 }
 
 // covered says that nothing is left to pay.
@@ -134,6 +134,9 @@ func heed[T any](s *service, of func(T) paymentsapi.Payment) func(context.Contex
 			return nil
 		}
 		due, err := s.store.settle(ctx, tx, news)
+		if err == nil && slices.ContainsFunc(slices.Collect(maps.Values(latest)), func(h heard) bool { return h.refunded > 0 }) {
+			err = s.store.closeReturns(ctx, tx, news)
+		}
 		if err != nil || len(due) == 0 {
 			return err
 		}

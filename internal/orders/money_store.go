@@ -67,11 +67,11 @@ func (store) settle(ctx context.Context, tx *db.Tx, orders []string) ([]string, 
 		Disputed int64  `db:"disputed"`
 	}
 	if err := tx.Select(ctx, &rows, db.Keep+`
-		select o.id::text id, o.status, o.payment_status, o.total_minor - o.cancelled_minor due_minor, o.captured_minor was_captured, o.refunded_minor was_refunded,
+		select o.id::text id, o.status, o.payment_status, o.total_minor - o.cancelled_minor - o.returned_minor due_minor, o.captured_minor was_captured, o.refunded_minor was_refunded,
 		       coalesce(sum(p.authorized_minor - p.captured_minor) filter (where p.status = 'authorized'), 0)::bigint held,
 		       coalesce(sum(p.captured_minor), 0)::bigint captured, coalesce(sum(p.refunded_minor), 0)::bigint refunded, coalesce(sum(p.disputed_minor), 0)::bigint disputed
 		from orders.orders o join orders.payment p on p.order_id = o.id where o.id = any((select $1)::uuid[])
-		group by o.id, o.status, o.payment_status, o.total_minor, o.cancelled_minor, o.captured_minor, o.refunded_minor`, db.Array(orders)); err != nil {
+		group by o.id, o.status, o.payment_status, o.total_minor, o.cancelled_minor, o.returned_minor, o.captured_minor, o.refunded_minor`, db.Array(orders)); err != nil {
 		return nil, fmt.Errorf("add up what was paid: %w", err)
 	}
 	var ids, standings, due []string

@@ -71,6 +71,9 @@ type order struct {
 	Fulfillment fulfillmentStatus
 	// CalledOff is what of the total is not to be paid any more: its units were cancelled.
 	CalledOff money.Amount
+	// Returned is what of the total is not to be paid any more: its units came back.
+	Returned  money.Amount
+	Returning returnStatus
 	HeldFor   string // why it waits for somebody; empty: it does not
 	Version   int64
 	CreatedAt time.Time

@@ -25,7 +25,7 @@ func (store) payable(ctx context.Context, tx *db.Tx, id uuid.UUID, ticket string
 		Total      int64  `db:"due_minor"`
 		Ticket     []byte `db:"ticket"`
 	}
-	switch err := tx.Get(ctx, &r, db.Keep+`select customer_id, status, currency, total_minor - cancelled_minor due_minor, ticket from orders.orders where id = $1`, id); {
+	switch err := tx.Get(ctx, &r, db.Keep+`select customer_id, status, currency, total_minor - cancelled_minor - returned_minor due_minor, ticket from orders.orders where id = $1`, id); {
 	case db.IsNoRows(err):
 		return p, false, nil
 	case err != nil:

@@ -168,7 +168,8 @@ func (m *Module) Claim(ctx context.Context, customer, email string) error {
 type held struct {
 	orderResponse
 
-	Timeline []ordersapi.StepView `json:"timeline"`
+	Timeline []ordersapi.StepView   `json:"timeline"`
+	Returns  []ordersapi.ReturnView `json:"returns"`
 }
 
 // PersonalData is all orders of a customer with what happened to them.
@@ -189,7 +190,14 @@ func (m *Module) PersonalData(ctx context.Context, customer string) (any, error)
 				for i := range steps {
 					steps[i].Actor = seenBy(ctx, steps[i].Actor)
 				}
-				h := held{orderResponse: present(o)}
+				h := held{orderResponse: present(o), Returns: []ordersapi.ReturnView{}}
+				back, err := m.svc.store.returnsOf(ctx, tx, o.ID)
+				if err != nil {
+					return err
+				}
+				for _, r := range back {
+					h.Returns = append(h.Returns, presentReturn(r))
+				}
 				if h.Timeline, err = presentSteps(steps); err != nil {
 					return err
 				}

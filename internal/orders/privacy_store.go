@@ -44,6 +44,15 @@ func (store) forget(ctx context.Context, tx *db.Tx, customers []string) error {
 		return fmt.Errorf("forget reasons: %w", err)
 	}
 	if _, err := tx.Exec(ctx, `
+		with b as (
+			select r.id from orders.return r join orders.orders o on o.id = r.order_id where o.customer_id = any($1)
+		), l as (
+			update orders.return_line l set note = null from b where l.return_id = b.id and l.note is not null
+		)
+		update orders.return r set answer = null, version = r.version + 1, updated_at = $2 from b where r.id = b.id`, db.Array(customers), tx.Now); err != nil {
+		return fmt.Errorf("forget what was written about returns: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `
 		update orders.orders
 		set email = null, shipping_address = null, billing_address = null, ticket = null, metadata = '{}', reason = case when reason = $2 then reason end, version = version + 1, updated_at = $3
 		where customer_id = any($1) and (email is not null or shipping_address is not null or billing_address is not null or ticket is not null or metadata <> '{}' or reason <> $2)`,

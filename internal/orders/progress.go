@@ -9,7 +9,10 @@ import (
 
 // progress is how far the units of a line have come. Each count includes those after it: what
 // is delivered was shipped, what was shipped is consigned.
-type progress struct{ Cancelled, Consigned, Shipped, Delivered, Returned int64 }
+type progress struct {
+	Cancelled, Consigned, Shipped, Delivered, Returned int64
+	TakenBack                                          int64 // of those that were shipped, by returns
+}
 
 // open is how many units of the line were not cancelled.
 func (l line) open() int64 { return l.Quantity - l.Cancelled }

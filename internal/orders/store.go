@@ -55,11 +55,13 @@ type row struct {
 	Fulfillment string  `db:"fulfillment_status"`
 	CalledOff   int64   `db:"cancelled_minor"`
 	HeldFor     *string `db:"held_for"`
+	Returned    int64   `db:"returned_minor"`
+	Returning   string  `db:"return_status"`
 }
 
 const orderColumns = `id, number, customer_id, status, reason, currency, total_minor, email, shipping_address, metadata, version, created_at, updated_at,
 	subtotal_minor, discount_minor, shipping_minor, tax_minor, tax_included, shipping_method_id, shipping_name, shipping_discount_minor, shipping_tax_minor, shipping_total_minor,
-	billing_address, cart_id, ticket, payment_status, captured_minor, refunded_minor, fulfillment_status, cancelled_minor, held_for`
+	billing_address, cart_id, ticket, payment_status, captured_minor, refunded_minor, fulfillment_status, cancelled_minor, held_for, returned_minor, return_status`
 
 func (r row) domain() (order, error) {
 	currency := money.Currency(r.Currency)
@@ -69,6 +71,7 @@ func (r row) domain() (order, error) {
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), totals: r.totals(), CartID: r.CartID, Ticket: r.Ticket,
 		Payment: paymentStatus(r.Payment), Captured: money.Amount{Minor: r.Captured, Currency: currency}, Refunded: money.Amount{Minor: r.Refunded, Currency: currency},
 		Fulfillment: fulfillmentStatus(r.Fulfillment), CalledOff: money.Amount{Minor: r.CalledOff, Currency: currency}, HeldFor: text(r.HeldFor),
+		Returned: money.Amount{Minor: r.Returned, Currency: currency}, Returning: returnStatus(r.Returning),
 	}
 	if err := json.Unmarshal(r.Metadata, &o.Metadata); err != nil {
 		return order{}, fmt.Errorf("metadata of order %s: %w", r.ID, err)
@@ -223,9 +226,10 @@ func (s store) withLines(ctx context.Context, tx *db.Tx, rows []row) ([]order, e
 		Shipped   int64     `db:"shipped"`
 		Delivered int64     `db:"delivered"`
 		Returned  int64     `db:"returned"`
+		TakenBack int64     `db:"taken_back"`
 	}
 	if err := tx.Select(ctx, &lines, db.Keep+`
-		select order_id, product_id, sku, name, quantity, price_minor, discount_minor, tax_minor, total_minor, cancelled, consigned, shipped, delivered, returned
+		select order_id, product_id, sku, name, quantity, price_minor, discount_minor, tax_minor, total_minor, cancelled, consigned, shipped, delivered, returned, taken_back
 		from orders.line where order_id = any((select $1)::uuid[]) order by order_id, position`, db.Array(ids)); err != nil {
 		return nil, fmt.Errorf("read lines: %w", err)
 	}
@@ -234,7 +238,7 @@ func (s store) withLines(ctx context.Context, tx *db.Tx, rows []row) ([]order, e
 		o.Lines = append(o.Lines, line{
 			ProductID: l.ProductID, SKU: l.SKU, Name: l.Name, Quantity: l.Quantity,
 			Price: amountIn(o.Currency, l.Price), Discount: amountIn(o.Currency, l.Discount), Tax: amountIn(o.Currency, l.Tax), Total: amountIn(o.Currency, l.Total),
-			progress: progress{l.Cancelled, l.Consigned, l.Shipped, l.Delivered, l.Returned},
+			progress: progress{l.Cancelled, l.Consigned, l.Shipped, l.Delivered, l.Returned, l.TakenBack},
 		})
 	}
 	return list, s.withShares(ctx, tx, list, at)
@@ -353,6 +357,8 @@ type step struct {
 	Shipment    *uuid.UUID `db:"shipment_id"`
 	Told        *string    `db:"shipment_status"`
 	Cancelled   []byte     `db:"cancelled"` // of steps that called off a part
+	Return      *uuid.UUID `db:"return_id"` // of steps that a return made, and so is the one after it
+	Comes       *string    `db:"return_status"`
 	Reason      *string    `db:"reason"`
 	Actor       string     `db:"actor"`
 	At          time.Time  `db:"at"`
@@ -360,7 +366,7 @@ type step struct {
 
 func (store) timeline(ctx context.Context, tx *db.Tx, id uuid.UUID) ([]step, error) {
 	steps := []step{}
-	if err := tx.Select(ctx, &steps, `select status, payment_status, fulfillment_status, shipment_id, shipment_status, cancelled, reason, actor, at from orders.timeline where order_id = $1 order by version`, id); err != nil {
+	if err := tx.Select(ctx, &steps, `select status, payment_status, fulfillment_status, shipment_id, shipment_status, cancelled, return_id, return_status, reason, actor, at from orders.timeline where order_id = $1 order by version`, id); err != nil {
 		return nil, fmt.Errorf("read timeline: %w", err)
 	}
 	return slices.Clip(steps), nil

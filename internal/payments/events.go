@@ -105,18 +105,38 @@ func (s *service) close(ctx context.Context, tx *db.Tx, orders []ordersapi.Order
 // onItemsCancelled lowers what there is to pay for orders of which a part was called off. What
 // was paid for that is more than they cost now, and goes back next.
 func (s *service) onItemsCancelled(ctx context.Context, tx *db.Tx, batch []event.Received[ordersapi.ItemsCancelled]) error {
+	list := make([]lowered, len(batch))
+	for i, r := range batch {
+		list[i] = lowered{r.Fact.OrderID, r.Fact.CustomerID, r.Fact.Due, r.Fact.Currency}
+	}
+	return s.lower(ctx, tx, list)
+}
+
+// onReturnReceived is the same for orders of which a part came back.
+func (s *service) onReturnReceived(ctx context.Context, tx *db.Tx, batch []event.Received[ordersapi.ReturnReceived]) error {
+	list := make([]lowered, len(batch))
+	for i, r := range batch {
+		list[i] = lowered{r.Fact.OrderID, r.Fact.CustomerID, r.Fact.Due, r.Fact.Currency}
+	}
+	return s.lower(ctx, tx, list)
+}
+
+// lowered is an order that costs less than it did, as a fact says so.
+type lowered struct{ order, customer, due, currency string }
+
+func (s *service) lower(ctx context.Context, tx *db.Tx, news []lowered) error {
 	least := map[uuid.UUID]payable{}
-	for _, r := range batch {
-		id, err := uuid.Parse(r.Fact.OrderID)
+	for _, l := range news {
+		id, err := uuid.Parse(l.order)
 		if err != nil {
-			return fmt.Errorf("order of which a part was called off: %w", err)
+			return fmt.Errorf("order that costs less: %w", err)
 		}
-		due, err := money.Parse(r.Fact.Due, money.Currency(r.Fact.Currency))
+		due, err := money.Parse(l.due, money.Currency(l.currency))
 		if err != nil {
-			return fmt.Errorf("rest of order %s: %w", r.Fact.OrderID, err)
+			return fmt.Errorf("rest of order %s: %w", l.order, err)
 		}
 		if known, ok := least[id]; !ok || due.Minor < known.Total.Minor {
-			least[id] = payable{OrderID: id, CustomerID: r.Fact.CustomerID, Total: due}
+			least[id] = payable{OrderID: id, CustomerID: l.customer, Total: due}
 		}
 	}
 	begun, err := s.store.lowerPayables(ctx, tx, slices.Collect(maps.Values(least)))

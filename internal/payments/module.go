@@ -79,6 +79,7 @@ func (m *Module) Mount(on app.Mount) {
 	event.OnBatch(on.Bus, "payments.close-failed-order", m.svc.onOrderFailed)
 	event.OnBatch(on.Bus, "payments.close-cancelled-order", m.svc.onOrderCancelled)
 	event.OnBatch(on.Bus, "payments.lower-cancelled-items", m.svc.onItemsCancelled)
+	event.OnBatch(on.Bus, "payments.lower-returned-goods", m.svc.onReturnReceived)
 	event.OnBatch(on.Bus, "payments.claim-order", m.svc.onOrderClaimed)
 
 	m.svc.timers.On(timerClose, m.svc.letGo)

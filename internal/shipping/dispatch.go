@@ -47,7 +47,7 @@ func (s *service) dispatch(ctx context.Context, tx *db.Tx, w wanted, how setting
 			return shipment{}, err
 		}
 	}
-	before, err := s.store.parcels(ctx, tx, w.OrderID) // under the lock of the order
+	before, err := s.store.parcels(ctx, tx, w.OrderID, shippingapi.Outbound) // under the lock of the order
 	if err != nil {
 		return shipment{}, err
 	}

@@ -32,6 +32,8 @@ type Orders interface {
 	// Consign notes what of an order goes into a shipment, and says whom it goes to. No items are
 	// all that is left.
 	Consign(ctx context.Context, tx *db.Tx, orderID, shipmentID uuid.UUID, items []ordersapi.ConsignedItem) (ordersapi.Consignee, error)
+	// ConsignReturn notes which shipment brings a return, and says who sends it.
+	ConsignReturn(ctx context.Context, tx *db.Tx, returnID, shipmentID uuid.UUID) (ordersapi.Consignee, error)
 }
 
 // Module is the shipping.
@@ -55,9 +57,11 @@ func (m *Module) Mount(on app.Mount) {
 	api := on.API.Group("Shipping")
 	m.mountMethods(api)
 	m.mountShipments(api)
+	m.mountReturns(api)
 
 	event.OnBatch(on.Bus, "shipping.send-paid-order", m.svc.onOrderPaid)
 	event.OnBatch(on.Bus, "shipping.void-cancelled-order", m.svc.onOrderCancelled)
+	event.OnBatch(on.Bus, "shipping.void-cancelled-return", m.svc.onReturnCancelled)
 	event.OnBatch(on.Bus, "shipping.claim-order", m.svc.onOrderClaimed)
 	event.OnBatch(on.Bus, "shipping.forget-customer", m.svc.onErased)
 	m.svc.timers.OnErrand(sendOrder, m.svc.send)

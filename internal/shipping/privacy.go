@@ -12,20 +12,28 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/mask"
+	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
 )
 
 const permissionPersonal = "customers:pii"
 
-// shownTo hides from who may not see people where a parcel goes. Its label says so to whoever
+// shownTo hides from who may not see people where a parcel goes, or comes from. Its label says so to whoever
 // prints it.
 func shownTo(ctx context.Context, r shipmentResponse) shipmentResponse {
 	if r.Recipient == nil || identity.Can(ctx, permissionPersonal) {
 		return r
 	}
-	a := *r.Recipient
-	a.Name, a.Line1, a.Line2, a.PostalCode, a.Phone = mask.Name(a.Name), mask.Text(a.Line1), mask.Text(a.Line2), mask.Text(a.PostalCode), mask.Text(a.Phone)
-	r.Recipient, r.masked = &a, true
+	if r.masked = true; r.Direction == shippingapi.Return {
+		r.Sender = masked(r.Sender)
+		return r
+	}
+	r.Recipient = new(masked(*r.Recipient))
 	return r
+}
+
+func masked(a ordersapi.Address) ordersapi.Address {
+	a.Name, a.Line1, a.Line2, a.PostalCode, a.Phone = mask.Name(a.Name), mask.Text(a.Line1), mask.Text(a.Line2), mask.Text(a.PostalCode), mask.Text(a.Phone)
+	return a
 }
 
 // PersonalData is all parcels of a customer.
@@ -54,7 +62,7 @@ func (s *service) onOrderClaimed(ctx context.Context, tx *db.Tx, batch []event.R
 	return nil
 }
 
-// onErased forgets where the parcels of customers went. What is being written of them is waited
+// onErased forgets where the parcels of customers went, and came from. What is being written of them is waited
 // for; the orders refuse what comes later, because they have forgotten as well.
 func (s *service) onErased(ctx context.Context, tx *db.Tx, batch []event.Received[identityapi.CustomerErased]) error {
 	ids := make([]string, len(batch))
@@ -65,7 +73,7 @@ func (s *service) onErased(ctx context.Context, tx *db.Tx, batch []event.Receive
 		return err
 	}
 	if _, err := tx.Exec(ctx, `
-		update shipping.shipment set recipient = null, version = version + 1, updated_at = $2 where customer_id = any($1) and recipient is not null`, db.Array(ids), tx.Now); err != nil {
+		update shipping.shipment set recipient = null, sender = case direction when 'return' then '{}' else sender end, version = version + 1, updated_at = $2 where customer_id = any($1) and recipient is not null`, db.Array(ids), tx.Now); err != nil {
 		return fmt.Errorf("forget the parcels of customers: %w", err)
 	}
 	return httpx.ForgetAnswers(ctx, tx, "", ids...)

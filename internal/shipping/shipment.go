@@ -64,6 +64,7 @@ type shipment struct {
 	CustomerID     string
 	Parcel         int // of the order's, from 1
 	Direction      string
+	ReturnID       *uuid.UUID // that it brings; nil: it goes to the buyer
 	Items          []packed
 	Sender         ordersapi.Address
 	Recipient      *ordersapi.Address // nil: forgotten
@@ -167,6 +168,9 @@ func (s *shipment) fact() shippingapi.Shipment {
 	f := shippingapi.Shipment{
 		ShipmentID: s.ID.String(), OrderID: s.OrderID.String(), Status: string(s.status()), Direction: s.Direction, Carrier: s.TakenBy, Service: s.Service,
 		TrackingNumber: s.TrackingNumber, LabelURL: s.labelPath(), TrackingURL: s.trackPath(), Version: s.Version,
+	}
+	if s.ReturnID != nil {
+		f.ReturnID = s.ReturnID.String()
 	}
 	for _, i := range s.Items {
 		f.Items = append(f.Items, shippingapi.Item{Line: i.Line, SKU: i.SKU, Quantity: i.Quantity})

@@ -76,8 +76,9 @@ type shipmentResponse struct {
 	ID             string             `json:"id" format:"uuid"`
 	OrderID        string             `json:"orderId" format:"uuid"`
 	OrderNumber    int64              `json:"orderNumber"`
-	Parcel         int                `json:"parcel" doc:"Of the order's, from 1"`
+	Parcel         int                `json:"parcel" doc:"Of the order's in this direction, from 1"`
 	Direction      string             `json:"direction" enum:"outbound,return"`
+	ReturnID       string             `json:"returnId,omitempty" format:"uuid" doc:"The return that it brings"`
 	Status         string             `json:"status" enum:"created,labelled,failed,voided,shipped,exception,delivered,returned"`
 	Items          []shippedItem      `json:"items"`
 	Carrier        string             `json:"carrier" doc:"Who takes the parcel"`
@@ -90,7 +91,7 @@ type shipmentResponse struct {
 	Events         []seenEvent        `json:"events"`
 	Estimated      *time.Time         `json:"estimatedDelivery,omitempty"`
 	Grams          int64              `json:"grams"`
-	Sender         ordersapi.Address  `json:"sender"`
+	Sender         ordersapi.Address  `json:"sender" personal:"true" doc:"The shop, or, of a return, the buyer"`
 	Recipient      *ordersapi.Address `json:"recipient,omitempty" personal:"true"`
 	FailureCode    string             `json:"failureCode,omitempty" doc:"Why there is no label"`
 	CreatedAt      time.Time          `json:"createdAt"`
@@ -123,6 +124,9 @@ func presentShipment(s shipment) shipmentResponse {
 	}
 	if s.Failure != nil {
 		r.FailureCode = s.Failure.Code
+	}
+	if s.ReturnID != nil {
+		r.ReturnID = s.ReturnID.String()
 	}
 	for _, i := range s.Items {
 		r.Items = append(r.Items, shippedItem{i.Line, i.SKU, i.Name, i.Quantity})
@@ -275,7 +279,7 @@ func (s *service) printable(ctx context.Context, in *byID) (m label.Model, err e
 		if err != nil {
 			return err
 		}
-		parcels, err := s.store.parcels(ctx, tx, p.OrderID)
+		parcels, err := s.store.parcels(ctx, tx, p.OrderID, p.Direction)
 		if err != nil {
 			return err
 		}

@@ -16,32 +16,33 @@ import (
 )
 
 type shipmentRow struct {
-	ID             uuid.UUID `db:"id"`
-	OrderID        uuid.UUID `db:"order_id"`
-	OrderNumber    int64     `db:"order_number"`
-	CustomerID     string    `db:"customer_id"`
-	Parcel         int       `db:"parcel"`
-	Direction      string    `db:"direction"`
-	Sender         []byte    `db:"sender"`
-	Recipient      []byte    `db:"recipient"`
-	Grams          int64     `db:"grams"`
-	Length         int64     `db:"length_mm"`
-	Width          int64     `db:"width_mm"`
-	Height         int64     `db:"height_mm"`
-	Label          string    `db:"label"`
-	FailureCode    *string   `db:"failure_code"`
-	FailureMessage *string   `db:"failure_message"`
-	Carrier        string    `db:"carrier"`
-	TakenBy        string    `db:"taken_by"`
-	Service        string    `db:"service"`
-	TrackingNumber *string   `db:"tracking_number"`
-	TrackingURL    *string   `db:"tracking_url"`
-	Tracking       []byte    `db:"tracking"`
-	Token          string    `db:"token"`
-	Version        int64     `db:"version"`
-	CreatedAt      time.Time `db:"created_at"`
-	UpdatedAt      time.Time `db:"updated_at"`
-	Items          []byte    `db:"items"`
+	ID             uuid.UUID  `db:"id"`
+	OrderID        uuid.UUID  `db:"order_id"`
+	OrderNumber    int64      `db:"order_number"`
+	CustomerID     string     `db:"customer_id"`
+	Parcel         int        `db:"parcel"`
+	Direction      string     `db:"direction"`
+	ReturnID       *uuid.UUID `db:"return_id"`
+	Sender         []byte     `db:"sender"`
+	Recipient      []byte     `db:"recipient"`
+	Grams          int64      `db:"grams"`
+	Length         int64      `db:"length_mm"`
+	Width          int64      `db:"width_mm"`
+	Height         int64      `db:"height_mm"`
+	Label          string     `db:"label"`
+	FailureCode    *string    `db:"failure_code"`
+	FailureMessage *string    `db:"failure_message"`
+	Carrier        string     `db:"carrier"`
+	TakenBy        string     `db:"taken_by"`
+	Service        string     `db:"service"`
+	TrackingNumber *string    `db:"tracking_number"`
+	TrackingURL    *string    `db:"tracking_url"`
+	Tracking       []byte     `db:"tracking"`
+	Token          string     `db:"token"`
+	Version        int64      `db:"version"`
+	CreatedAt      time.Time  `db:"created_at"`
+	UpdatedAt      time.Time  `db:"updated_at"`
+	Items          []byte     `db:"items"`
 }
 
 // itemRow is an item as the database writes and reads it as JSON.
@@ -54,14 +55,14 @@ type itemRow struct {
 	Currency string `json:"currency"`
 }
 
-const shipmentColumns = `s.id, s.order_id, s.order_number, s.customer_id, s.parcel, s.direction, s.sender, s.recipient, s.grams, s.length_mm, s.width_mm, s.height_mm, s.label, s.failure_code, s.failure_message,
+const shipmentColumns = `s.id, s.order_id, s.order_number, s.customer_id, s.parcel, s.direction, s.return_id, s.sender, s.recipient, s.grams, s.length_mm, s.width_mm, s.height_mm, s.label, s.failure_code, s.failure_message,
 	s.carrier, s.taken_by, s.service, s.tracking_number, s.tracking_url, s.tracking, s.token, s.version, s.created_at, s.updated_at,
 	(select coalesce(json_agg(json_build_object('line', i.line, 'sku', i.sku, 'name', i.name, 'quantity', i.quantity, 'price', i.price_minor, 'currency', i.currency) order by i.line), '[]')
 	 from shipping.item i where i.shipment_id = s.id) items`
 
 func (r shipmentRow) domain() (shipment, error) {
 	s := shipment{
-		ID: r.ID, OrderID: r.OrderID, OrderNumber: r.OrderNumber, CustomerID: r.CustomerID, Parcel: r.Parcel, Direction: r.Direction,
+		ID: r.ID, OrderID: r.OrderID, OrderNumber: r.OrderNumber, CustomerID: r.CustomerID, Parcel: r.Parcel, Direction: r.Direction, ReturnID: r.ReturnID,
 		Size:  carrier.Parcel{Grams: r.Grams, Length: r.Length, Width: r.Width, Height: r.Height},
 		Label: labelState(r.Label), Carrier: r.Carrier, TakenBy: r.TakenBy, Service: r.Service, TrackingNumber: text(r.TrackingNumber), TrackingURL: text(r.TrackingURL),
 		Token: r.Token, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
@@ -101,9 +102,9 @@ func orNull(s string) *string {
 	return &s
 }
 
-// parcels is how many an order has.
-func (store) parcels(ctx context.Context, tx *db.Tx, order uuid.UUID) (n int, err error) {
-	if err := tx.Get(ctx, &n, `select coalesce(max(parcel), 0) from shipping.shipment where order_id = $1`, order); err != nil {
+// parcels is how many an order has in a direction.
+func (store) parcels(ctx context.Context, tx *db.Tx, order uuid.UUID, direction string) (n int, err error) {
+	if err := tx.Get(ctx, &n, `select coalesce(max(parcel), 0) from shipping.shipment where order_id = $1 and direction = $2`, order, direction); err != nil {
 		return 0, fmt.Errorf("count parcels: %w", err)
 	}
 	return n, nil
@@ -126,13 +127,13 @@ func (store) insertShipment(ctx context.Context, tx *db.Tx, s shipment) error {
 	if _, err := tx.Exec(ctx, `
 		with s as (
 			insert into shipping.shipment (id, order_id, order_number, parcel, direction, status, sender, recipient, grams, length_mm, width_mm, height_mm, label, carrier, taken_by, service,
-				tracking_number, tracking_url, tracking, token, version, created_at, updated_at, customer_id)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $22, $24)
+				tracking_number, tracking_url, tracking, token, version, created_at, updated_at, customer_id, return_id)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $22, $24, $25)
 		)
 		insert into shipping.item (shipment_id, line, sku, name, quantity, price_minor, currency)
 		select $1, i.line, i.sku, i.name, i.quantity, i.price, i.currency from json_to_recordset($23::json) i(line smallint, sku text, name text, quantity bigint, price bigint, currency text)`,
 		s.ID, s.OrderID, s.OrderNumber, s.Parcel, s.Direction, string(s.status()), sender, recipient, s.Size.Grams, s.Size.Length, s.Size.Width, s.Size.Height, string(s.Label), s.Carrier, s.TakenBy, s.Service,
-		orNull(s.TrackingNumber), orNull(s.TrackingURL), tracking, s.Token, s.Version, s.CreatedAt, string(items), s.CustomerID); err != nil {
+		orNull(s.TrackingNumber), orNull(s.TrackingURL), tracking, s.Token, s.Version, s.CreatedAt, string(items), s.CustomerID, s.ReturnID); err != nil {
 		return fmt.Errorf("insert shipment: %w", err)
 	}
 	return nil

@@ -66,6 +66,15 @@ func (d *desk) Consign(ctx context.Context, tx *db.Tx, order, _ uuid.UUID, items
 	}, nil
 }
 
+// ConsignReturn has whatever was asked for come back, of the same order.
+func (d *desk) ConsignReturn(_ context.Context, _ *db.Tx, _, _ uuid.UUID) (ordersapi.Consignee, error) {
+	return ordersapi.Consignee{
+		OrderID: d.id.String(), Number: 1001, CustomerID: d.customer, Country: "PT", Currency: money.EUR,
+		Address: &ordersapi.Address{Name: "Ana Souza", Line1: "Rua Augusta 1", City: "Lisboa", PostalCode: "1100-048", Country: "PT"},
+		Items:   []ordersapi.ConsignedLine{{Line: 1, SKU: "MUG", Name: "Mug", Quantity: 1, Price: money.Amount{Minor: 1250, Currency: money.EUR}}},
+	}, nil
+}
+
 var _ = Describe("a shipment", Label("db"), func() {
 	type object = map[string]any
 	var (
@@ -249,6 +258,31 @@ var _ = Describe("a shipment", Label("db"), func() {
 			Expect(done(s.Get(at(p, "")))).To(And(Not(HaveKey("recipient")), HaveKeyWithValue("trackingNumber", "1001-1")))
 			refused(s.Get(at(p, "/label.pdf")), 409, "shipment_has_no_label")
 			refused(sends(1), 409, "customer_erased")
+		})
+
+		It("that comes back has a label of its own, is no parcel that was sent, and is given up with its return", func() {
+			says(nil)
+			sent := done(sends(1))
+			id := clock.NewID()
+			back := done(s.Post("/v1/returns/"+id.String()+"/label", nil))
+			Expect(back).To(And(HaveKeyWithValue("direction", "return"), HaveKeyWithValue("returnId", id.String()), HaveKeyWithValue("status", "labelled"), HaveKeyWithValue("trackingNumber", "1001-R1"),
+				HaveKeyWithValue("sender", HaveKeyWithValue("city", "Lisboa")), HaveKeyWithValue("recipient", HaveKeyWithValue("city", "Porto"))))
+			Expect(done(sends(1))).To(HaveKeyWithValue("trackingNumber", "1001-2"), "the second that is sent")
+			refused(s.Post("/v1/returns/"+id.String()+"/label", nil), 409, "return_has_label")
+			r := s.Get(at(back, "/label.zpl"))
+			Expect(r.Status).To(Equal(200))
+			hears(func(ctx context.Context, tx *db.Tx) error {
+				return m.svc.onReturnCancelled(ctx, tx, []event.Received[ordersapi.ReturnCancelled]{{Fact: ordersapi.ReturnCancelled{Return: ordersapi.Return{ReturnID: id.String()}}}})
+			})
+			Expect(done(s.Get(at(back, "")))).To(HaveKeyWithValue("status", "voided"))
+			Expect(done(s.Get(at(sent, "")))).To(HaveKeyWithValue("status", "labelled"))
+			Expect(done(s.Post("/v1/returns/"+id.String()+"/label", nil))).To(HaveKeyWithValue("trackingNumber", "1001-R2"))
+			hears(func(ctx context.Context, tx *db.Tx) error {
+				return m.svc.onErased(ctx, tx, []event.Received[identityapi.CustomerErased]{{Fact: identityapi.CustomerErased{CustomerID: d.customer}}})
+			})
+			r = s.Get(at(back, ""))
+			Expect(string(r.Raw)).NotTo(Or(ContainSubstring("Ana"), ContainSubstring("Augusta"), ContainSubstring("Lisboa")))
+			refused(s.Get(at(back, "/label.pdf")), 409, "shipment_has_no_label")
 		})
 
 		It("that is cancelled is given up, unless it has left", func() {

@@ -24,6 +24,12 @@ var bodies = map[string]any{
 	"adjustStock":   object{"delta": 1, "reason": "found one"},
 	"createHold":    object{"items": []item{{SKU: "MUG", Quantity: 1}}},
 
+	"createReturn":      object{"lines": []object{{"line": 1, "quantity": 1, "reason": "unwanted"}}},
+	"rejectReturn":      object{"answer": "worn"},
+	"receiveReturn":     object{"lines": []object{{"line": 1, "quantity": 1}}},
+	"putReturnPolicy":   object{"windowDays": 30},
+	"createReturnLabel": object{"parcel": object{"grams": 900}},
+
 	"createShippingMethod": parcel,
 	"updateShippingMethod": object{"name": "Letter"},
 	"putShippingSettings":  object{"sender": toPorto},

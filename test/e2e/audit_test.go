@@ -82,6 +82,14 @@ func (s *shop) subject(o *operation, p product) (id string) {
 		return id
 	case strings.HasPrefix(o.Path, "/v1/products/"):
 		return p.ID
+	case o.ID == "createReturn":
+		placed := s.paid()
+		s.hands(placed)
+		return placed.ID
+	case o.ID == "receiveReturn", o.ID == "createReturnLabel":
+		return s.back("approved")
+	case strings.HasPrefix(o.Path, "/v1/returns/"):
+		return s.back("requested")
 	case strings.HasPrefix(o.Path, "/v1/orders/"):
 		return s.confirmed(item{SKU: p.SKU, Quantity: 1}).ID
 	case strings.HasPrefix(o.Path, "/v1/inventory/holds/"):

@@ -36,6 +36,11 @@ var forms = []form{
 	{"updateShippingMethod", nil, []string{"/name", "/description", "/taxClass"}, []string{"/position"}},
 	{"putShippingSettings", []string{"/sender/name", "/sender/line1", "/sender/city", "/sender/country"}, []string{"/sender/name", "/sender/city", "/sender/country", "/policy", "/paper"}, []string{"/defaultGrams"}},
 	{"createShipment", []string{"/orderId"}, []string{"/orderId", "/service"}, []string{"/parcel/grams", "/parcel/length"}},
+	{"createReturn", []string{"/lines", "/lines/0/quantity", "/lines/0/reason"}, []string{"/lines/0/sku", "/lines/0/reason", "/lines/0/note"}, []string{"/lines/0/quantity"}},
+	{"rejectReturn", []string{"/answer"}, []string{"/answer"}, nil},
+	{"receiveReturn", []string{"/lines/0/quantity"}, []string{"/lines/0/sku"}, []string{"/lines/0/quantity"}},
+	{"putReturnPolicy", []string{"/windowDays"}, []string{"/restockingFee"}, []string{"/windowDays"}},
+	{"createReturnLabel", nil, nil, []string{"/parcel/grams", "/parcel/length"}},
 	{"findShippingRates", []string{"/destination", "/destination/country", "/currency"}, []string{"/destination/country", "/destination/region", "/destination/postalCode", "/currency"}, nil},
 	{"createCart", []string{"/items/0/sku"}, []string{"/currency", "/customerId", "/items/0/sku", "/email", "/shippingAddress/city", "/billingAddress/city", "/shippingMethodId", "/metadata/note"}, []string{"/items/0/quantity"}},
 	{"updateCart", []string{"/operations", "/operations/0/op"}, []string{"/operations/0/op", "/operations/0/itemId", "/operations/0/sku", "/operations/0/email", "/operations/0/address/city", "/operations/0/shippingMethodId", "/operations/0/code", "/operations/0/metadata/note"}, []string{"/operations/0/quantity"}},
@@ -192,7 +197,7 @@ var _ = Describe("a body", func() {
 		func(spoil func(valid string) string) {
 			for _, f := range forms {
 				body := spoil(f.valid())
-				if body == "" && (strings.HasPrefix(f.id, "cancel") || slices.Contains([]string{"logout", "placeCart", "capturePayment", "markPaymentReceived"}, f.id)) {
+				if body == "" && (strings.HasPrefix(f.id, "cancel") || slices.Contains([]string{"logout", "placeCart", "capturePayment", "markPaymentReceived", "createReturnLabel"}, f.id)) {
 					continue // that may be done without a word
 				}
 				Expect(s.submit(f, body)).To(HaveEach(refuse(400, "malformed_json")))
@@ -304,7 +309,7 @@ var _ = Describe("a body", func() {
 			for _, r := range s.submit(f, strings.NewReplacer(`"sku"`, `"SKU"`, `"name"`, `"Name"`, `"customerId"`, `"customerid"`, `"reason"`, `"REASON"`, `"onHand"`, `"onhand"`, `"delta"`, `"Delta"`,
 				`"productId"`, `"productID"`, `"maxParticipants"`, `"MaxParticipants"`, `"userId"`, `"UserId"`, `"overlapSeconds"`, `"overlapseconds"`, `"description"`, `"Description"`,
 				`"email"`, `"Email"`, `"token"`, `"TOKEN"`, `"password"`, `"Password"`, `"currentPassword"`, `"CurrentPassword"`, `"refreshToken"`, `"refreshtoken"`, `"code"`, `"Code"`, `"roles"`, `"Roles"`, `"senderName"`, `"SenderName"`, `"text"`, `"Text"`, `"line1"`, `"Line1"`, `"city"`, `"City"`, `"currency"`, `"Currency"`, `"op"`, `"Op"`, `"total"`, `"Total"`,
-				`"rounding"`, `"Rounding"`, `"count"`, `"Count"`, `"provider"`, `"Provider"`, `"orderId"`, `"orderid"`, `"amount"`, `"Amount"`, `"outcome"`, `"Outcome"`).Replace(f.valid())) {
+				`"rounding"`, `"Rounding"`, `"count"`, `"Count"`, `"provider"`, `"Provider"`, `"orderId"`, `"orderid"`, `"amount"`, `"Amount"`, `"outcome"`, `"Outcome"`, `"answer"`, `"Answer"`, `"windowDays"`, `"windowdays"`, `"grams"`, `"Grams"`, `"quantity"`, `"Quantity"`).Replace(f.valid())) {
 				Expect(r).To(answer(422))
 				Expect(r.problem.Errors).To(ContainElement(HaveField("Code", "unknown_field")))
 			}

@@ -22,7 +22,7 @@ var _ = Describe("what is a customer's own", func() {
 
 		asked := 0
 		for _, op := range published.Operations {
-			theirs := map[string]string{"/v1/orders/{id}": o.ID, "/v1/orders/{id}/timeline": o.ID, "/v1/orders/{id}/cancel": o.ID, "/v1/inventory/holds/{id}": hold.ID}[op.Path]
+			theirs := map[string]string{"/v1/orders/{id}": o.ID, "/v1/orders/{id}/timeline": o.ID, "/v1/orders/{id}/cancel": o.ID, "/v1/orders/{id}/returnable": o.ID, "/v1/orders/{id}/returns": o.ID, "/v1/inventory/holds/{id}": hold.ID}[op.Path]
 			if theirs == "" {
 				continue
 			}
@@ -36,7 +36,7 @@ var _ = Describe("what is a customer's own", func() {
 			}
 			Expect(answers).To(HaveLen(1), op.ID)
 		}
-		Expect(asked).To(Equal(5))
+		Expect(asked).To(Equal(7))
 		Expect(as[order](ben.get("/v1/orders/" + o.ID)).Status).To(Equal("confirmed"))
 		Expect(as[struct{ Status string }](ben.get("/v1/inventory/holds/" + hold.ID)).Status).To(Equal("held"))
 

@@ -89,9 +89,9 @@ func Always() []Invariant {
 				       count(*) filter (where type in ('order.confirmed', 'order.failed')) decided,
 				       (array_agg(type order by sequence desc, seq desc) filter (where type <> 'order.claimed'))[1] newest
 				from platform.event where type like 'order.%' group by tenant_id, subject
-			), silent as ( -- what payments and shipments told is their fact, unless the order has moved
+			), silent as ( -- what payments, returns and shipments told is their fact, unless the order has moved
 				select tenant_id, id, count(*) steps from (
-					select tenant_id, order_id id, payment_status is not null or shipment_id is not null and status = lag(status) over (partition by tenant_id, order_id order by version) told
+					select tenant_id, order_id id, payment_status is not null or return_id is not null or shipment_id is not null and status = lag(status) over (partition by tenant_id, order_id order by version) told
 					from orders.timeline
 				) t where told group by tenant_id, id
 			)
@@ -100,6 +100,18 @@ func Always() []Invariant {
 			from orders.orders o full join said f using (tenant_id, id) left join silent using (tenant_id, id)
 			where o.version is distinct from f.facts + coalesce(silent.steps, 0) or f.versions <> f.facts or f.first <> 1
 			   or f.created <> 1 or f.decided > 1 or f.newest is distinct from 'order.' || o.status`},
+		{Name: "an order and its returns are one", Schemas: []string{"orders"}, SQL: `
+			with came as (
+				select r.tenant_id, r.order_id, l.position, sum(l.quantity) filter (where r.status in ('requested', 'approved')) coming, sum(l.received) received
+				from orders.return r join orders.return_line l on l.tenant_id = r.tenant_id and l.return_id = r.id group by r.tenant_id, r.order_id, l.position
+			)
+			select format('line %s of order %s: %s taken back, %s received, %s on their way, of %s that were shipped', position, order_id, l.taken_back, c.received, c.coming, l.shipped)
+			from orders.line l left join came c using (tenant_id, order_id, position)
+			where l.taken_back <> coalesce(c.received, 0) or coalesce(c.received, 0) + coalesce(c.coming, 0) > l.shipped
+			union all
+			select format('order %s: %s of it came back, and its returns say %s', o.id, o.returned_minor, r.refund)
+			from orders.orders o left join (select tenant_id, order_id id, sum(refund_minor) refund from orders.return group by tenant_id, order_id) r using (tenant_id, id)
+			where o.returned_minor <> coalesce(r.refund, 0)`},
 		{Name: "a timeline tells every step of its order", Schemas: []string{"orders"}, SQL: `
 			with told as (
 				select tenant_id, order_id id, count(*) steps, max(version) last, (array_agg(status order by version desc))[1] status

@@ -64,11 +64,11 @@ func ordered() []Invariant {
 					when t.id is null then 'unpaid'
 					when t.disputed > 0 then 'disputed'
 					when t.captured = 0 and t.held > 0 then 'authorized'
-					when t.captured = 0 and o.total_minor - o.cancelled_minor > 0 then 'unpaid'
+					when t.captured = 0 and o.total_minor - o.cancelled_minor - o.returned_minor > 0 then 'unpaid'
 					when t.refunded > 0 and t.refunded >= t.captured then 'refunded'
-					when t.refunded > 0 and t.captured - t.refunded < o.total_minor - o.cancelled_minor then 'partially_refunded'
-					when t.captured < o.total_minor - o.cancelled_minor then 'partially_paid'
-					when t.captured - t.refunded > o.total_minor - o.cancelled_minor then 'overpaid'
+					when t.refunded > 0 and t.captured - t.refunded < o.total_minor - o.cancelled_minor - o.returned_minor then 'partially_refunded'
+					when t.captured < o.total_minor - o.cancelled_minor - o.returned_minor then 'partially_paid'
+					when t.captured - t.refunded > o.total_minor - o.cancelled_minor - o.returned_minor then 'overpaid'
 					else 'paid' end standing
 				from orders.orders o full join told t using (tenant_id, id)
 			)

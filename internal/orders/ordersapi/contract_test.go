@@ -15,6 +15,14 @@ func order(status string) ordersapi.Order {
 	}
 }
 
+func back(status string, received int64) ordersapi.Return {
+	return ordersapi.Return{
+		ReturnID: "019cec20-5b1e-7a34-9c07-2d4e6f8091a3", OrderID: "019cebb3-07c2-7d45-8f19-e46a0b93d5c1", CustomerID: "ana", Status: status,
+		Items:    []ordersapi.ReturnedItem{{Line: 1, SKU: "TEA-SENCHA-100", Quantity: 1, Reason: "unwanted", Received: received, Restocked: received}},
+		Currency: "JPY", Version: 1,
+	}
+}
+
 var _ = eventspec.Contract("orders", ordersapi.Schemas,
 	ordersapi.OrderCreated{Order: order("created")},
 	ordersapi.OrderConfirmed{Order: order("confirmed")},
@@ -24,5 +32,10 @@ var _ = eventspec.Contract("orders", ordersapi.Schemas,
 	ordersapi.OrderShipped{Order: order("shipped")},
 	ordersapi.OrderDelivered{Order: order("delivered")},
 	ordersapi.ItemsCancelled{Order: order("paid"), Cancelled: []ordersapi.CancelledItem{{Line: 1, SKU: "TEA-SENCHA-100", Quantity: 1}}, Amount: "1500", Due: "1500", Reason: "one is broken"},
+	ordersapi.ReturnRequested{Return: back("requested", 0)},
+	ordersapi.ReturnApproved{Return: back("approved", 0)},
+	ordersapi.ReturnRejected{Return: back("rejected", 0)},
+	ordersapi.ReturnCancelled{Return: back("cancelled", 0)},
+	ordersapi.ReturnReceived{Return: back("received", 1), Refund: "1350", Fee: "150", ShippingRefund: "0", Due: "1650"},
 	ordersapi.OrderCancelled{Order: order("cancelled"), Reason: "ordered twice"},
 )

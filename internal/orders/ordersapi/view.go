@@ -36,6 +36,8 @@ type OrderView struct {
 	Total             string            `json:"total" doc:"What is to pay" example:"29.90"`
 	Currency          string            `json:"currency" example:"EUR"`
 	CancelledTotal    string            `json:"cancelledTotal" doc:"What of the total is not to be paid any more: some of the items were cancelled" example:"0.00"`
+	ReturnedTotal     string            `json:"returnedTotal" doc:"What of the total is not to be paid any more: some of the items came back" example:"0.00"`
+	ReturnStatus      string            `json:"returnStatus" enum:"none,requested,in_progress,partially_returned,returned" doc:"What comes back of it"`
 	PaymentStatus     string            `json:"paymentStatus" enum:"unpaid,authorized,partially_paid,paid,overpaid,partially_refunded,refunded,disputed" doc:"What payments told, a moment ago"`
 	Captured          string            `json:"captured" doc:"What was paid" example:"29.90"`
 	Refunded          string            `json:"refunded" doc:"What of that went back" example:"0.00"`
@@ -71,6 +73,7 @@ type ItemView struct {
 	Consigned int64  `json:"consigned" doc:"In a shipment, those that are shipped included"`
 	Shipped   int64  `json:"shipped" doc:"Those that are delivered included"`
 	Delivered int64  `json:"delivered"`
+	Returned  int64  `json:"returned" doc:"That came back, by returns"`
 	Price     string `json:"price" doc:"Of one unit" example:"12.50"`
 	Discount  string `json:"discount" doc:"The line's share of all discounts" example:"0.00"`
 	Tax       string `json:"tax" example:"4.67"`
