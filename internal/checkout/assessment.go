@@ -337,9 +337,19 @@ func (a *assessment) requirements() []requirement {
 	case a.MethodID == "":
 		need("shippingMethodId", "required", "Choose how it is sent.")
 	default:
-		need("shippingMethodId", "unavailable", "It cannot be sent this way: choose another one.")
+		need("shippingMethodId", "unavailable", a.noWay()+" Choose another way to send it.")
 	}
 	return list
+}
+
+// noWay is why it cannot be sent as the buyer chose.
+func (a *assessment) noWay() string {
+	for _, u := range a.Rates.Unavailable {
+		if u.MethodID == a.MethodID {
+			return u.Detail
+		}
+	}
+	return "It cannot be sent this way."
 }
 
 // stage is how far the cart is on its way to an order.

@@ -116,7 +116,7 @@ func (store) ways(ctx context.Context, tx *db.Tx) (w ways, err error) {
 		Boxes string `db:"boxes"`
 		Grams int64  `db:"grams"`
 	}
-	if err := tx.Select(ctx, &rows, db.Keep+`
+	if err := tx.Select(ctx, &rows, `
 		with w as (select row_number() over (order by position, id) n, * from shipping.method)
 		select `+methodColumns+`,
 			case when m.n = 1 then (`+zonesJSON+`) else '[]' end zones, case when m.n = 1 then (`+boxesJSON+`) else '[]' end boxes,
