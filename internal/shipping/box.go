@@ -10,6 +10,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/shipping/pack"
 )
 
@@ -126,7 +127,11 @@ func (store) putBoxes(ctx context.Context, tx *db.Tx, boxes []pack.Box) error {
 	if err != nil {
 		return fmt.Errorf("encode boxes: %w", err)
 	}
-	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('shipping.box ' || platform.current_tenant(), 0))`); err != nil {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 0))`, "boxes of "+id.Tenant.String()); err != nil {
 		return fmt.Errorf("lock boxes: %w", err)
 	}
 	if _, err := tx.Exec(ctx, `delete from shipping.box`); err != nil {

@@ -153,8 +153,10 @@ var _ = Describe("a shop's zones and boxes", Label("db"), func() {
 		Expect(s.Call(http.MethodPatch, at, object{"name": "Isles"}, testkit.Header{Name: "If-Match", Value: `"9"`}).Status).To(Equal(412))
 		Expect(done(s.Call(http.MethodPatch, at, object{"name": "Isles"}))).To(And(HaveKeyWithValue("name", "Isles"), HaveKeyWithValue("places", HaveLen(1))))
 
-		way := s.Post("/v1/shipping/methods", object{"name": "Boat", "prices": []object{{"currency": "EUR", "price": "9", "zoneId": made.JSON()["id"], "maxGrams": 2000, "minItems": 1, "maxItems": 9}},
-			"excludedSkus": []string{"ANVIL"}, "excludedTaxClasses": []string{"liquor"}, "maxParcel": object{"grams": 5000, "length": 900, "width": 600, "height": 500}})
+		way := s.Post("/v1/shipping/methods", object{
+			"name": "Boat", "prices": []object{{"currency": "EUR", "price": "9", "zoneId": made.JSON()["id"], "maxGrams": 2000, "minItems": 1, "maxItems": 9}},
+			"excludedSkus": []string{"ANVIL"}, "excludedTaxClasses": []string{"liquor"}, "maxParcel": object{"grams": 5000, "length": 900, "width": 600, "height": 500},
+		})
 		Expect(done(way)).To(And(HaveKeyWithValue("excludedSkus", []any{"ANVIL"}), HaveKeyWithValue("excludedTaxClasses", []any{"liquor"}),
 			HaveKeyWithValue("maxParcel", object{"grams": 5000.0, "length": 900.0, "width": 600.0, "height": 500.0}),
 			HaveKeyWithValue("prices", HaveExactElements(object{"currency": "EUR", "price": "9.00", "zoneId": made.JSON()["id"], "maxGrams": 2000.0, "minItems": 1.0, "maxItems": 9.0}))))
