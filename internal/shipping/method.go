@@ -132,7 +132,9 @@ func (m method) pricesIn(c money.Currency, z *zone) (there []price, priced bool)
 // load is a parcel as it would go.
 type load struct {
 	shippingapi.Parcel
-	zone    *zone
+	zone *zone
+	// within packs it into parcels within a limit.
+	within  func(pack.Limit) []pack.Parcel
 	parcels []pack.Parcel
 }
 
@@ -194,6 +196,7 @@ func (m method) option(l load) (o shippingapi.Option, no *shippingapi.Unavailabl
 	if sku, ok := m.takes(l.Goods); !ok {
 		return refuse(shippingapi.Excluded, "%s does not go this way.", sku)
 	}
+	l.parcels = l.within(m.MaxParcel)
 	for _, p := range l.parcels {
 		if p.Excess != pack.Within {
 			return refuse(shippingapi.Reason(p.Excess), "%s is more than may go this way.", p.Items[0].SKU)
@@ -241,16 +244,19 @@ func (w ways) packable(goods []shippingapi.Goods) []pack.Item {
 // ratesOf are the ways of a shop to send a parcel.
 func ratesOf(w ways, p shippingapi.Parcel) shippingapi.Rates {
 	var r shippingapi.Rates
-	items, zone, packed := w.packable(p.Goods), zoneOf(w.zones, p), map[pack.Limit][]pack.Parcel{}
+	items, packed := w.packable(p.Goods), map[pack.Limit][]pack.Parcel{}
+	goes := load{Parcel: p, zone: zoneOf(w.zones, p), within: func(l pack.Limit) []pack.Parcel {
+		if _, ok := packed[l]; !ok {
+			packed[l] = pack.Pack(items, w.boxes, l)
+		}
+		return packed[l]
+	}}
 	for _, m := range w.methods {
 		if !m.Active {
 			continue
 		}
 		r.Ships = true
-		if _, ok := packed[m.MaxParcel]; !ok {
-			packed[m.MaxParcel] = pack.Pack(items, w.boxes, m.MaxParcel)
-		}
-		o, no := m.option(load{p, zone, packed[m.MaxParcel]})
+		o, no := m.option(goes)
 		if no != nil {
 			r.Unavailable = append(r.Unavailable, *no)
 			continue

@@ -3,6 +3,7 @@ package shipping
 import (
 	"fmt"
 	"net/http"
+	"sync"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -215,6 +216,21 @@ var _ = Describe("a shop's zones and boxes", Label("db"), func() {
 		alone := new(db.Cost)
 		Expect(m.svc.list(db.WithCost(testkit.As(s.Tenant), alone))).To(HaveLen(3))
 		Expect(cost.RoundTrips()).To(Equal(alone.RoundTrips()))
+	})
+
+	It("are those of one merchant's page, when two are saved at the same moment", func() {
+		var all sync.WaitGroup
+		for n := range 8 {
+			all.Go(func() {
+				defer GinkgoRecover()
+				boxes := []object{{"name": fmt.Sprint("A", n), "length": 1, "width": 1, "height": 1}, {"name": fmt.Sprint("B", n), "length": 2, "width": 2, "height": 2}}
+				done(s.Call(http.MethodPut, "/v1/shipping/boxes", object{"data": boxes}))
+			})
+		}
+		all.Wait()
+		kept := s.Get("/v1/shipping/boxes").JSON()["data"].([]any)
+		Expect(kept).To(HaveLen(2))
+		Expect(kept[0].(object)["name"].(string)[1:]).To(Equal(kept[1].(object)["name"].(string)[1:]))
 	})
 
 	It("are nobody else's", func() {

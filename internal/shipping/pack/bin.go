@@ -48,6 +48,9 @@ func (b bin) add(it Item, most int64) (filled bin, n int64) {
 		return b, 0
 	}
 	if it.known() && b.box.known() {
+		if room == 0 || !b.takes(it.Sides) {
+			return b, 0
+		}
 		b.spaces, b.layout = slices.Clone(b.spaces), slices.Clone(b.layout)
 		for n < room {
 			placed := b.place(it.Sides, room-n)
@@ -68,6 +71,12 @@ func (b bin) add(it Item, most int64) (filled bin, n int64) {
 	return b, n
 }
 
+// takes tells whether there is room for one.
+func (b bin) takes(of Sides) bool {
+	from, _ := slices.BinarySearchFunc(b.spaces, of.volume(), func(s space, v int64) int { return cmp.Compare(s.volume(), v) })
+	return slices.ContainsFunc(b.spaces[from:], func(s space) bool { return of.Within(s.Sides) })
+}
+
 // addAll is the bin with all of that in it; ok is false when it does not go in.
 func (b bin) addAll(items []Item) (filled bin, ok bool) {
 	for _, it := range items {
@@ -82,7 +91,9 @@ func (b bin) addAll(items []Item) (filled bin, ok bool) {
 // place puts a block of things into the smallest space that takes one, turned so that it takes
 // the most, and cuts what is left of the space into three.
 func (b *bin) place(of Sides, most int64) int64 {
-	for i, s := range b.spaces {
+	from, _ := slices.BinarySearchFunc(b.spaces, of.volume(), func(s space, v int64) int { return cmp.Compare(s.volume(), v) })
+	for i := from; i < len(b.spaces); i++ {
+		s := b.spaces[i]
 		turned, n := best(of, s.Sides, most)
 		if n == 0 {
 			continue
