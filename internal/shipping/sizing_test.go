@@ -24,7 +24,7 @@ var _ = Describe("a parcel that nobody has weighed", Label("db"), func() {
 	)
 	BeforeEach(func() {
 		catalog = shelf{"MUG": {SKU: "MUG", Measures: catalogapi.Measures{Grams: 300, Length: 100, Width: 50, Height: 50}}}
-		d = &desk{id: clock.NewID(), customer: clock.NewID().String(), left: 5}
+		d = &desk{id: clock.NewID(), customer: clock.NewID().String(), left: 8}
 		s = testkit.Start(testkit.Shared(), app.Options{}, func(k app.Kit) []app.Module {
 			m = New(k, catalog, d)
 			return []app.Module{m}
@@ -49,11 +49,11 @@ var _ = Describe("a parcel that nobody has weighed", Label("db"), func() {
 
 	It("weighs what is in it, with the box that it goes into", func() {
 		Expect(size(4, object{})).To(Equal(carrier.Parcel{Grams: 1240, Length: 110, Width: 100, Height: 100}))
-		Expect(d.left).To(Equal(int64(1)))
+		Expect(d.left).To(Equal(int64(4)))
 	})
 
 	It("weighs all of it together when that is too much for one box", func() {
-		Expect(size(5, object{})).To(Equal(carrier.Parcel{Grams: 1580}))
+		Expect(size(8, object{})).To(Equal(carrier.Parcel{Grams: 2480}))
 	})
 
 	It("is as large as somebody says who knows its sides only", func() {
@@ -71,6 +71,6 @@ var _ = Describe("a parcel that nobody has weighed", Label("db"), func() {
 
 	It("is weighed as well when it is made by itself", func() {
 		Expect(m.svc.send(testkit.As(s.Tenant), d.id.String(), 1)).To(BeZero())
-		Expect(s.Get("/v1/shipments").JSON()["data"]).To(HaveExactElements(HaveKeyWithValue("grams", 1580.0)))
+		Expect(s.Get("/v1/shipments").JSON()["data"]).To(HaveExactElements(HaveKeyWithValue("grams", 2480.0)))
 	})
 })

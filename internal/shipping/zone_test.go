@@ -103,6 +103,7 @@ var _ = Describe("a method with zones and bands", func() {
 		Entry("nothing from a subtotal on, in that band", shippingapi.Parcel{Country: "PT", PostalCode: "1100", Subtotal: eur(10_000), Goods: goods(1, 1001)}, "0.00", shippingapi.Reason("")),
 		Entry("not above all weights", shippingapi.Parcel{Country: "PT", PostalCode: "1100", Subtotal: eur(100), Goods: goods(6, 1000)}, "", shippingapi.WeightRange),
 		Entry("what the zone costs", shippingapi.Parcel{Country: "PT", PostalCode: "9000", Subtotal: eur(100), Goods: goods(1, 500)}, "15.00", shippingapi.Reason("")),
+		Entry("not what another zone costs", shippingapi.Parcel{Country: "ES", Subtotal: eur(100), Goods: goods(1, 500)}, "5.00", shippingapi.Reason("")),
 		Entry("the next price for more", shippingapi.Parcel{Country: "PT", PostalCode: "9000", Subtotal: eur(100), Goods: goods(4, 500)}, "25.00", shippingapi.Reason("")),
 		Entry("not what is worth too much for one, and too many for the other", shippingapi.Parcel{Country: "PT", PostalCode: "9000", Subtotal: eur(50_001), Goods: goods(4, 500)}, "", shippingapi.Conditions),
 		Entry("in fils, exactly", shippingapi.Parcel{Country: "KW", Subtotal: money.Amount{Currency: "KWD"}, Goods: goods(1, 1)}, "12.345", shippingapi.Reason("")),
