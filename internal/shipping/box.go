@@ -2,6 +2,8 @@ package shipping
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -42,17 +44,28 @@ func (b *boxesBody) Check() (fields []fault.Field) {
 	return fields
 }
 
-type boxesInput struct{ httpx.JSON[boxesBody] }
+type boxesInput struct {
+	httpx.IfMatch
+	httpx.JSON[boxesBody]
+}
 
 type boxesResponse struct {
 	Data []boxBody `json:"data"`
+
+	tag string
 }
+
+// ETag is of what there is: boxes have no other versions.
+func (r boxesResponse) ETag() string { return r.tag }
 
 func presentBoxes(boxes []pack.Box) boxesResponse {
 	r := boxesResponse{Data: []boxBody{}}
+	hash := sha256.New()
 	for _, b := range boxes {
 		r.Data = append(r.Data, boxBody{b.Name, b.Length, b.Width, b.Height, b.Own, b.Most})
+		fmt.Fprintf(hash, "%q %d %d %d %d %d\n", b.Name, b.Length, b.Width, b.Height, b.Own, b.Most)
 	}
+	r.tag = `"` + hex.EncodeToString(hash.Sum(nil)[:12]) + `"`
 	return r
 }
 
@@ -74,11 +87,18 @@ func (s *service) handlePutBoxes(ctx context.Context, in *boxesInput) (boxesResp
 		if err := s.changes(ctx, tx); err != nil {
 			return boxesResponse{}, err
 		}
+		if err := s.store.lockBoxes(ctx, tx); err != nil {
+			return boxesResponse{}, err
+		}
 		was, err := s.store.boxes(ctx, tx)
 		if err != nil {
 			return boxesResponse{}, err
 		}
-		audit.Before(ctx, presentBoxes(was))
+		before := presentBoxes(was)
+		audit.Before(ctx, before)
+		if err := in.AllowsTag(before.tag); err != nil {
+			return boxesResponse{}, err
+		}
 		return presentBoxes(boxes), s.store.putBoxes(ctx, tx, boxes)
 	})
 }
@@ -116,8 +136,19 @@ func (store) boxes(ctx context.Context, tx *db.Tx) ([]pack.Box, error) {
 	return boxesOf(body)
 }
 
-// putBoxes puts boxes in place of those that there are. Whoever does so at the same moment is
-// waited for.
+// lockBoxes waits for whoever else is about to replace them.
+func (store) lockBoxes(ctx context.Context, tx *db.Tx) error {
+	id, err := identity.From(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 0))`, "boxes of "+id.Tenant.String()); err != nil {
+		return fmt.Errorf("lock boxes: %w", err)
+	}
+	return nil
+}
+
+// putBoxes puts boxes in place of those that there are, which are locked.
 func (store) putBoxes(ctx context.Context, tx *db.Tx, boxes []pack.Box) error {
 	rows := make([]boxRow, len(boxes))
 	for i, b := range boxes {
@@ -126,13 +157,6 @@ func (store) putBoxes(ctx context.Context, tx *db.Tx, boxes []pack.Box) error {
 	body, err := json.Marshal(rows)
 	if err != nil {
 		return fmt.Errorf("encode boxes: %w", err)
-	}
-	id, err := identity.From(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 0))`, "boxes of "+id.Tenant.String()); err != nil {
-		return fmt.Errorf("lock boxes: %w", err)
 	}
 	if _, err := tx.Exec(ctx, `delete from shipping.box`); err != nil {
 		return fmt.Errorf("remove boxes: %w", err)

@@ -185,13 +185,19 @@ var _ = Describe("a shop's zones and boxes", Label("db"), func() {
 
 		boxes := []object{{"name": "S", "length": 100, "width": 100, "height": 100, "grams": 250, "maxGrams": 2000}, {"name": "L", "length": 200, "width": 200, "height": 200, "grams": 300}}
 		said := done(s.Call(http.MethodPut, "/v1/shipping/boxes", object{"data": boxes}))
-		Expect(s.Get("/v1/shipping/boxes").JSON()).To(Equal(said))
+		there := s.Get("/v1/shipping/boxes")
+		Expect(there.JSON()).To(Equal(said))
 		Expect(said["data"]).To(HaveLen(2))
-		there := rates("1100-048", mugs(6), object{"sku": "CARD", "quantity": 1})
-		Expect(there["data"]).To(HaveExactElements(object{"methodId": parcel["id"], "name": "Parcel", "description": "", "price": "8.00", "currency": "EUR", "parcels": []any{
+		stale, fresh := testkit.Header{Name: "If-Match", Value: `"9"`}, testkit.Header{Name: "If-Match", Value: there.Header.Get("ETag")}
+		Expect(s.Call(http.MethodPut, "/v1/shipping/boxes", object{"data": boxes[:1]}, stale).Status).To(Equal(412))
+		Expect(s.Call(http.MethodPut, "/v1/shipping/boxes", object{"data": boxes[:1]}, fresh).Status).To(Equal(200))
+		Expect(s.Call(http.MethodPut, "/v1/shipping/boxes", object{"data": boxes}, fresh).Status).To(Equal(412), "they are others by now")
+		done(s.Call(http.MethodPut, "/v1/shipping/boxes", object{"data": boxes}))
+		found := rates("1100-048", mugs(6), object{"sku": "CARD", "quantity": 1})
+		Expect(found["data"]).To(HaveExactElements(object{"methodId": parcel["id"], "name": "Parcel", "description": "", "price": "8.00", "currency": "EUR", "parcels": []any{
 			object{"count": 1.0, "box": "L", "grams": 3100.0, "length": 200.0, "width": 200.0, "height": 200.0, "items": []any{object{"sku": "MUG", "quantity": 6.0}, object{"sku": "CARD", "quantity": 1.0}}},
 		}}), "what nobody has weighed weighs a kilogram")
-		Expect(there["unavailable"]).To(HaveExactElements(And(HaveKeyWithValue("methodId", letter["id"]), HaveKeyWithValue("name", "Letter"), HaveKeyWithValue("reason", "parcel_too_heavy"), HaveKey("detail"))))
+		Expect(found["unavailable"]).To(HaveExactElements(And(HaveKeyWithValue("methodId", letter["id"]), HaveKeyWithValue("name", "Letter"), HaveKeyWithValue("reason", "parcel_too_heavy"), HaveKey("detail"))))
 		done(s.Call(http.MethodPut, "/v1/shipping/settings", object{"defaultGrams": 10}))
 		Expect(rates("1100-048", mugs(5), object{"sku": "CARD", "quantity": 1})["data"]).To(ContainElement(HaveKeyWithValue("price", "5.00")), "and less when the shop says so")
 		Expect(rates("9000-017", mugs(6))["data"]).To(ContainElement(HaveKeyWithValue("price", "19.50")))

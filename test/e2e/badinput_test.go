@@ -25,8 +25,8 @@ type form struct {
 
 // forms are all routes with a body: a spec sees to it that none is missing.
 var forms = []form{
-	{"createProduct", []string{"/sku", "/name", "/price", "/currency"}, []string{"/sku", "/name", "/description", "/currency", "/status", "/taxClass"}, []string{"/inventory", "/weightGrams", "/dimensions/length"}},
-	{"updateProduct", nil, []string{"/name", "/description", "/status", "/taxClass"}, []string{"/weightGrams", "/dimensions/height"}},
+	{"createProduct", []string{"/sku", "/name", "/price", "/currency"}, []string{"/sku", "/name", "/description", "/currency", "/status", "/taxClass"}, []string{"/inventory", "/weightGrams"}},
+	{"updateProduct", nil, []string{"/name", "/description", "/status", "/taxClass"}, []string{"/weightGrams"}},
 	{"createOrder", []string{"/items", "/items/0/sku", "/items/0/quantity"}, []string{"/customerId", "/items/0/sku", "/email", "/currency", "/shippingAddress/city", "/metadata/note", "/holdId"}, []string{"/items/0/quantity"}},
 	{"cancelOrder", nil, []string{"/reason"}, nil},
 	{"setStock", []string{"/onHand"}, nil, []string{"/onHand", "/lowStockThreshold"}},
