@@ -33,7 +33,7 @@ var forms = []form{
 	{"adjustStock", []string{"/delta", "/reason"}, []string{"/reason"}, []string{"/delta"}},
 	{"createHold", []string{"/items", "/items/0/sku", "/items/0/quantity"}, []string{"/items/0/sku"}, []string{"/items/0/quantity", "/ttlSeconds"}},
 	{"createShippingMethod", []string{"/name", "/prices", "/prices/0/currency", "/prices/0/price"}, []string{"/name", "/description", "/taxClass", "/prices/0/currency", "/prices/0/zoneId"}, []string{"/position", "/prices/0/minGrams", "/prices/0/maxItems", "/maxParcel/grams"}},
-	{"updateShippingMethod", nil, []string{"/name", "/description", "/taxClass"}, []string{"/position", "/maxParcel/length"}},
+	{"updateShippingMethod", nil, []string{"/name", "/description", "/taxClass"}, []string{"/position", "/maxParcel/grams"}},
 	{"createShippingZone", []string{"/name", "/places/0/country"}, []string{"/name", "/places/0/country"}, nil},
 	{"updateShippingZone", nil, []string{"/name"}, nil},
 	{"putShippingBoxes", []string{"/data", "/data/0/name", "/data/0/length", "/data/0/width", "/data/0/height"}, []string{"/data/0/name"}, []string{"/data/0/length", "/data/0/grams", "/data/0/maxGrams"}},
