@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,13 +27,15 @@ type createBody struct {
 	Currency    string        `json:"currency" minLength:"1" maxLength:"3" doc:"ISO 4217" example:"EUR"`
 	Inventory   int64         `json:"inventory,omitempty" minimum:"0" maximum:"1000000000" doc:"Units on hand to begin with"`
 	TaxClass    string        `json:"taxClass,omitempty" pattern:"^[a-z][a-z0-9_-]{0,31}$" default:"standard" doc:"Names the tax rates that it is taxed by" example:"reduced"`
+	WeightGrams int64         `json:"weightGrams,omitempty" minimum:"0" maximum:"1000000" doc:"Of one, as it is sent; 0: not known" example:"350"`
+	Dimensions  *dimensions   `json:"dimensions,omitempty" doc:"Of one, as it is sent"`
 	Status      string        `json:"status,omitempty" enum:"draft,active" default:"active"`
 }
 
 // Check finds what the schema cannot say.
 func (b *createBody) Check() []fault.Field {
 	_, fields := b.Price.Amount(b.Currency, "/price", "/currency")
-	return append(fields, httpx.Line("/name", b.Name)...)
+	return slices.Concat(fields, httpx.Line("/name", b.Name), b.Dimensions.check())
 }
 
 // CheckFor refuses currencies that the shop does not sell in.
@@ -43,16 +46,18 @@ func (b *createBody) CheckFor(ctx context.Context) []fault.Field {
 type createInput struct{ httpx.JSON[createBody] }
 
 type productResponse struct {
-	ID          string    `json:"id" format:"uuid"`
-	SKU         string    `json:"sku" example:"MUG-BLUE"`
-	Name        string    `json:"name" example:"Blue mug"`
-	Description string    `json:"description"`
-	Price       string    `json:"price" doc:"Decimal with the currency's digits" example:"12.50"`
-	Currency    string    `json:"currency" doc:"ISO 4217" example:"EUR"`
-	TaxClass    string    `json:"taxClass" doc:"Names the tax rates that it is taxed by" example:"standard"`
-	Status      string    `json:"status" enum:"draft,active,archived"`
-	CreatedAt   time.Time `json:"createdAt"`
-	UpdatedAt   time.Time `json:"updatedAt"`
+	ID          string      `json:"id" format:"uuid"`
+	SKU         string      `json:"sku" example:"MUG-BLUE"`
+	Name        string      `json:"name" example:"Blue mug"`
+	Description string      `json:"description"`
+	Price       string      `json:"price" doc:"Decimal with the currency's digits" example:"12.50"`
+	Currency    string      `json:"currency" doc:"ISO 4217" example:"EUR"`
+	TaxClass    string      `json:"taxClass" doc:"Names the tax rates that it is taxed by" example:"standard"`
+	WeightGrams int64       `json:"weightGrams,omitempty" doc:"Of one, as it is sent; absent when it is not known" example:"350"`
+	Dimensions  *dimensions `json:"dimensions,omitempty" doc:"Of one, as it is sent; absent when they are not known"`
+	Status      string      `json:"status" enum:"draft,active,archived"`
+	CreatedAt   time.Time   `json:"createdAt"`
+	UpdatedAt   time.Time   `json:"updatedAt"`
 
 	version int64
 }
@@ -69,14 +74,14 @@ func (r createdResponse) Location() string { return "/v1/products/" + r.ID }
 func present(p product) productResponse {
 	return productResponse{
 		ID: p.ID.String(), SKU: p.SKU, Name: p.Name, Description: p.Description, Price: p.Price.Decimal(), Currency: string(p.Price.Currency),
-		TaxClass: p.TaxClass, Status: string(p.Status), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt, version: p.Version,
+		TaxClass: p.TaxClass, WeightGrams: p.Measures.Grams, Dimensions: presentSides(p.Measures), Status: string(p.Status), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt, version: p.Version,
 	}
 }
 
 func (s *service) handleCreate(ctx context.Context, in *createInput) (createdResponse, error) {
 	b := in.Body
 	price, _ := b.Price.Amount(b.Currency, "", "") // Check has accepted it
-	p := product{ID: clock.NewID(), SKU: b.SKU, Name: b.Name, Description: b.Description, Price: price, TaxClass: b.TaxClass, Status: status(b.Status)}
+	p := product{ID: clock.NewID(), SKU: b.SKU, Name: b.Name, Description: b.Description, Price: price, TaxClass: b.TaxClass, Measures: measured(b.WeightGrams, b.Dimensions), Status: status(b.Status)}
 	stocked := s.events.Await(catalogapi.ProductCreated{}.EventType(), p.ID.String())
 	out, err := httpx.Command(ctx, s.db, func(tx *db.Tx) (createdResponse, error) {
 		p, err := s.create(ctx, tx, p, b.Inventory)
@@ -208,6 +213,8 @@ type updateBody struct {
 	Price       *httpx.Decimal `json:"price,omitempty"`
 	Currency    *string        `json:"currency,omitempty" minLength:"1" maxLength:"3" doc:"Needs price beside it"`
 	TaxClass    *string        `json:"taxClass,omitempty" pattern:"^[a-z][a-z0-9_-]{0,31}$"`
+	WeightGrams *int64         `json:"weightGrams,omitempty" minimum:"0" maximum:"1000000" doc:"0: not known any more"`
+	Dimensions  *dimensions    `json:"dimensions,omitempty" doc:"All 0: not known any more"`
 	Status      *string        `json:"status,omitempty" enum:"draft,active,archived"`
 }
 
@@ -216,6 +223,7 @@ func (b *updateBody) Check() (fields []fault.Field) {
 	if b.Name != nil {
 		fields = append(fields, httpx.Line("/name", *b.Name)...)
 	}
+	fields = append(fields, b.Dimensions.check()...)
 	if b.Currency != nil && b.Price == nil {
 		fields = append(fields, fault.Field{Pointer: "/price", Code: "required", Detail: "is required with a currency"})
 	}
@@ -236,7 +244,7 @@ func (b *updateBody) CheckFor(ctx context.Context) []fault.Field {
 
 // changes of the body to a product. A price without a currency is in the product's own.
 func (b updateBody) changes(p product) (changes, error) {
-	c := changes{Name: b.Name, Description: b.Description, TaxClass: b.TaxClass, Status: (*status)(b.Status)}
+	c := changes{Name: b.Name, Description: b.Description, TaxClass: b.TaxClass, Grams: b.WeightGrams, Sides: (*sides)(b.Dimensions), Status: (*status)(b.Status)}
 	if b.Price != nil {
 		currency := string(p.Price.Currency)
 		if b.Currency != nil {

@@ -19,11 +19,13 @@ type priceResponse struct {
 }
 
 type offerResponse struct {
-	SKU       string          `json:"sku" example:"MUG-BLUE"`
-	ProductID string          `json:"productId" format:"uuid"`
-	Name      string          `json:"name" example:"Blue mug"`
-	Prices    []priceResponse `json:"prices" doc:"One a currency; the first is the product's own"`
-	TaxClass  string          `json:"taxClass" example:"standard"`
+	SKU         string          `json:"sku" example:"MUG-BLUE"`
+	ProductID   string          `json:"productId" format:"uuid"`
+	Name        string          `json:"name" example:"Blue mug"`
+	Prices      []priceResponse `json:"prices" doc:"One a currency; the first is the product's own"`
+	TaxClass    string          `json:"taxClass" example:"standard"`
+	WeightGrams int64           `json:"weightGrams,omitempty" doc:"Of one, as it is sent; absent when it is not known" example:"350"`
+	Dimensions  *dimensions     `json:"dimensions,omitempty" doc:"Of one, as it is sent; absent when they are not known"`
 }
 
 type offersResponse struct {
@@ -48,7 +50,7 @@ func (s *service) handleOffers(ctx context.Context, in *offersInput) (offersResp
 func presentOffers(offers map[string]catalogapi.Offer) offersResponse {
 	out := offersResponse{Data: []offerResponse{}}
 	for _, o := range offers {
-		r := offerResponse{SKU: o.SKU, ProductID: o.ProductID, Name: o.Name, Prices: []priceResponse{}, TaxClass: o.TaxClass}
+		r := offerResponse{SKU: o.SKU, ProductID: o.ProductID, Name: o.Name, Prices: []priceResponse{}, TaxClass: o.TaxClass, WeightGrams: o.Measures.Grams, Dimensions: presentSides(o.Measures)}
 		for _, p := range o.Prices {
 			r.Prices = append(r.Prices, priceResponse{p.Decimal(), string(p.Currency)})
 		}

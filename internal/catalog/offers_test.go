@@ -51,6 +51,25 @@ var _ = Describe("asking what SKUs cost over HTTP", func() {
 		Expect(class("BOOK")).To(Equal("books"))
 	})
 
+	It("says what each weighs and how large it is, from the moment on that somebody has measured it anew", func() {
+		measured := func(body map[string]any) []any {
+			GinkgoHelper()
+			r := service(shop.Tenant).Get("/v1/offers?sku=VASE")
+			Expect(r.JSON()["data"]).To(HaveLen(1))
+			offer := r.JSON()["data"].([]any)[0].(map[string]any)
+			return []any{offer["weightGrams"], offer["dimensions"], body["weightGrams"], body["dimensions"]}
+		}
+		sides := func(l, w, h float64) map[string]any { return map[string]any{"length": l, "width": w, "height": h} }
+		vase := shop.Post("/v1/products", map[string]any{"sku": "VASE", "name": "Vase", "price": "20.00", "currency": "EUR", "weightGrams": 350, "dimensions": sides(120, 90, 100)})
+		Expect(measured(vase.JSON())).To(Equal([]any{350.0, sides(120, 90, 100), 350.0, sides(120, 90, 100)}))
+		at := "/v1/products/" + vase.JSON()["id"].(string)
+		Expect(measured(shop.Call(http.MethodPatch, at, map[string]any{"weightGrams": 400}).JSON())).To(Equal([]any{400.0, sides(120, 90, 100), 400.0, sides(120, 90, 100)}))
+		Expect(measured(shop.Call(http.MethodPatch, at, map[string]any{"weightGrams": 0, "dimensions": sides(0, 0, 0)}).JSON())).To(Equal([]any{nil, nil, nil, nil}), "not known any more")
+		half := shop.Call(http.MethodPatch, at, map[string]any{"dimensions": sides(120, 0, 0)})
+		Expect(half).To(refusal(http.StatusUnprocessableEntity, "validation_failed"))
+		Expect(half.JSON()["errors"]).To(ConsistOf(HaveKeyWithValue("pointer", "/dimensions/width"), HaveKeyWithValue("pointer", "/dimensions/height")))
+	})
+
 	It("lets them do nothing else", func() {
 		s := service(shop.Tenant)
 		Expect(s.Post("/v1/products", map[string]any{"sku": "TEA", "name": "Tea", "price": "1.00", "currency": "EUR"})).To(refusal(http.StatusForbidden, "forbidden"))

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/microcosm-cc/bluemonday"
 
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 )
@@ -45,6 +46,7 @@ type product struct {
 	Description string
 	Price       money.Amount
 	TaxClass    string // names the rates that it is taxed by
+	Measures    catalogapi.Measures
 	Status      status
 	Version     int64
 	CreatedAt   time.Time
@@ -58,8 +60,13 @@ type changes struct {
 	Description *string
 	Price       *money.Amount
 	TaxClass    *string
+	Grams       *int64
+	Sides       *sides
 	Status      *status
 }
+
+// sides of something in mm; all 0: not known.
+type sides struct{ Length, Width, Height int64 }
 
 // change applies c and reports whether anything is different now.
 func (p *product) change(c changes, at time.Time) (bool, error) {
@@ -81,6 +88,12 @@ func (p *product) change(c changes, at time.Time) (bool, error) {
 	}
 	if c.TaxClass != nil {
 		p.TaxClass = *c.TaxClass
+	}
+	if c.Grams != nil {
+		p.Measures.Grams = *c.Grams
+	}
+	if c.Sides != nil {
+		p.Measures.Length, p.Measures.Width, p.Measures.Height = c.Sides.Length, c.Sides.Width, c.Sides.Height
 	}
 	if *p == before {
 		return false, nil

@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 	"pgregory.net/rapid"
 
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
@@ -85,9 +86,12 @@ var _ = Describe("changing a product", func() {
 		Entry("the price", changes{Price: price(1300, money.EUR)}, func(p *product) { p.Price.Minor = 1300 }),
 		Entry("the price, to nothing", changes{Price: price(0, money.EUR)}, func(p *product) { p.Price.Minor = 0 }),
 		Entry("how it is taxed", changes{TaxClass: new("reduced")}, func(p *product) { p.TaxClass = "reduced" }),
+		Entry("what it weighs", changes{Grams: new(int64(350))}, func(p *product) { p.Measures.Grams = 350 }),
+		Entry("how large it is", changes{Sides: &sides{120, 90, 100}}, func(p *product) { p.Measures = catalogapi.Measures{Length: 120, Width: 90, Height: 100} }),
 		Entry("the currency alone", changes{Price: price(1250, money.USD)}, func(p *product) { p.Price.Currency = money.USD }),
-		Entry("everything at once, which is one version", changes{new("Cup"), new("New"), price(2000, money.JPY), new("reduced"), becomes(archived)}, func(p *product) {
+		Entry("everything at once, which is one version", changes{new("Cup"), new("New"), price(2000, money.JPY), new("reduced"), new(int64(350)), &sides{1, 2, 3}, becomes(archived)}, func(p *product) {
 			p.Name, p.Description, p.Price, p.TaxClass, p.Status = "Cup", "New", money.Amount{Minor: 2000, Currency: money.JPY}, "reduced", archived
+			p.Measures = catalogapi.Measures{Grams: 350, Length: 1, Width: 2, Height: 3}
 		}),
 	)
 
@@ -98,7 +102,7 @@ var _ = Describe("changing a product", func() {
 		Expect(p).To(Equal(before))
 	},
 		Entry("nothing is sent", changes{}),
-		Entry("what is sent is what there is", changes{new("Blue mug"), new("Holds 30 cl."), price(1250, money.EUR), new(standard), becomes(active)}),
+		Entry("what is sent is what there is", changes{Name: new("Blue mug"), Description: new("Holds 30 cl."), Price: price(1250, money.EUR), TaxClass: new(standard), Grams: new(int64(0)), Sides: &sides{}, Status: becomes(active)}),
 		Entry("only a script is new", changes{Description: new("Holds 30 cl.<script>steal()</script>")}),
 	)
 

@@ -71,9 +71,9 @@ func (s *service) assess(ctx context.Context, c cart, offers map[string]cataloga
 	if err != nil {
 		return a, err
 	}
-	parcel := shippingapi.Parcel{Subtotal: subtotal}
+	parcel := shippingapi.Parcel{Subtotal: subtotal, Goods: a.goods(offers)}
 	if to := a.ShippingAddress; to != nil {
-		parcel.Country, parcel.Region = to.Country, to.Region
+		parcel.Country, parcel.Region, parcel.PostalCode = to.Country, to.Region, to.PostalCode
 	}
 	if a.Currency != "" {
 		if a.Rates, err = s.shipping.Rates(ctx, parcel); err != nil {
@@ -128,6 +128,20 @@ func (a *assessment) subtotal() (money.Amount, error) {
 		}
 	}
 	return sum, nil
+}
+
+// goods are the lines that can be bought, as they are sent.
+func (a *assessment) goods(offers map[string]catalogapi.Offer) (list []shippingapi.Goods) {
+	for _, l := range a.Lines {
+		if l.Gone {
+			continue
+		}
+		o := offers[l.SKU]
+		list = append(list, shippingapi.Goods{
+			SKU: l.SKU, TaxClass: o.TaxClass, Quantity: l.Quantity, Grams: o.Measures.Grams, Length: o.Measures.Length, Width: o.Measures.Width, Height: o.Measures.Height,
+		})
+	}
+	return list
 }
 
 // quote asks what it all costs, and notes which discounts came and went.
@@ -323,9 +337,19 @@ func (a *assessment) requirements() []requirement {
 	case a.MethodID == "":
 		need("shippingMethodId", "required", "Choose how it is sent.")
 	default:
-		need("shippingMethodId", "unavailable", "It cannot be sent this way: choose another one.")
+		need("shippingMethodId", "unavailable", a.noWay()+" Choose another way to send it.")
 	}
 	return list
+}
+
+// noWay is why it cannot be sent as the buyer chose.
+func (a *assessment) noWay() string {
+	for _, u := range a.Rates.Unavailable {
+		if u.MethodID == a.MethodID {
+			return u.Detail
+		}
+	}
+	return "It cannot be sent this way."
 }
 
 // stage is how far the cart is on its way to an order.

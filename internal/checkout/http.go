@@ -390,15 +390,23 @@ type optionResponse struct {
 	Price       string `json:"price" example:"4.90"`
 }
 
+type unavailableResponse struct {
+	MethodID string `json:"methodId" format:"uuid"`
+	Name     string `json:"name" example:"Letter"`
+	Reason   string `json:"reason" doc:"As of POST /v1/shipping/rates" example:"parcel_too_heavy"`
+	Detail   string `json:"detail" example:"ANVIL is more than may go this way."`
+}
+
 type checkoutResponse struct {
-	CartID          string           `json:"cartId" format:"uuid"`
-	Status          string           `json:"status" enum:"empty,incomplete,ready,placed,expired"`
-	Requirements    []requirement    `json:"requirements" doc:"All that is missing before it can be placed"`
-	ShippingOptions []optionResponse `json:"shippingOptions" doc:"How it can be sent, and for how much"`
-	Totals          totalsResponse   `json:"totals"`
-	Changes         []change         `json:"changes"`
-	HoldExpiresAt   *time.Time       `json:"holdExpiresAt,omitempty" doc:"Until when the stock is held; absent when it is not"`
-	OrderID         string           `json:"orderId,omitempty" doc:"The order that the cart has become"`
+	CartID              string                `json:"cartId" format:"uuid"`
+	Status              string                `json:"status" enum:"empty,incomplete,ready,placed,expired"`
+	Requirements        []requirement         `json:"requirements" doc:"All that is missing before it can be placed"`
+	ShippingOptions     []optionResponse      `json:"shippingOptions" doc:"How it can be sent, and for how much"`
+	ShippingUnavailable []unavailableResponse `json:"shippingUnavailable" doc:"The shop's other ways, and why each is not offered"`
+	Totals              totalsResponse        `json:"totals"`
+	Changes             []change              `json:"changes"`
+	HoldExpiresAt       *time.Time            `json:"holdExpiresAt,omitempty" doc:"Until when the stock is held; absent when it is not"`
+	OrderID             string                `json:"orderId,omitempty" doc:"The order that the cart has become"`
 }
 
 func (s *service) handleCheckout(ctx context.Context, in *byToken) (checkoutResponse, error) {
@@ -408,7 +416,7 @@ func (s *service) handleCheckout(ctx context.Context, in *byToken) (checkoutResp
 	}
 	c := present(a)
 	out := checkoutResponse{
-		CartID: c.ID, Status: a.stage(), Requirements: []requirement{}, ShippingOptions: []optionResponse{}, Totals: a.totals(), Changes: c.Changes,
+		CartID: c.ID, Status: a.stage(), Requirements: []requirement{}, ShippingOptions: []optionResponse{}, ShippingUnavailable: []unavailableResponse{}, Totals: a.totals(), Changes: c.Changes,
 		HoldExpiresAt: c.HoldExpiresAt, OrderID: c.OrderID,
 	}
 	if a.Status == open {
@@ -416,6 +424,9 @@ func (s *service) handleCheckout(ctx context.Context, in *byToken) (checkoutResp
 	}
 	for _, o := range a.Rates.Options {
 		out.ShippingOptions = append(out.ShippingOptions, optionResponse{o.MethodID, o.Name, o.Description, o.Price.Decimal()})
+	}
+	for _, u := range a.Rates.Unavailable {
+		out.ShippingUnavailable = append(out.ShippingUnavailable, unavailableResponse{u.MethodID, u.Name, string(u.Reason), u.Detail})
 	}
 	return out, nil
 }

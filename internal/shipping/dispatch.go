@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
@@ -26,8 +27,10 @@ type wanted struct {
 	ID      uuid.UUID
 	OrderID uuid.UUID
 	Items   []ordersapi.ConsignedItem // none: all that is left
-	Size    carrier.Parcel            // grams 0: as the shop says
+	Size    carrier.Parcel            // grams 0: as what is in it
 	Service string
+	// Measures of what is in it, by SKU; nil: not asked for.
+	Measures map[string]catalogapi.Measures
 }
 
 // dispatch makes a parcel of what is left of an order, with its label.
@@ -52,12 +55,14 @@ func (s *service) dispatch(ctx context.Context, tx *db.Tx, w wanted, how setting
 		return shipment{}, err
 	}
 	p := shipment{
-		ID: w.ID, OrderID: w.OrderID, OrderNumber: to.Number, CustomerID: to.CustomerID, Parcel: before + 1, Direction: shippingapi.Outbound, Sender: *how.Sender, Recipient: to.Address, Size: w.Size,
+		ID: w.ID, OrderID: w.OrderID, OrderNumber: to.Number, CustomerID: to.CustomerID, Parcel: before + 1, Direction: shippingapi.Outbound, Sender: *how.Sender, Recipient: to.Address,
 		Label: labelWanted, Carrier: inhouseName, Service: cmp.Or(w.Service, to.Method), Token: rand.Text(), Version: 1, CreatedAt: tx.Now, UpdatedAt: tx.Now,
 	}
-	p.Size.Grams = cmp.Or(p.Size.Grams, how.Grams)
 	for _, i := range to.Items {
 		p.Items = append(p.Items, packed{i.Line, i.SKU, i.Name, i.Quantity, i.Price})
+	}
+	if p.Size, err = s.sized(ctx, tx, w, p.Items, how); err != nil {
+		return shipment{}, err
 	}
 	facts := []event.Event{p.news()}
 	p.stamp(how)
@@ -124,13 +129,15 @@ func (s *service) send(ctx context.Context, subject string, _ int) (time.Duratio
 	if err != nil {
 		return 0, fmt.Errorf("order to send: %w", err)
 	}
-	err = s.db.InTx(ctx, func(tx *db.Tx) error {
-		how, err := s.store.settings(ctx, tx, "")
-		if err != nil {
+	_, err = measured(ctx, s, wanted{ID: clock.NewID(), OrderID: id}, func(w wanted) (struct{}, error) {
+		return struct{}{}, s.db.InTx(ctx, func(tx *db.Tx) error {
+			how, err := s.store.settings(ctx, tx, "")
+			if err != nil {
+				return err
+			}
+			_, err = s.dispatch(ctx, tx, w, how)
 			return err
-		}
-		_, err = s.dispatch(ctx, tx, wanted{ID: clock.NewID(), OrderID: id}, how)
-		return err
+		})
 	})
 	if known := new(fault.Error); errors.As(err, &known) && known.Kind != fault.Unavailable {
 		s.log.WarnContext(ctx, "an order that is paid could not be made a parcel", "order", id, "err", err)

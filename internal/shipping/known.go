@@ -13,10 +13,10 @@ import (
 // lasts is how long another process may not have heard of a change.
 const lasts = 2 * time.Second
 
-// mostKnown bounds the shops whose methods are remembered.
+// mostKnown bounds the shops that are remembered.
 const mostKnown = 10_000
 
-// known remembers the methods of shops, which every look at a checkout asks for. What this
+// known remembers how shops send, which every look at a checkout asks for. What this
 // process changes it sees at once.
 type known struct {
 	now clock.Clock
@@ -28,7 +28,7 @@ type known struct {
 type shop struct {
 	generation uint64
 	changing   int // transactions that are about to change something
-	methods    []method
+	ways       ways
 	readAt     time.Time
 }
 
@@ -46,26 +46,26 @@ func (k *known) shop(tenant uuid.UUID) *shop {
 	return s
 }
 
-// methods are those of a shop, read when they are not known.
-func (k *known) methods(ctx context.Context, tenant uuid.UUID, read func(context.Context) ([]method, error)) ([]method, error) {
+// ways are those of a shop, read when they are not known.
+func (k *known) ways(ctx context.Context, tenant uuid.UUID, read func(context.Context) (ways, error)) (ways, error) {
 	k.mu.Lock()
 	s, now := k.shop(tenant), k.now()
 	if age := now.Sub(s.readAt); age >= 0 && age < lasts {
 		defer k.mu.Unlock()
-		return s.methods, nil
+		return s.ways, nil
 	}
 	generation := s.generation
 	k.mu.Unlock()
-	methods, err := read(ctx)
+	found, err := read(ctx)
 	if err != nil {
-		return nil, err
+		return ways{}, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if s.changing == 0 && s.generation == generation {
-		s.methods, s.readAt = methods, now
+		s.ways, s.readAt = found, now
 	}
-	return methods, nil
+	return found, nil
 }
 
 // change keeps nothing of a shop until done is called: readers may see either.
@@ -85,5 +85,5 @@ func (k *known) change(tenant uuid.UUID) (done func()) {
 
 func (s *shop) forget() {
 	s.generation++
-	s.methods, s.readAt = nil, time.Time{}
+	s.ways, s.readAt = ways{}, time.Time{}
 }

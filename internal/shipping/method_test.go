@@ -16,7 +16,7 @@ var _ = Describe("a way to send", func() {
 	}
 
 	DescribeTable("costs, or is not offered:", func(p shippingapi.Parcel, costs string) {
-		r := ratesOf([]method{parcel}, p)
+		r := ratesOf(ways{methods: []method{parcel}}, p)
 		Expect(r.Ships).To(BeTrue())
 		if costs == "" {
 			Expect(r.Options).To(BeEmpty())
@@ -44,12 +44,12 @@ var _ = Describe("a way to send", func() {
 	It("goes everywhere when it says nothing of where", func() {
 		m := parcel
 		m.Destinations = nil
-		Expect(ratesOf([]method{m}, shippingapi.Parcel{Subtotal: *eur(900)}).Options).To(HaveLen(1))
+		Expect(ratesOf(ways{methods: []method{m}}, shippingapi.Parcel{Subtotal: *eur(900)}).Options).To(HaveLen(1))
 	})
 
 	It("is not offered when it is switched off: a shop without another one ships elsewhere", func() {
 		m := parcel
 		m.Active = false
-		Expect(ratesOf([]method{m}, shippingapi.Parcel{Country: "PT", Subtotal: *eur(900)})).To(Equal(shippingapi.Rates{}))
+		Expect(ratesOf(ways{methods: []method{m}}, shippingapi.Parcel{Country: "PT", Subtotal: *eur(900)})).To(Equal(shippingapi.Rates{}))
 	})
 })

@@ -56,6 +56,7 @@ const (
 func (m *Module) Mount(on app.Mount) {
 	api := on.API.Group("Shipping")
 	m.mountMethods(api)
+	m.mountZones(api)
 	m.mountShipments(api)
 	m.mountReturns(api)
 
@@ -71,7 +72,7 @@ func (m *Module) mountMethods(api *httpx.API) {
 	const read, write = permissionRead, permissionWrite
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/shipping/methods", ID: "createShippingMethod", Summary: "Offer a way to send", Permission: write, Status: http.StatusCreated,
-		Description: "With a price in each currency that it is offered in, and where it goes: nowhere named is everywhere.", Refusals: []*fault.Error{errManyMethods},
+		Description: "With prices in each currency that it is offered in, and where it goes: nowhere named is everywhere. Of the prices of the address's zone, or else of those of none, the first whose bands the goods are in is the one.", Refusals: []*fault.Error{errManyMethods, errUnknownZone},
 	}, m.svc.handleCreate)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/shipping/methods", ID: "listShippingMethods", Summary: "List the ways to send", Permission: read,
@@ -82,15 +83,41 @@ func (m *Module) mountMethods(api *httpx.API) {
 	}, m.svc.handleGet)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPatch, Path: "/v1/shipping/methods/{id}", ID: "updateShippingMethod", Summary: "Change a way to send", Permission: write,
-		Description: "Changes what is sent and leaves the rest; prices and destinations are replaced as a whole. What was ordered stays as it was agreed.",
+		Description: "Changes what is sent and leaves the rest; lists are replaced as a whole. What was ordered stays as it was agreed.", Refusals: []*fault.Error{errUnknownZone},
 	}, m.svc.handleUpdate)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodDelete, Path: "/v1/shipping/methods/{id}", ID: "deleteShippingMethod", Summary: "Remove a way to send", Permission: write, Status: http.StatusNoContent,
 	}, m.svc.handleDelete)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/shipping/rates", ID: "findShippingRates", Summary: "Ask how something can be sent, and for how much", Permission: httpx.Public, Unrecorded: true,
-		Description: "Of goods, or of anything that is worth a subtotal. Changes nothing.", Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange},
+		Description: "Of goods, or of anything that is worth a subtotal: with how it would be packed, and why any other way is not offered. Changes nothing.", Refusals: []*fault.Error{errUnknownSKU, errCurrencyMismatch, errAmountRange},
 	}, m.svc.handleRates)
+}
+
+func (m *Module) mountZones(api *httpx.API) {
+	const read, write = permissionRead, permissionWrite
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/shipping/zones", ID: "createShippingZone", Summary: "Name a set of places that cost the same to send to", Permission: write, Status: http.StatusCreated,
+		Description: "An address is in one zone: the one that describes it most closely, by its postal code before its region and its country, and of those the one that there was first.", Refusals: []*fault.Error{errManyZones},
+	}, m.svc.handleCreateZone)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/shipping/zones", ID: "listShippingZones", Summary: "List shipping zones", Permission: read, Description: "Oldest first.",
+	}, m.svc.handleZones)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/shipping/zones/{id}", ID: "getShippingZone", Summary: "Read a shipping zone", Permission: read,
+	}, m.svc.handleZone)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPatch, Path: "/v1/shipping/zones/{id}", ID: "updateShippingZone", Summary: "Change a shipping zone", Permission: write, Description: "Places are replaced as a whole.",
+	}, m.svc.handleUpdateZone)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodDelete, Path: "/v1/shipping/zones/{id}", ID: "deleteShippingZone", Summary: "Remove a shipping zone", Permission: write, Status: http.StatusNoContent, Refusals: []*fault.Error{errZoneInUse},
+	}, m.svc.handleDeleteZone)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/shipping/boxes", ID: "listShippingBoxes", Summary: "List the boxes that the shop sends in", Permission: read,
+	}, m.svc.handleBoxes)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPut, Path: "/v1/shipping/boxes", ID: "putShippingBoxes", Summary: "Say which boxes the shop sends in", Permission: write, Description: "In place of those that there were.",
+	}, m.svc.handlePutBoxes)
 }
 
 func (m *Module) mountShipments(api *httpx.API) {

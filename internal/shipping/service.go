@@ -36,6 +36,9 @@ func (s *service) create(ctx context.Context, tx *db.Tx, m method) (method, erro
 	if err := s.changes(ctx, tx); err != nil {
 		return method{}, err
 	}
+	if err := s.store.hasZones(ctx, tx, m.Prices); err != nil {
+		return method{}, err
+	}
 	m.ID, m.Version, m.CreatedAt, m.UpdatedAt = clock.NewID(), 1, tx.Now, tx.Now
 	return m, s.store.insert(ctx, tx, m)
 }
@@ -54,6 +57,9 @@ func (s *service) update(ctx context.Context, tx *db.Tx, id uuid.UUID, match htt
 		return method{}, err
 	}
 	change(&m)
+	if err := s.store.hasZones(ctx, tx, m.Prices); err != nil {
+		return method{}, err
+	}
 	m.Version++
 	m.UpdatedAt = tx.Now
 	return m, s.store.save(ctx, tx, m)
@@ -99,43 +105,49 @@ func (s *service) list(ctx context.Context) (methods []method, err error) {
 	return methods, err
 }
 
-// methods of the shop, from memory for a moment.
-func (s *service) methods(ctx context.Context) ([]method, error) {
+// ways of the shop, from memory for a moment.
+func (s *service) ways(ctx context.Context) (ways, error) {
 	id, err := identity.From(ctx)
 	if err != nil {
-		return nil, err
+		return ways{}, err
 	}
-	methods, err := s.known.methods(ctx, id.Tenant, s.list)
+	found, err := s.known.ways(ctx, id.Tenant, func(ctx context.Context) (w ways, err error) {
+		err = s.db.Read(ctx, func(tx *db.Tx) error {
+			w, err = s.store.ways(ctx, tx)
+			return err
+		})
+		return w, err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("shipping methods: %w", err)
+		return ways{}, fmt.Errorf("ways to send: %w", err)
 	}
-	return methods, nil
+	return found, nil
 }
 
 func (s *service) rates(ctx context.Context, p shippingapi.Parcel) (shippingapi.Rates, error) {
-	methods, err := s.methods(ctx)
+	found, err := s.ways(ctx)
 	if err != nil {
 		return shippingapi.Rates{}, err
 	}
-	return ratesOf(methods, p), nil
+	return ratesOf(found, p), nil
 }
 
 func (s *service) sends(ctx context.Context) (bool, error) {
-	methods, err := s.methods(ctx)
-	return slices.ContainsFunc(methods, func(m method) bool { return m.Active }), err
+	found, err := s.ways(ctx)
+	return slices.ContainsFunc(found.methods, func(m method) bool { return m.Active }), err
 }
 
-// worth is what goods cost in a currency.
-func (s *service) worth(ctx context.Context, items []itemBody, c money.Currency) (money.Amount, error) {
+// worth is what goods cost in a currency, and what they are like.
+func (s *service) worth(ctx context.Context, items []itemBody, c money.Currency) (sum money.Amount, goods []shippingapi.Goods, err error) {
 	skus := make([]string, len(items))
 	for i, it := range items {
 		skus[i] = it.SKU
 	}
 	offers, err := s.offers.Offers(ctx, skus)
 	if err != nil {
-		return money.Amount{}, fmt.Errorf("price the goods: %w", err)
+		return sum, nil, fmt.Errorf("price the goods: %w", err)
 	}
-	sum := money.Amount{Currency: c}
+	sum.Currency = c
 	var unknown, mismatched []fault.Field
 	for i, it := range items {
 		pointer := fmt.Sprintf("/items/%d/sku", i)
@@ -154,14 +166,17 @@ func (s *service) worth(ctx context.Context, items []itemBody, c money.Currency)
 			sum, err = sum.Add(total)
 		}
 		if err != nil {
-			return sum, errAmountRange.At(pointer, errAmountRange.Code, "is worth more than can be counted")
+			return sum, nil, errAmountRange.At(pointer, errAmountRange.Code, "is worth more than can be counted")
 		}
+		goods = append(goods, shippingapi.Goods{
+			SKU: it.SKU, TaxClass: offer.TaxClass, Quantity: it.Quantity, Grams: offer.Measures.Grams, Length: offer.Measures.Length, Width: offer.Measures.Width, Height: offer.Measures.Height,
+		})
 	}
 	switch {
 	case len(unknown) > 0:
-		return sum, errUnknownSKU.AtFields(unknown...)
+		return sum, nil, errUnknownSKU.AtFields(unknown...)
 	case len(mismatched) > 0:
-		return sum, errCurrencyMismatch.AtFields(mismatched...)
+		return sum, nil, errCurrencyMismatch.AtFields(mismatched...)
 	}
-	return sum, nil
+	return sum, goods, nil
 }

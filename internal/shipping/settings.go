@@ -21,7 +21,7 @@ const (
 	policyManual = "manual"
 )
 
-// defaultGrams of a parcel that nobody has weighed.
+// defaultGrams of an item that nobody has weighed.
 const defaultGrams = 1000
 
 // settings are how a shop sends.
@@ -29,7 +29,7 @@ type settings struct {
 	Sender    *ordersapi.Address // nil: not said
 	Policy    string
 	Paper     label.Size
-	Grams     int64 // of a parcel that nobody has weighed
+	Grams     int64 // of an item that nobody has weighed
 	Version   int64 // 0: nobody has said anything
 	UpdatedAt time.Time
 }
@@ -42,7 +42,7 @@ type settingsBody struct {
 	Sender       *ordersapi.Address `json:"sender,omitempty" doc:"Where parcels come from; nothing is sent before it is said"`
 	Policy       string             `json:"policy,omitempty" enum:"auto,manual" default:"manual" doc:"Whether an order that is paid gets its shipment and label by itself"`
 	Paper        string             `json:"paper,omitempty" enum:"4x6,A6" default:"4x6" doc:"Of labels"`
-	DefaultGrams int64              `json:"defaultGrams,omitempty" minimum:"1" maximum:"1000000" default:"1000" doc:"What a parcel weighs that nobody has weighed"`
+	DefaultGrams int64              `json:"defaultGrams,omitempty" minimum:"1" maximum:"1000000" default:"1000" doc:"What an item weighs that has no weight of its own"`
 }
 
 // Check finds what the schema cannot say.
@@ -91,6 +91,9 @@ func (s *service) handleSettings(ctx context.Context, _ *struct{}) (out settings
 func (s *service) handlePutSettings(ctx context.Context, in *settingsInput) (settingsResponse, error) {
 	b := in.Body
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (settingsResponse, error) {
+		if err := s.changes(ctx, tx); err != nil {
+			return settingsResponse{}, err
+		}
 		was, err := s.store.settings(ctx, tx, " for update")
 		if err != nil {
 			return settingsResponse{}, err

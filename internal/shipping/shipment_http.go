@@ -25,7 +25,7 @@ const (
 )
 
 type sizeBody struct {
-	Grams  int64 `json:"grams,omitempty" minimum:"1" maximum:"1000000" doc:"What the shop says of parcels that nobody has weighed when it is absent" example:"1250"`
+	Grams  int64 `json:"grams,omitempty" minimum:"1" maximum:"1000000" doc:"What is in it weighs, with the box that it goes into, when it is absent" example:"1250"`
 	Length int64 `json:"length,omitempty" minimum:"1" maximum:"10000" doc:"mm"`
 	Width  int64 `json:"width,omitempty" minimum:"1" maximum:"10000" doc:"mm"`
 	Height int64 `json:"height,omitempty" minimum:"1" maximum:"10000" doc:"mm"`
@@ -152,13 +152,15 @@ func (s *service) handleDispatch(ctx context.Context, in *dispatchInput) (dispat
 	for _, i := range b.Items {
 		w.Items = append(w.Items, ordersapi.ConsignedItem(i))
 	}
-	return httpx.Command(ctx, s.db, func(tx *db.Tx) (dispatchedResponse, error) {
-		how, err := s.store.settings(ctx, tx, "")
-		if err != nil {
-			return dispatchedResponse{}, err
-		}
-		p, err := s.dispatch(ctx, tx, w, how)
-		return dispatchedResponse{shownTo(ctx, presentShipment(p))}, err
+	return measured(ctx, s, w, func(w wanted) (dispatchedResponse, error) {
+		return httpx.Command(ctx, s.db, func(tx *db.Tx) (dispatchedResponse, error) {
+			how, err := s.store.settings(ctx, tx, "")
+			if err != nil {
+				return dispatchedResponse{}, err
+			}
+			p, err := s.dispatch(ctx, tx, w, how)
+			return dispatchedResponse{shownTo(ctx, presentShipment(p))}, err
+		})
 	})
 }
 

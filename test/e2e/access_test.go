@@ -32,6 +32,9 @@ var bodies = map[string]any{
 
 	"createShippingMethod": parcel,
 	"updateShippingMethod": object{"name": "Letter"},
+	"createShippingZone":   islands,
+	"updateShippingZone":   object{"name": "Isles"},
+	"putShippingBoxes":     object{"data": []object{{"name": "S", "length": 250, "width": 175, "height": 100}}},
 	"putShippingSettings":  object{"sender": toPorto},
 	"createShipment":       object{"orderId": "0199c1de-0000-7000-8000-0000000000ff"},
 	"findShippingRates":    object{"destination": object{"country": "PT"}, "currency": "EUR", "subtotal": "12.50"},

@@ -102,6 +102,8 @@ func (s *shop) subject(o *operation, p product) (id string) {
 		return strings.TrimPrefix(at, "/v1/carts/")
 	case strings.HasPrefix(o.Path, "/v1/shipping/methods/"):
 		return as[entry](s.post("/v1/shipping/methods", parcel)).ID
+	case strings.HasPrefix(o.Path, "/v1/shipping/zones/"):
+		return as[entry](s.post("/v1/shipping/zones", islands)).ID
 	case strings.HasPrefix(o.Path, "/v1/shipments/"):
 		return s.ships(s.paid()).ID
 	case strings.HasPrefix(o.Path, "/v1/payments/"):

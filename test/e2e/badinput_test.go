@@ -25,15 +25,18 @@ type form struct {
 
 // forms are all routes with a body: a spec sees to it that none is missing.
 var forms = []form{
-	{"createProduct", []string{"/sku", "/name", "/price", "/currency"}, []string{"/sku", "/name", "/description", "/currency", "/status", "/taxClass"}, []string{"/inventory"}},
-	{"updateProduct", nil, []string{"/name", "/description", "/status", "/taxClass"}, nil},
+	{"createProduct", []string{"/sku", "/name", "/price", "/currency"}, []string{"/sku", "/name", "/description", "/currency", "/status", "/taxClass"}, []string{"/inventory", "/weightGrams"}},
+	{"updateProduct", nil, []string{"/name", "/description", "/status", "/taxClass"}, []string{"/weightGrams"}},
 	{"createOrder", []string{"/items", "/items/0/sku", "/items/0/quantity"}, []string{"/customerId", "/items/0/sku", "/email", "/currency", "/shippingAddress/city", "/metadata/note", "/holdId"}, []string{"/items/0/quantity"}},
 	{"cancelOrder", nil, []string{"/reason"}, nil},
 	{"setStock", []string{"/onHand"}, nil, []string{"/onHand", "/lowStockThreshold"}},
 	{"adjustStock", []string{"/delta", "/reason"}, []string{"/reason"}, []string{"/delta"}},
 	{"createHold", []string{"/items", "/items/0/sku", "/items/0/quantity"}, []string{"/items/0/sku"}, []string{"/items/0/quantity", "/ttlSeconds"}},
-	{"createShippingMethod", []string{"/name", "/prices", "/prices/0/currency", "/prices/0/price"}, []string{"/name", "/description", "/taxClass", "/prices/0/currency"}, []string{"/position"}},
-	{"updateShippingMethod", nil, []string{"/name", "/description", "/taxClass"}, []string{"/position"}},
+	{"createShippingMethod", []string{"/name", "/prices", "/prices/0/currency", "/prices/0/price"}, []string{"/name", "/description", "/taxClass", "/prices/0/currency", "/prices/0/zoneId"}, []string{"/position", "/prices/0/minGrams", "/prices/0/maxItems", "/maxParcel/grams"}},
+	{"updateShippingMethod", nil, []string{"/name", "/description", "/taxClass"}, []string{"/position", "/maxParcel/grams"}},
+	{"createShippingZone", []string{"/name", "/places/0/country"}, []string{"/name", "/places/0/country"}, nil},
+	{"updateShippingZone", nil, []string{"/name"}, nil},
+	{"putShippingBoxes", []string{"/data", "/data/0/name", "/data/0/length", "/data/0/width", "/data/0/height"}, []string{"/data/0/name"}, []string{"/data/0/length", "/data/0/grams", "/data/0/maxGrams"}},
 	{"putShippingSettings", []string{"/sender/name", "/sender/line1", "/sender/city", "/sender/country"}, []string{"/sender/name", "/sender/city", "/sender/country", "/policy", "/paper"}, []string{"/defaultGrams"}},
 	{"createShipment", []string{"/orderId"}, []string{"/orderId", "/service"}, []string{"/parcel/grams", "/parcel/length"}},
 	{"createReturn", []string{"/lines", "/lines/0/quantity", "/lines/0/reason"}, []string{"/lines/0/sku", "/lines/0/reason", "/lines/0/note"}, []string{"/lines/0/quantity"}},

@@ -131,6 +131,9 @@ var mug = object{"sku": "MUG", "name": "Blue mug", "price": "12.50", "currency":
 // parcel is a way to send that every merchant could offer.
 var parcel = object{"name": "Parcel", "prices": []object{{"currency": "EUR", "price": "4.90", "freeFrom": "50.00"}}}
 
+// islands of a shop in Portugal.
+var islands = object{"name": "Islands", "places": []object{{"country": "PT", "regions": []string{"20", "30"}, "postalCodes": []string{"9*"}}}}
+
 // sells puts a product on sale and waits for its stock.
 func (s *shop) sells(sku string, inventory int, changes ...object) product {
 	GinkgoHelper()

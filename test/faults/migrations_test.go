@@ -32,12 +32,14 @@ const first = 1
 // is added is held to that until it is entered here.
 var needsStop = map[string]string{
 	"catalog/2":   "whoever reads a product or a price reads how it is taxed",
+	"catalog/3":   "whoever reads a product or a price reads what it weighs",
 	"inventory/2": "the reaction to an order asks it whether a hold is claimed",
 	"orders/5":    "whoever reads or moves an order reads what was paid for it",
 	"orders/6":    "whoever reads or moves an order reads how far its units are on their way",
 	"orders/7":    "whoever reads or moves an order reads what came back of it",
 	"platform/3":  "whoever publishes a fact asks it how the consumers hear of it",
 	"platform/4":  "whoever changes something writes into it that they did",
+	"shipping/3":  "whoever looks at a cart, or at whether the shop sends, reads its zones and boxes",
 }
 
 // reads show that a module's schema is gone.

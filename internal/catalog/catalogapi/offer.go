@@ -9,6 +9,13 @@ type Offer struct {
 	Name      string
 	Prices    []money.Amount // one a currency; the first is the product's own
 	TaxClass  string         // how it is taxed: "standard", or a class of the shop's own
+	Measures  Measures
+}
+
+// Measures are what one of a SKU weighs and how large it is. What is 0 is not known.
+type Measures struct {
+	Grams                 int64
+	Length, Width, Height int64 // mm; all are known, or none
 }
 
 // In is the price in a currency.

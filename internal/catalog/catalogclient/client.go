@@ -111,7 +111,13 @@ type answer struct {
 		ProductID string `json:"productId"`
 		Name      string `json:"name"`
 		TaxClass  string `json:"taxClass"`
-		Prices    []struct {
+		Grams     int64  `json:"weightGrams"`
+		Sides     struct {
+			Length int64 `json:"length"`
+			Width  int64 `json:"width"`
+			Height int64 `json:"height"`
+		} `json:"dimensions"`
+		Prices []struct {
 			Price    string `json:"price"`
 			Currency string `json:"currency"`
 		} `json:"prices"`
@@ -167,7 +173,7 @@ func read(text []byte) ([]catalogapi.Offer, error) {
 	}
 	offers := make([]catalogapi.Offer, 0, len(a.Data))
 	for _, o := range a.Data {
-		offer := catalogapi.Offer{SKU: o.SKU, ProductID: o.ProductID, Name: o.Name, TaxClass: o.TaxClass}
+		offer := catalogapi.Offer{SKU: o.SKU, ProductID: o.ProductID, Name: o.Name, TaxClass: o.TaxClass, Measures: catalogapi.Measures{Grams: o.Grams, Length: o.Sides.Length, Width: o.Sides.Width, Height: o.Sides.Height}}
 		for _, p := range o.Prices {
 			currency, err := money.ParseCurrency(p.Currency)
 			if err != nil {

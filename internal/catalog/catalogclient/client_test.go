@@ -70,7 +70,7 @@ var _ = Describe("asking a catalog that runs elsewhere", func() {
 
 	It("tells what it tells its own process", func() {
 		sell("MUG", "a.b_c~d:e+f-1")
-		Expect(shop.Post("/v1/products", map[string]any{"sku": "TEA", "name": "Tea & <b>more</b>", "price": "1500", "currency": "JPY", "taxClass": "reduced"}).Status).To(Equal(http.StatusCreated))
+		Expect(shop.Post("/v1/products", map[string]any{"sku": "TEA", "name": "Tea & <b>more</b>", "price": "1500", "currency": "JPY", "taxClass": "reduced", "weightGrams": 100, "dimensions": map[string]any{"length": 120, "width": 90, "height": 60}}).Status).To(Equal(http.StatusCreated))
 		draft := map[string]any{"sku": "DRAFT", "name": "Not yet", "price": "1.00", "currency": "EUR", "status": "draft"}
 		Expect(shop.Post("/v1/products", draft).Status).To(Equal(http.StatusCreated))
 		_, err := testkit.SQL(testkit.Shared().Super).Exec(`
@@ -81,7 +81,7 @@ var _ = Describe("asking a catalog that runs elsewhere", func() {
 		offers := told("MUG", "TEA", "DRAFT", "a.b_c~d:e+f-1", "NO-SUCH", "MUG", "?&=#% /", "ünïcödé")
 		Expect(offers).To(HaveLen(3))
 		Expect(offers["MUG"]).To(And(HaveField("Name", "The MUG"), HaveField("Prices", []money.Amount{{Minor: 1250, Currency: "EUR"}, {Minor: 1399, Currency: "CHF"}})))
-		Expect(offers["TEA"]).To(And(HaveField("Prices", []money.Amount{{Minor: 1500, Currency: "JPY"}}), HaveField("TaxClass", "reduced")))
+		Expect(offers["TEA"]).To(And(HaveField("Prices", []money.Amount{{Minor: 1500, Currency: "JPY"}}), HaveField("TaxClass", "reduced"), HaveField("Measures", catalogapi.Measures{Grams: 100, Length: 120, Width: 90, Height: 60})))
 		Expect(told("MUG")).To(HaveLen(1))
 		Expect(told("NO-SUCH")).To(BeEmpty())
 		Expect(told()).To(BeEmpty())
