@@ -41,17 +41,18 @@ type dispatchBody struct {
 	OrderID uuid.UUID       `json:"orderId" format:"uuid"`
 	Items   []consignedBody `json:"items,omitempty" maxItems:"500" doc:"All that is left when it is absent"`
 	Parcel  sizeBody        `json:"parcel,omitzero"`
-	Service string          `json:"service,omitempty" maxLength:"100" doc:"What the label says; the shipping method's name when it is absent" example:"Priority"`
+	Service string          `json:"service,omitempty" maxLength:"100" doc:"What the label says, and what a carrier has to offer; the shipping method's name when it is absent, and the cheapest when the carrier has none of that name" example:"Priority"`
+	Carrier string          `json:"carrier,omitempty" maxLength:"40" doc:"easypost, shippo, inhouse or the id of an account; the preferred account's when it is absent, and inhouse when there is none" example:"easypost"`
+	Rate    string          `json:"rate,omitempty" maxLength:"60000" doc:"Buy this offer, of POST /v1/shipments/rates, for what it was offered for: goes with nothing else than orderId"`
 }
 
 // Check finds what the schema cannot say.
 func (b *dispatchBody) Check() (fields []fault.Field) {
-	for i, it := range b.Items {
-		if (it.Line == 0) == (it.SKU == "") {
-			fields = append(fields, fault.Field{Pointer: fmt.Sprintf("/items/%d", i), Code: "required", Detail: "names a line or a SKU, and not both"})
-		}
+	fields = checkConsigned(b.Items)
+	if b.Rate != "" && (len(b.Items) > 0 || b.Parcel != sizeBody{} || b.Service != "" || b.Carrier != "") {
+		fields = append(fields, fault.Field{Pointer: "/rate", Code: "excluded", Detail: "says all that is to be said"})
 	}
-	return append(fields, httpx.Line("/service", b.Service)...)
+	return append(append(fields, httpx.Line("/service", b.Service)...), httpx.Line("/carrier", b.Carrier)...)
 }
 
 type dispatchInput struct {
@@ -92,7 +93,8 @@ type shipmentResponse struct {
 	Grams          int64              `json:"grams"`
 	Sender         ordersapi.Address  `json:"sender"`
 	Recipient      *ordersapi.Address `json:"recipient,omitempty" personal:"true"`
-	FailureCode    string             `json:"failureCode,omitempty" doc:"Why there is no label"`
+	FailureCode    string             `json:"failureCode,omitempty" doc:"Why there is no label; void_rejected when the carrier does not take it back"`
+	FailureMessage string             `json:"failureMessage,omitempty" personal:"true" doc:"What the carrier said: it may quote the address"`
 	CreatedAt      time.Time          `json:"createdAt"`
 	UpdatedAt      time.Time          `json:"updatedAt"`
 
@@ -122,7 +124,7 @@ func presentShipment(s shipment) shipmentResponse {
 		CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt, version: s.Version,
 	}
 	if s.Failure != nil {
-		r.FailureCode = s.Failure.Code
+		r.FailureCode, r.FailureMessage = s.Failure.Code, s.Failure.Message
 	}
 	for _, i := range s.Items {
 		r.Items = append(r.Items, shippedItem{i.Line, i.SKU, i.Name, i.Quantity})
@@ -144,9 +146,13 @@ func seenEvents(t carrier.Tracking) []seenEvent {
 
 func (s *service) handleDispatch(ctx context.Context, in *dispatchInput) (dispatchedResponse, error) {
 	b := in.Body
-	w := wanted{ID: clock.NewID(), OrderID: b.OrderID, Size: carrier.Parcel(b.Parcel), Service: b.Service}
-	for _, i := range b.Items {
-		w.Items = append(w.Items, ordersapi.ConsignedItem(i))
+	w := wanted{ID: clock.NewID(), OrderID: b.OrderID, Items: consignedItems(b.Items), Size: carrier.Parcel(b.Parcel), Service: b.Service, Carrier: b.Carrier}
+	if b.Rate != "" {
+		o, err := s.openOffer(ctx, b.Rate, b.OrderID)
+		if err != nil {
+			return dispatchedResponse{}, err
+		}
+		w.Items, w.Size, w.Service, w.Offer = o.Items, o.Size, o.Rate.Service, &o
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (dispatchedResponse, error) {
 		how, err := s.store.settings(ctx, tx, "")
@@ -239,6 +245,75 @@ func (s *service) handleVoid(ctx context.Context, in *byID) (shipmentResponse, e
 	return s.change(ctx, in, func(tx *db.Tx, was shipment) (shipment, error) { return s.void(ctx, tx, was) })
 }
 
+func (s *service) handleRetry(ctx context.Context, in *byID) (shipmentResponse, error) {
+	id, err := httpx.ID(in.ID)
+	if err != nil {
+		return shipmentResponse{}, err
+	}
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (shipmentResponse, error) {
+		now, err := s.retry(ctx, tx, id)
+		return shownTo(ctx, presentShipment(now)), err
+	})
+}
+
+type labelBody struct {
+	OrderID uuid.UUID `json:"orderId" format:"uuid"`
+}
+
+type labelInput struct{ httpx.JSON[labelBody] }
+
+type labelResponse struct {
+	ShipmentID     string `json:"shipmentId" format:"uuid"`
+	OrderID        string `json:"orderId" format:"uuid"`
+	Status         string `json:"status" enum:"created,labelled,failed,voided,shipped,exception,delivered,returned" doc:"created while the carrier has not answered: the shipment says how it goes on"`
+	TrackingNumber string `json:"trackingNumber,omitempty"`
+	Carrier        string `json:"carrier"`
+	LabelURL       string `json:"labelUrl,omitempty"`
+}
+
+// Location of the shipment.
+func (r labelResponse) Location() string { return "/v1/shipments/" + r.ShipmentID }
+
+func presentLabel(p shipment) labelResponse {
+	return labelResponse{p.ID.String(), p.OrderID.String(), string(p.status()), p.TrackingNumber, p.TakenBy, p.labelPath()}
+}
+
+const (
+	// labelWait is how long who wants a label waits for its carrier.
+	labelWait = 10 * time.Second
+	labelLook = 100 * time.Millisecond
+)
+
+// handleLabel makes the shipment of an order, and waits a while for its label.
+func (s *service) handleLabel(ctx context.Context, in *labelInput) (labelResponse, error) {
+	id := clock.NewID()
+	out, err := httpx.Command(ctx, s.db, func(tx *db.Tx) (labelResponse, error) {
+		how, err := s.store.settings(ctx, tx, "")
+		if err != nil {
+			return labelResponse{}, err
+		}
+		p, err := s.dispatch(ctx, tx, wanted{ID: id, OrderID: in.Body.OrderID}, how)
+		return presentLabel(p), err
+	})
+	look := time.NewTicker(labelLook)
+	defer look.Stop()
+	for waited := time.Duration(0); err == nil && out.Status == string(created) && waited < labelWait; waited += labelLook {
+		select {
+		case <-ctx.Done():
+			return out, nil
+		case <-look.C:
+		}
+		if err := s.db.Read(ctx, func(tx *db.Tx) error {
+			p, err := s.store.findShipment(ctx, tx, id)
+			out = presentLabel(p)
+			return err
+		}); err != nil {
+			return out, err
+		}
+	}
+	return out, err
+}
+
 func (s *service) handleShip(ctx context.Context, in *byID) (shipmentResponse, error) {
 	return s.moved(ctx, in, carrier.InTransit)
 }
@@ -260,11 +335,11 @@ func (s *service) moved(ctx context.Context, in *byID, to carrier.Status) (shipm
 	})
 }
 
-// printable is what the label of a shipment says.
-func (s *service) printable(ctx context.Context, in *byID) (m label.Model, err error) {
+// printable is what the label of a shipment says, and its document when the carrier has given one.
+func (s *service) printable(ctx context.Context, in *byID, as carrier.Format) (m label.Model, document []byte, err error) {
 	id, err := httpx.ID(in.ID)
 	if err != nil {
-		return m, err
+		return m, nil, err
 	}
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		p, err := s.store.findShipment(ctx, tx, id)
@@ -279,15 +354,42 @@ func (s *service) printable(ctx context.Context, in *byID) (m label.Model, err e
 		if err != nil {
 			return err
 		}
-		m, err = p.printed(how.Paper, parcels)
-		return err
+		if m, err = p.printed(how.Paper, parcels); err != nil || p.Carrier == inhouseName {
+			return err
+		}
+		bought, err := s.store.purchase(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		format, body, err := s.store.document(ctx, tx, id)
+		switch {
+		case err != nil:
+			return err
+		case bought.Document == documentAwaited:
+			return errNoDocument
+		case format != "" && format != as:
+			return errOtherFormat.Saying("The carrier's label is there as label.%s.", format)
+		}
+		document = body
+		return nil
 	})
-	return m, err
+	return m, document, err
+}
+
+// written sends the carrier's document, or draws one when there is none.
+func written(document []byte, draw func(io.Writer) error) func(context.Context, io.Writer) error {
+	return func(_ context.Context, w io.Writer) error {
+		if document == nil {
+			return draw(w)
+		}
+		_, err := w.Write(document)
+		return err
+	}
 }
 
 func (s *service) handleLabelPDF(ctx context.Context, in *byID) (httpx.Download, error) {
-	m, err := s.printable(ctx, in)
-	return httpx.Download{Media: mediaPDF, Name: "label-" + m.TrackingNumber + ".pdf", Write: func(_ context.Context, w io.Writer) error { return label.PDF(w, m) }}, err
+	m, document, err := s.printable(ctx, in, carrier.PDF)
+	return httpx.Download{Media: mediaPDF, Name: "label-" + m.TrackingNumber + ".pdf", Write: written(document, func(w io.Writer) error { return label.PDF(w, m) })}, err
 }
 
 type zplInput struct {
@@ -296,12 +398,12 @@ type zplInput struct {
 }
 
 func (s *service) handleLabelZPL(ctx context.Context, in *zplInput) (httpx.Download, error) {
-	m, err := s.printable(ctx, &byID{in.ID})
+	m, document, err := s.printable(ctx, &byID{in.ID}, carrier.ZPL)
 	dpi := 203
 	if in.DPI == "300" {
 		dpi = 300
 	}
-	return httpx.Download{Media: mediaZPL, Name: "label-" + m.TrackingNumber + ".zpl", Write: func(_ context.Context, w io.Writer) error { return label.ZPL(w, m, dpi) }}, err
+	return httpx.Download{Media: mediaZPL, Name: "label-" + m.TrackingNumber + ".zpl", Write: written(document, func(w io.Writer) error { return label.ZPL(w, m, dpi) })}, err
 }
 
 type trackInput struct {
