@@ -226,11 +226,16 @@ var _ = Describe("a label that is bought from a carrier", Label("db"), func() {
 		}
 		close(work)
 		all.Wait()
+		super := testkit.SQL(testkit.Shared().Super)
 		count := func(where string) (n int) {
-			Expect(testkit.SQL(testkit.Shared().Super).QueryRow(`select count(*) from shipping.shipment where tenant_id = $1 and `+where, s.Tenant).Scan(&n)).To(Succeed())
+			GinkgoHelper()
+			// Errands come sooner, also those that are in somebody's hands.
+			_, err := super.Exec(`update platform.timer set due_at = now() where tenant_id = $1 and kind = $2`, s.Tenant, buyLabel)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(super.QueryRow(`select count(*) from shipping.shipment where tenant_id = $1 and `+where, s.Tenant).Scan(&n)).To(Succeed())
 			return n
 		}
-		Eventually(func() int { return count(`label = 'bought'`) }, 4*time.Minute, 500*time.Millisecond).Should(Equal(many))
+		Eventually(func() int { return count(`label = 'bought'`) }, 4*time.Minute, 2*time.Second).Should(Equal(many))
 		Expect(sim.Labels()).To(HaveLen(many), "no label is bought twice")
 		met := []string{}
 		for _, f := range sim.Faults() {
@@ -240,7 +245,7 @@ var _ = Describe("a label that is bought from a carrier", Label("db"), func() {
 		}
 		Expect(strings.Join(met, " ")).To(And(ContainSubstring("hang"), ContainSubstring("drop"), ContainSubstring("fail"), ContainSubstring("garbage"), ContainSubstring("reset"), ContainSubstring("busy"), ContainSubstring("slow")))
 		var numbers int
-		Expect(testkit.SQL(testkit.Shared().Super).QueryRow(`select count(distinct tracking_number) from shipping.shipment where tenant_id = $1`, s.Tenant).Scan(&numbers)).To(Succeed())
+		Expect(super.QueryRow(`select count(distinct tracking_number) from shipping.shipment where tenant_id = $1`, s.Tenant).Scan(&numbers)).To(Succeed())
 		Expect(numbers).To(Equal(many))
 	})
 })

@@ -2,6 +2,7 @@ package shipping
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -284,34 +285,57 @@ const (
 	labelLook = 100 * time.Millisecond
 )
 
-// handleLabel makes the shipment of an order, and waits a while for its label.
+// handleLabel makes the shipment of an order, and waits a while for its label. A request that is
+// repeated finds what the first one has made.
 func (s *service) handleLabel(ctx context.Context, in *labelInput) (labelResponse, error) {
-	id := clock.NewID()
-	out, err := httpx.Command(ctx, s.db, func(tx *db.Tx) (labelResponse, error) {
+	id, err := httpx.Once(ctx)
+	if err != nil {
+		return labelResponse{}, err
+	}
+	if err := s.db.InTx(ctx, func(tx *db.Tx) error {
+		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 0))`, "label "+id.String()); err != nil {
+			return fmt.Errorf("wait for the same request: %w", err)
+		}
+		if _, err := s.store.findShipment(ctx, tx, id); !errors.Is(err, httpx.ErrNotFound) {
+			return err
+		}
 		how, err := s.store.settings(ctx, tx, "")
 		if err != nil {
-			return labelResponse{}, err
+			return err
 		}
-		p, err := s.dispatch(ctx, tx, wanted{ID: id, OrderID: in.Body.OrderID}, how)
+		_, err = s.dispatch(ctx, tx, wanted{ID: id, OrderID: in.Body.OrderID}, how)
+		return err
+	}); err != nil {
+		return labelResponse{}, err
+	}
+	if err := s.awaitLabel(ctx, id); err != nil {
+		return labelResponse{}, err
+	}
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (labelResponse, error) {
+		p, err := s.store.findShipment(ctx, tx, id)
 		return presentLabel(p), err
 	})
+}
+
+// awaitLabel waits until it is known what becomes of a label, for as long as somebody waits.
+func (s *service) awaitLabel(ctx context.Context, id uuid.UUID) error {
 	look := time.NewTicker(labelLook)
 	defer look.Stop()
-	for waited := time.Duration(0); err == nil && out.Status == string(created) && waited < labelWait; waited += labelLook {
+	for waited := time.Duration(0); waited < labelWait; waited += labelLook {
+		var p shipment
+		if err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
+			p, err = s.store.findShipment(ctx, tx, id)
+			return err
+		}); err != nil || p.status() != created {
+			return err
+		}
 		select {
 		case <-ctx.Done():
-			return out, nil
+			return fmt.Errorf("wait for the label: %w", ctx.Err())
 		case <-look.C:
 		}
-		if err := s.db.Read(ctx, func(tx *db.Tx) error {
-			p, err := s.store.findShipment(ctx, tx, id)
-			out = presentLabel(p)
-			return err
-		}); err != nil {
-			return out, err
-		}
 	}
-	return out, err
+	return nil
 }
 
 func (s *service) handleShip(ctx context.Context, in *byID) (shipmentResponse, error) {
