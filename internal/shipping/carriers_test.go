@@ -3,6 +3,7 @@ package shipping
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -10,10 +11,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
@@ -70,9 +70,7 @@ var _ = Describe("a label that is bought from a carrier", Label("db"), func() {
 	sends := func(more object) object {
 		GinkgoHelper()
 		body := object{"orderId": d.id, "items": []object{{"sku": "MUG", "quantity": 1}}, "parcel": box}
-		for k, v := range more {
-			body[k] = v
-		}
+		maps.Copy(body, more)
 		return done(s.Post("/v1/shipments", body))
 	}
 	read := func(p object) object {
