@@ -25,6 +25,9 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/pricing"
 	"github.com/fusioncommerce/fusion/internal/shipping"
+	parcels "github.com/fusioncommerce/fusion/internal/shipping/carrier"
+	"github.com/fusioncommerce/fusion/internal/shipping/easypost"
+	"github.com/fusioncommerce/fusion/internal/shipping/shippo"
 )
 
 // elsewhere answers for a catalog that this deployment does not have.
@@ -44,7 +47,7 @@ func modules(k app.Kit, other elsewhere, cfg config.Config) []app.Module {
 	}
 	stock, prices := inventory.New(k), pricing.New(k, other)
 	placed := orders.New(k, other, cfg.Orders.UnpaidFor, cfg.Orders.OnLabelFailure == "refund")
-	ways := shipping.New(k, other, placed)
+	ways := shipping.New(k, other, placed, carriers(k, cfg)...)
 	return []app.Module{
 		identity.New(k),
 		products,
@@ -65,6 +68,14 @@ func providers(k app.Kit, cfg config.Config) (list []provider.Provider) {
 		list = append(list, inhouse.Test(k.DB))
 	}
 	return list
+}
+
+// carriers sell labels, beside the shop itself, which is always there.
+func carriers(k app.Kit, cfg config.Config) []parcels.Carrier {
+	if k.Outbound == nil { // nobody but the names is asked for
+		return nil
+	}
+	return []parcels.Carrier{easypost.New(cfg.Shipping.EasyPostURL, k.Outbound), shippo.New(cfg.Shipping.ShippoURL, k.Outbound)}
 }
 
 // acquainted introduces to each other those of the modules that this process runs.

@@ -29,6 +29,8 @@ type wanted struct {
 	Items   []ordersapi.ConsignedItem // none: all that is left
 	Size    carrier.Parcel            // grams 0: as what is in it
 	Service string
+	Carrier string // whose account; empty: the preferred one's
+	Offer   *offer // that is bought; nil: the cheapest
 	// Measures of what is in it, by SKU; nil: not asked for.
 	Measures map[string]catalogapi.Measures
 }
@@ -54,17 +56,31 @@ func (s *service) dispatch(ctx context.Context, tx *db.Tx, w wanted, how setting
 	if err != nil {
 		return shipment{}, err
 	}
-	p := shipment{
-		ID: w.ID, OrderID: w.OrderID, OrderNumber: to.Number, CustomerID: to.CustomerID, Parcel: before + 1, Direction: shippingapi.Outbound, Sender: *how.Sender, Recipient: to.Address,
-		Label: labelWanted, Carrier: inhouseName, Service: cmp.Or(w.Service, to.Method), Token: rand.Text(), Version: 1, CreatedAt: tx.Now, UpdatedAt: tx.Now,
-	}
-	for _, i := range to.Items {
-		p.Items = append(p.Items, packed{i.Line, i.SKU, i.Name, i.Quantity, i.Price})
-	}
+	p := parcelOf(w, to, how)
+	p.Parcel, p.Token, p.Version, p.CreatedAt, p.UpdatedAt = before+1, rand.Text(), 1, tx.Now, tx.Now
 	if p.Size, err = s.sized(ctx, tx, w, p.Items, how); err != nil {
 		return shipment{}, err
 	}
 	facts := []event.Event{p.news()}
+	a, buys, err := s.buyer(ctx, tx, w)
+	if err != nil {
+		return shipment{}, err
+	}
+	if buys {
+		p.Carrier = a.Provider
+		if err := s.store.insertShipment(ctx, tx, p); err != nil {
+			return shipment{}, err
+		}
+		wish := purchase{ShipmentID: p.ID, AccountID: a.ID, Key: clock.NewID(), Service: p.Service, Strict: w.Service != "", CreatedAt: s.now()}
+		if w.Offer != nil {
+			wish.Rate = &w.Offer.Rate
+		}
+		if err := s.store.insertPurchase(ctx, tx, wish); err != nil {
+			return shipment{}, err
+		}
+		s.timers.Set(tx, buyLabel, p.ID.String(), tx.Now)
+		return p, s.events.Publish(ctx, tx, facts...)
+	}
 	p.stamp(how)
 	p.Version++
 	facts = append(facts, p.news())
@@ -72,6 +88,28 @@ func (s *service) dispatch(ctx context.Context, tx *db.Tx, w wanted, how setting
 		return shipment{}, err
 	}
 	return p, s.events.Publish(ctx, tx, facts...)
+}
+
+// parcelOf is what is sent of an order.
+func parcelOf(w wanted, to ordersapi.Consignee, how settings) shipment {
+	p := shipment{
+		ID: w.ID, OrderID: w.OrderID, OrderNumber: to.Number, CustomerID: to.CustomerID, Direction: shippingapi.Outbound, Sender: *how.Sender, Recipient: to.Address, Size: w.Size,
+		Label: labelWanted, Carrier: inhouseName, Service: cmp.Or(w.Service, to.Method),
+	}
+	for _, i := range to.Items {
+		p.Items = append(p.Items, packed{i.Line, i.SKU, i.Name, i.Quantity, i.Price})
+	}
+	return p
+}
+
+// buyer is the account that the label is bought with; ok is false when the shop brings the parcel
+// itself.
+func (s *service) buyer(ctx context.Context, tx *db.Tx, w wanted) (a account, ok bool, err error) {
+	name := w.Carrier
+	if w.Offer != nil {
+		name = w.Offer.Account.String()
+	}
+	return s.store.accountFor(ctx, tx, name)
 }
 
 // stamp gives a parcel that the shop brings its label. Its number is the order's with the
@@ -97,10 +135,23 @@ func (s *service) keep(ctx context.Context, tx *db.Tx, was, now shipment) (shipm
 
 // void gives a shipment up that has not left: what is in it can go into another one.
 func (s *service) void(ctx context.Context, tx *db.Tx, was shipment) (shipment, error) {
-	now := was
-	changed, err := now.void()
+	now, taken, errand := was, false, voidLabel
+	if was.Carrier != inhouseName && (was.Label == labelWanted || was.Label == labelBought) {
+		p, err := s.store.purchase(ctx, tx, was.ID)
+		if err != nil {
+			return was, err
+		}
+		taken = p.AskedAt != nil
+		if p.Reference == "" {
+			errand = buyLabel // it may have been bought: that is found out first
+		}
+	}
+	changed, err := now.void(taken)
 	if err != nil || !changed {
 		return was, err
+	}
+	if taken {
+		s.timers.Set(tx, errand, was.ID.String(), tx.Now)
 	}
 	return s.keep(ctx, tx, was, now)
 }

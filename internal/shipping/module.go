@@ -18,6 +18,8 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
+	"github.com/fusioncommerce/fusion/internal/shipping/carrier"
 	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
 )
 
@@ -34,14 +36,23 @@ type Orders interface {
 	Consign(ctx context.Context, tx *db.Tx, orderID, shipmentID uuid.UUID, items []ordersapi.ConsignedItem) (ordersapi.Consignee, error)
 	// ConsignReturn notes which shipment brings a return, and says who sends it.
 	ConsignReturn(ctx context.Context, tx *db.Tx, returnID, shipmentID uuid.UUID) (ordersapi.Consignee, error)
+	// Consignable is what Consign would put into a shipment now. It notes nothing.
+	Consignable(ctx context.Context, tx *db.Tx, orderID uuid.UUID, items []ordersapi.ConsignedItem) (ordersapi.Consignee, error)
 }
 
 // Module is the shipping.
 type Module struct{ svc *service }
 
-// New makes the shipping.
-func New(k app.Kit, offers Offers, orders Orders) *Module {
-	return &Module{&service{db: k.DB, events: k.Events, timers: k.Timers, log: k.Log, offers: offers, orders: orders, known: newKnown(k.Clock), now: k.Clock}}
+// New makes the shipping. The shop itself as a carrier is always there.
+func New(k app.Kit, offers Offers, orders Orders, carriers ...carrier.Carrier) *Module {
+	s := &service{
+		db: k.DB, events: k.Events, timers: k.Timers, log: k.Log, vault: k.Vault, offers: offers, orders: orders, known: newKnown(k.Clock), now: k.Clock,
+		carriers: map[string]carrier.Carrier{}, patience: callTimeout, settling: carrier.Settling,
+	}
+	for _, c := range carriers {
+		s.carriers[c.Name()] = c
+	}
+	return &Module{s}
 }
 
 // Name of the module, its schema and its migrations.
@@ -59,6 +70,7 @@ func (m *Module) Mount(on app.Mount) {
 	m.mountZones(api)
 	m.mountShipments(api)
 	m.mountReturns(api)
+	m.mountCarriers(api)
 
 	event.OnBatch(on.Bus, "shipping.send-paid-order", m.svc.onOrderPaid)
 	event.OnBatch(on.Bus, "shipping.void-cancelled-order", m.svc.onOrderCancelled)
@@ -66,6 +78,17 @@ func (m *Module) Mount(on app.Mount) {
 	event.OnBatch(on.Bus, "shipping.claim-order", m.svc.onOrderClaimed)
 	event.OnBatch(on.Bus, "shipping.forget-customer", m.svc.onErased)
 	m.svc.timers.OnErrand(sendOrder, m.svc.send)
+	m.svc.timers.OnPatientErrand(buyLabel, m.svc.buy)
+	m.svc.timers.OnPatientErrand(voidLabel, m.svc.giveBack)
+	m.svc.timers.OnPatientErrand(trackParcel, m.svc.track)
+	m.svc.timers.OnErrand(heedNotice, m.svc.heed)
+
+	on.Jobs.Add(m.svc.sweeping())
+
+	m.svc.vault.Keep(
+		vault.Sealed{Table: "shipping.carrier_account", Column: "secret_key", Purpose: sealedKey},
+		vault.Sealed{Table: "shipping.carrier_account", Column: "webhook_secrets", Purpose: sealedWebhook},
+	)
 }
 
 func (m *Module) mountMethods(api *httpx.API) {
@@ -131,9 +154,25 @@ func (m *Module) mountShipments(api *httpx.API) {
 	}, m.svc.handlePutSettings)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/shipments", ID: "createShipment", Summary: "Make a parcel of an order", Permission: write, Status: http.StatusCreated,
-		Description: "Of all that is left to ship, or of some of it, with a label. Nothing is in two parcels, however many ask at the same moment.",
-		Refusals:    []*fault.Error{errNoSender, errNoAddress, errNothingToShip, errOrderNotShippable, erasure.ErrErased, httpx.ErrNotFound},
+		Description: "Of all that is left to ship, or of some of it, with a label. Nothing is in two parcels, however many ask at the same moment. " +
+			"A label that is bought from a carrier is there a moment later: the shipment is `created` until then. It is bought once, whatever becomes of the carrier's answers.",
+		Refusals: []*fault.Error{errNoSender, errNoAddress, errNothingToShip, errOrderNotShippable, errNoAccount, errNoOffer, erasure.ErrErased, httpx.ErrNotFound},
 	}, m.svc.handleDispatch)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/shipments/rates", ID: "findCarrierRates", Summary: "Ask the carriers what a parcel would cost", Permission: write, Unrecorded: true,
+		Description: "All accounts of the shop at once, each with bounded time. Nothing is bought.",
+		Refusals:    []*fault.Error{errNoSender, errNoAddress, errNothingToShip, errOrderNotShippable, httpx.ErrNotFound},
+	}, m.svc.handleOffers)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/shipping/labels", ID: "createShippingLabel", Summary: "Make the shipment of an order, and wait for its label", Permission: write, Status: http.StatusCreated,
+		Description: "Of all that is left to ship. A carrier that takes long is not waited for: `status` is `created` then, and the shipment says how it goes on.",
+		Refusals:    []*fault.Error{errNoSender, errNoAddress, errNothingToShip, errOrderNotShippable, errNoAccount, erasure.ErrErased, httpx.ErrNotFound},
+	}, m.svc.handleLabel)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/shipments/{id}/retry", ID: "retryShipment", Summary: "Try once more to get a label", Permission: write,
+		Description: "For a shipment that has failed: what was in it is taken anew, and it goes where the order goes now.",
+		Refusals:    []*fault.Error{errNotFailed, errNoAddress, errNothingToShip, errOrderNotShippable, errNoAccount},
+	}, m.svc.handleRetry)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/shipments", ID: "listShipments", Summary: "List shipments", Permission: read, Personal: true,
 		Description: "Newest first.",
@@ -143,15 +182,15 @@ func (m *Module) mountShipments(api *httpx.API) {
 	}, m.svc.handleShipment)
 	httpx.File(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/shipments/{id}/label.pdf", ID: "getShipmentLabel", Summary: "Print the label of a shipment", Permission: read, Personal: true,
-		Description: "On a page of the shop's paper.", Refusals: []*fault.Error{errNoLabel},
+		Description: "As the carrier has made it, or drawn on a page of the shop's paper.", Refusals: []*fault.Error{errNoLabel, errNoDocument, errOtherFormat},
 	}, []string{mediaPDF}, m.svc.handleLabelPDF)
 	httpx.File(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/shipments/{id}/label.zpl", ID: "getShipmentLabelZPL", Summary: "Send the label of a shipment to a label printer", Permission: read, Personal: true,
-		Description: "ZPL II, of 203 dots per inch or of 300.", Refusals: []*fault.Error{errNoLabel},
+		Description: "ZPL II, as the carrier has made it, or drawn for 203 dots per inch or 300.", Refusals: []*fault.Error{errNoLabel, errNoDocument, errOtherFormat},
 	}, []string{mediaZPL}, m.svc.handleLabelZPL)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/shipments/{id}/void", ID: "voidShipment", Summary: "Give a shipment up", Permission: write,
-		Description: "Before it has left: what is in it can go into another one. Giving up what was given up changes nothing.", Refusals: []*fault.Error{errNotVoidable},
+		Description: "Before it has left: what is in it can go into another one. A carrier that has sold the label has to agree, which may take days; one that does not leaves the shipment `labelled`, with the `failureCode` `void_rejected`. Giving up what was given up changes nothing.", Refusals: []*fault.Error{errNotVoidable},
 	}, m.svc.handleVoid)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/shipments/{id}/ship", ID: "shipShipment", Summary: "Note that a parcel has left", Permission: write,
@@ -165,6 +204,32 @@ func (m *Module) mountShipments(api *httpx.API) {
 		Method: http.MethodGet, Path: "/v1/track/{token}", ID: "trackShipment", Summary: "Ask where a parcel is", Permission: httpx.Public,
 		Description: "For who has the link. It names nobody.",
 	}, m.svc.handleTrack)
+}
+
+func (m *Module) mountCarriers(api *httpx.API) {
+	const read, write = permissionRead, permissionWrite
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/shipping/carriers", ID: "createCarrierAccount", Summary: "Add an account at a carrier", Permission: write, Status: http.StatusCreated,
+		Description: "Its secrets are sealed, and nobody can read them back. Have the carrier send its webhooks to `webhookPath`.", Refusals: []*fault.Error{errNoCarrier},
+	}, m.svc.handleCreateAccount)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/shipping/carriers", ID: "listCarrierAccounts", Summary: "List the accounts at carriers", Permission: read,
+	}, m.svc.handleAccounts)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/shipping/carriers/{id}", ID: "getCarrierAccount", Summary: "Read an account at a carrier", Permission: read,
+	}, m.svc.handleAccount)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPatch, Path: "/v1/shipping/carriers/{id}", ID: "updateCarrierAccount", Summary: "Change an account at a carrier", Permission: write,
+		Description: "Send the new webhook secret before the old one while they change: both count.",
+	}, m.svc.handleUpdateAccount)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodDelete, Path: "/v1/shipping/carriers/{id}", ID: "deleteCarrierAccount", Summary: "Remove an account at a carrier", Permission: write, Status: http.StatusNoContent,
+		Refusals: []*fault.Error{errAccountInUse},
+	}, m.svc.handleDeleteAccount)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/shipping/webhooks/{id}", ID: "receiveCarrierWebhook", Summary: "Hear from a carrier", Permission: httpx.Public, Limit: httpx.LimitSigned, Unrecorded: true,
+		Description: "`id` is the account's. A message is kept before it is answered, and counts once. A parcel never moves back, whatever comes late.", Refusals: []*fault.Error{errSignature},
+	}, m.svc.handleWebhook)
 }
 
 // Rates tells other modules how a parcel can be sent, as it was two seconds ago at most.

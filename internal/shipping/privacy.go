@@ -23,6 +23,7 @@ func shownTo(ctx context.Context, r shipmentResponse) shipmentResponse {
 	if r.Recipient == nil || identity.Can(ctx, permissionPersonal) {
 		return r
 	}
+	r.FailureMessage = ""
 	if r.masked = true; r.Direction == shippingapi.Return {
 		r.Sender = masked(r.Sender)
 		return r
@@ -73,8 +74,11 @@ func (s *service) onErased(ctx context.Context, tx *db.Tx, batch []event.Receive
 		return err
 	}
 	if _, err := tx.Exec(ctx, `
-		update shipping.shipment set recipient = null, sender = case direction when 'return' then '{}' else sender end, version = version + 1, updated_at = $2 where customer_id = any($1) and recipient is not null`, db.Array(ids), tx.Now); err != nil {
+		update shipping.shipment set recipient = null, sender = case direction when 'return' then '{}' else sender end, failure_message = null, version = version + 1, updated_at = $2 where customer_id = any($1) and recipient is not null`, db.Array(ids), tx.Now); err != nil {
 		return fmt.Errorf("forget the parcels of customers: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `delete from shipping.document d using shipping.shipment s where s.id = d.shipment_id and s.customer_id = any($1)`, db.Array(ids)); err != nil {
+		return fmt.Errorf("forget the labels of customers: %w", err)
 	}
 	return httpx.ForgetAnswers(ctx, tx, "", ids...)
 }

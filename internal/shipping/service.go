@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -17,6 +18,8 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
+	"github.com/fusioncommerce/fusion/internal/platform/vault"
+	"github.com/fusioncommerce/fusion/internal/shipping/carrier"
 	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
 )
 
@@ -25,11 +28,16 @@ type service struct {
 	events *event.Log
 	timers *timer.Timers
 	log    *slog.Logger
+	vault  *vault.Vault
 	offers Offers
 	orders Orders
-	known  *known
-	now    clock.Clock
-	store  store
+	// carriers of this program, by their names.
+	carriers map[string]carrier.Carrier
+	patience time.Duration // with a call
+	settling time.Duration
+	known    *known
+	now      clock.Clock
+	store    store
 }
 
 func (s *service) create(ctx context.Context, tx *db.Tx, m method) (method, error) {

@@ -23,7 +23,9 @@ var (
 	errNothingToShip     = fault.New(fault.Conflict, "nothing_to_ship", "That is not left to ship: it was not ordered, was cancelled, or is in a parcel already.")
 	errOrderNotShippable = fault.New(fault.Conflict, "order_not_shippable", "The order cannot be shipped.")
 
-	errNoLabel = fault.New(fault.Conflict, "shipment_has_no_label", "The shipment has no label.")
+	errNoLabel     = fault.New(fault.Conflict, "shipment_has_no_label", "The shipment has no label.")
+	errNoDocument  = fault.New(fault.Conflict, "label_not_here_yet", "The label is bought, and the carrier has not sent its document yet.")
+	errOtherFormat = fault.New(fault.Conflict, "label_of_other_format", "The carrier's label is there in another format.")
 )
 
 // shipmentStatus says how a shipment stands. It is derived from its label and from what was
@@ -109,8 +111,12 @@ func (s *shipment) status() shipmentStatus {
 	case carrier.Unknown, carrier.PreTransit:
 	}
 	switch s.Label {
-	case labelBought, labelVoiding:
+	case labelBought:
 		return labelled
+	case labelVoiding:
+		if s.TrackingNumber != "" {
+			return labelled
+		}
 	case labelRefused:
 		return failed
 	case labelVoided:
@@ -130,15 +136,19 @@ func (s *shipment) left() bool {
 	return false
 }
 
-// void gives the label up, and with it the shipment. It reports whether that changes anything.
-func (s *shipment) void() (bool, error) {
+// void gives the label up, and with it the shipment; taken says that a carrier has sold the label,
+// or may have, and has to agree. It reports whether that changes anything.
+func (s *shipment) void(taken bool) (bool, error) {
 	if s.left() {
 		return false, errNotVoidable.With("shipmentStatus", string(s.status()))
 	}
-	if s.Label == labelVoided {
+	if s.Label == labelVoided || s.Label == labelVoiding {
 		return false, nil
 	}
-	s.Label = labelVoided
+	s.Label, s.Failure = labelVoided, nil
+	if taken {
+		s.Label = labelVoiding
+	}
 	return true, nil
 }
 

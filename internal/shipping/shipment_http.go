@@ -2,6 +2,7 @@ package shipping
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -41,17 +42,18 @@ type dispatchBody struct {
 	OrderID uuid.UUID       `json:"orderId" format:"uuid"`
 	Items   []consignedBody `json:"items,omitempty" maxItems:"500" doc:"All that is left when it is absent"`
 	Parcel  sizeBody        `json:"parcel,omitzero"`
-	Service string          `json:"service,omitempty" maxLength:"100" doc:"What the label says; the shipping method's name when it is absent" example:"Priority"`
+	Service string          `json:"service,omitempty" maxLength:"100" doc:"What the label says, and what a carrier has to offer; the shipping method's name when it is absent, and the cheapest when the carrier has none of that name" example:"Priority"`
+	Carrier string          `json:"carrier,omitempty" maxLength:"40" doc:"easypost, shippo, inhouse or the id of an account; the preferred account's when it is absent, and inhouse when there is none" example:"easypost"`
+	Rate    string          `json:"rate,omitempty" maxLength:"60000" doc:"Buy this offer, of POST /v1/shipments/rates, for what it was offered for: goes with nothing else than orderId"`
 }
 
 // Check finds what the schema cannot say.
 func (b *dispatchBody) Check() (fields []fault.Field) {
-	for i, it := range b.Items {
-		if (it.Line == 0) == (it.SKU == "") {
-			fields = append(fields, fault.Field{Pointer: fmt.Sprintf("/items/%d", i), Code: "required", Detail: "names a line or a SKU, and not both"})
-		}
+	fields = checkConsigned(b.Items)
+	if b.Rate != "" && (len(b.Items) > 0 || b.Parcel != sizeBody{} || b.Service != "" || b.Carrier != "") {
+		fields = append(fields, fault.Field{Pointer: "/rate", Code: "excluded", Detail: "says all that is to be said"})
 	}
-	return append(fields, httpx.Line("/service", b.Service)...)
+	return append(append(fields, httpx.Line("/service", b.Service)...), httpx.Line("/carrier", b.Carrier)...)
 }
 
 type dispatchInput struct {
@@ -93,7 +95,8 @@ type shipmentResponse struct {
 	Grams          int64              `json:"grams"`
 	Sender         ordersapi.Address  `json:"sender" personal:"true" doc:"The shop, or, of a return, the buyer"`
 	Recipient      *ordersapi.Address `json:"recipient,omitempty" personal:"true"`
-	FailureCode    string             `json:"failureCode,omitempty" doc:"Why there is no label"`
+	FailureCode    string             `json:"failureCode,omitempty" doc:"Why there is no label; void_rejected when the carrier does not take it back"`
+	FailureMessage string             `json:"failureMessage,omitempty" personal:"true" doc:"What the carrier said: it may quote the address"`
 	CreatedAt      time.Time          `json:"createdAt"`
 	UpdatedAt      time.Time          `json:"updatedAt"`
 
@@ -123,7 +126,7 @@ func presentShipment(s shipment) shipmentResponse {
 		CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt, version: s.Version,
 	}
 	if s.Failure != nil {
-		r.FailureCode = s.Failure.Code
+		r.FailureCode, r.FailureMessage = s.Failure.Code, s.Failure.Message
 	}
 	if s.ReturnID != nil {
 		r.ReturnID = s.ReturnID.String()
@@ -148,9 +151,13 @@ func seenEvents(t carrier.Tracking) []seenEvent {
 
 func (s *service) handleDispatch(ctx context.Context, in *dispatchInput) (dispatchedResponse, error) {
 	b := in.Body
-	w := wanted{ID: clock.NewID(), OrderID: b.OrderID, Size: carrier.Parcel(b.Parcel), Service: b.Service}
-	for _, i := range b.Items {
-		w.Items = append(w.Items, ordersapi.ConsignedItem(i))
+	w := wanted{ID: clock.NewID(), OrderID: b.OrderID, Items: consignedItems(b.Items), Size: carrier.Parcel(b.Parcel), Service: b.Service, Carrier: b.Carrier}
+	if b.Rate != "" {
+		o, err := s.openOffer(ctx, b.Rate, b.OrderID)
+		if err != nil {
+			return dispatchedResponse{}, err
+		}
+		w.Items, w.Size, w.Service, w.Offer = o.Items, o.Size, o.Rate.Service, &o
 	}
 	return measured(ctx, s, w, func(w wanted) (dispatchedResponse, error) {
 		return httpx.Command(ctx, s.db, func(tx *db.Tx) (dispatchedResponse, error) {
@@ -245,6 +252,100 @@ func (s *service) handleVoid(ctx context.Context, in *byID) (shipmentResponse, e
 	return s.change(ctx, in, func(tx *db.Tx, was shipment) (shipment, error) { return s.void(ctx, tx, was) })
 }
 
+func (s *service) handleRetry(ctx context.Context, in *byID) (shipmentResponse, error) {
+	id, err := httpx.ID(in.ID)
+	if err != nil {
+		return shipmentResponse{}, err
+	}
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (shipmentResponse, error) {
+		now, err := s.retry(ctx, tx, id)
+		return shownTo(ctx, presentShipment(now)), err
+	})
+}
+
+type labelBody struct {
+	OrderID uuid.UUID `json:"orderId" format:"uuid"`
+}
+
+type labelInput struct{ httpx.JSON[labelBody] }
+
+type labelResponse struct {
+	ShipmentID     string `json:"shipmentId" format:"uuid"`
+	OrderID        string `json:"orderId" format:"uuid"`
+	Status         string `json:"status" enum:"created,labelled,failed,voided,shipped,exception,delivered,returned" doc:"created while the carrier has not answered: the shipment says how it goes on"`
+	TrackingNumber string `json:"trackingNumber,omitempty"`
+	Carrier        string `json:"carrier"`
+	LabelURL       string `json:"labelUrl,omitempty"`
+}
+
+// Location of the shipment.
+func (r labelResponse) Location() string { return "/v1/shipments/" + r.ShipmentID }
+
+func presentLabel(p shipment) labelResponse {
+	return labelResponse{p.ID.String(), p.OrderID.String(), string(p.status()), p.TrackingNumber, p.TakenBy, p.labelPath()}
+}
+
+const (
+	// labelWait is how long who wants a label waits for its carrier.
+	labelWait = 10 * time.Second
+	labelLook = 100 * time.Millisecond
+)
+
+// handleLabel makes the shipment of an order, and waits a while for its label. A request that is
+// repeated finds what the first one has made.
+func (s *service) handleLabel(ctx context.Context, in *labelInput) (labelResponse, error) {
+	id, err := httpx.Once(ctx)
+	if err != nil {
+		return labelResponse{}, err
+	}
+	if _, err := measured(ctx, s, wanted{ID: id, OrderID: in.Body.OrderID}, func(w wanted) (struct{}, error) {
+		return struct{}{}, s.db.InTx(ctx, func(tx *db.Tx) error {
+			if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 0))`, "label "+id.String()); err != nil {
+				return fmt.Errorf("wait for the same request: %w", err)
+			}
+			if _, err := s.store.findShipment(ctx, tx, id); !errors.Is(err, httpx.ErrNotFound) {
+				return err
+			}
+			how, err := s.store.settings(ctx, tx, "")
+			if err != nil {
+				return err
+			}
+			_, err = s.dispatch(ctx, tx, w, how)
+			return err
+		})
+	}); err != nil {
+		return labelResponse{}, err
+	}
+	if err := s.awaitLabel(ctx, id); err != nil {
+		return labelResponse{}, err
+	}
+	return httpx.Command(ctx, s.db, func(tx *db.Tx) (labelResponse, error) {
+		p, err := s.store.findShipment(ctx, tx, id)
+		return presentLabel(p), err
+	})
+}
+
+// awaitLabel waits until it is known what becomes of a label, for as long as somebody waits.
+func (s *service) awaitLabel(ctx context.Context, id uuid.UUID) error {
+	look := time.NewTicker(labelLook)
+	defer look.Stop()
+	for waited := time.Duration(0); waited < labelWait; waited += labelLook {
+		var p shipment
+		if err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
+			p, err = s.store.findShipment(ctx, tx, id)
+			return err
+		}); err != nil || p.status() != created {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the label: %w", ctx.Err())
+		case <-look.C:
+		}
+	}
+	return nil
+}
+
 func (s *service) handleShip(ctx context.Context, in *byID) (shipmentResponse, error) {
 	return s.moved(ctx, in, carrier.InTransit)
 }
@@ -266,11 +367,11 @@ func (s *service) moved(ctx context.Context, in *byID, to carrier.Status) (shipm
 	})
 }
 
-// printable is what the label of a shipment says.
-func (s *service) printable(ctx context.Context, in *byID) (m label.Model, err error) {
+// printable is what the label of a shipment says, and its document when the carrier has given one.
+func (s *service) printable(ctx context.Context, in *byID, as carrier.Format) (m label.Model, document []byte, err error) {
 	id, err := httpx.ID(in.ID)
 	if err != nil {
-		return m, err
+		return m, nil, err
 	}
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		p, err := s.store.findShipment(ctx, tx, id)
@@ -285,15 +386,42 @@ func (s *service) printable(ctx context.Context, in *byID) (m label.Model, err e
 		if err != nil {
 			return err
 		}
-		m, err = p.printed(how.Paper, parcels)
-		return err
+		if m, err = p.printed(how.Paper, parcels); err != nil || p.Carrier == inhouseName {
+			return err
+		}
+		bought, err := s.store.purchase(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		format, body, err := s.store.document(ctx, tx, id)
+		switch {
+		case err != nil:
+			return err
+		case bought.Document == documentAwaited:
+			return errNoDocument
+		case format != "" && format != as:
+			return errOtherFormat.Saying("The carrier's label is there as label.%s.", format)
+		}
+		document = body
+		return nil
 	})
-	return m, err
+	return m, document, err
+}
+
+// written sends the carrier's document, or draws one when there is none.
+func written(document []byte, draw func(io.Writer) error) func(context.Context, io.Writer) error {
+	return func(_ context.Context, w io.Writer) error {
+		if document == nil {
+			return draw(w)
+		}
+		_, err := w.Write(document)
+		return err
+	}
 }
 
 func (s *service) handleLabelPDF(ctx context.Context, in *byID) (httpx.Download, error) {
-	m, err := s.printable(ctx, in)
-	return httpx.Download{Media: mediaPDF, Name: "label-" + m.TrackingNumber + ".pdf", Write: func(_ context.Context, w io.Writer) error { return label.PDF(w, m) }}, err
+	m, document, err := s.printable(ctx, in, carrier.PDF)
+	return httpx.Download{Media: mediaPDF, Name: "label-" + m.TrackingNumber + ".pdf", Write: written(document, func(w io.Writer) error { return label.PDF(w, m) })}, err
 }
 
 type zplInput struct {
@@ -302,12 +430,12 @@ type zplInput struct {
 }
 
 func (s *service) handleLabelZPL(ctx context.Context, in *zplInput) (httpx.Download, error) {
-	m, err := s.printable(ctx, &byID{in.ID})
+	m, document, err := s.printable(ctx, &byID{in.ID}, carrier.ZPL)
 	dpi := 203
 	if in.DPI == "300" {
 		dpi = 300
 	}
-	return httpx.Download{Media: mediaZPL, Name: "label-" + m.TrackingNumber + ".zpl", Write: func(_ context.Context, w io.Writer) error { return label.ZPL(w, m, dpi) }}, err
+	return httpx.Download{Media: mediaZPL, Name: "label-" + m.TrackingNumber + ".zpl", Write: written(document, func(w io.Writer) error { return label.ZPL(w, m, dpi) })}, err
 }
 
 type trackInput struct {

@@ -172,6 +172,18 @@ func (store) saveShipment(ctx context.Context, tx *db.Tx, s shipment) error {
 	return nil
 }
 
+// readdress writes where a shipment goes that is tried once more.
+func (store) readdress(ctx context.Context, tx *db.Tx, s shipment) error {
+	_, recipient, _, err := s.bodies()
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `update shipping.shipment set recipient = $2 where id = $1`, s.ID, recipient); err != nil {
+		return fmt.Errorf("readdress shipment: %w", err)
+	}
+	return nil
+}
+
 func (s store) findShipment(ctx context.Context, tx *db.Tx, id uuid.UUID) (shipment, error) {
 	return s.oneShipment(ctx, tx, `where s.id = $1`, id)
 }

@@ -59,11 +59,24 @@ func (d *desk) Consign(ctx context.Context, tx *db.Tx, order, _ uuid.UUID, items
 		defer d.mu.Unlock()
 		d.left += wants
 	})
+	return d.to(wants), nil
+}
+
+func (d *desk) Consignable(_ context.Context, _ *db.Tx, order uuid.UUID, _ []ordersapi.ConsignedItem) (ordersapi.Consignee, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if order != d.id || d.left == 0 {
+		return ordersapi.Consignee{}, errNothing
+	}
+	return d.to(d.left), nil
+}
+
+func (d *desk) to(quantity int64) ordersapi.Consignee {
 	return ordersapi.Consignee{
-		OrderID: order.String(), Number: 1001, CustomerID: d.customer, Method: "Parcel", Country: "PT", Currency: money.EUR,
+		OrderID: d.id.String(), Number: 1001, CustomerID: d.customer, Method: "Parcel", Country: "PT", Currency: money.EUR,
 		Address: &ordersapi.Address{Name: "Ana Souza", Line1: "Rua Augusta 1", City: "Lisboa", PostalCode: "1100-048", Country: "PT"},
-		Items:   []ordersapi.ConsignedLine{{Line: 1, SKU: "MUG", Name: "Mug", Quantity: wants, Price: money.Amount{Minor: 1250, Currency: money.EUR}}},
-	}, nil
+		Items:   []ordersapi.ConsignedLine{{Line: 1, SKU: "MUG", Name: "Mug", Quantity: quantity, Price: money.Amount{Minor: 1250, Currency: money.EUR}}},
+	}
 }
 
 // ConsignReturn has whatever was asked for come back, of the same order.

@@ -104,6 +104,10 @@ func (s *shop) subject(o *operation, p product) (id string) {
 		return as[entry](s.post("/v1/shipping/methods", parcel)).ID
 	case strings.HasPrefix(o.Path, "/v1/shipping/zones/"):
 		return as[entry](s.post("/v1/shipping/zones", islands)).ID
+	case strings.HasPrefix(o.Path, "/v1/shipping/carriers/"):
+		return as[entry](s.post("/v1/shipping/carriers", bodies["createCarrierAccount"])).ID
+	case o.ID == "retryShipment":
+		return s.unlabelled()
 	case strings.HasPrefix(o.Path, "/v1/shipments/"):
 		return s.ships(s.paid()).ID
 	case strings.HasPrefix(o.Path, "/v1/payments/"):
@@ -142,7 +146,7 @@ func (s *shop) request(o *operation, p product) any {
 	case "createPayment":
 		s.takes("test")
 		return object{"orderId": s.owes().ID, "method": "pm_card_visa"}
-	case "createShipment":
+	case "createShipment", "createShippingLabel":
 		Expect(s.put("/v1/shipping/settings", object{"sender": toPorto})).To(answer(200))
 		return object{"orderId": s.paid().ID}
 	case "createProvider":

@@ -45,6 +45,19 @@ func (s *shop) ships(o order, items ...object) parcelOf {
 	return as[parcelOf](r)
 }
 
+// unlabelled is a shipment whose carrier refuses the shop.
+func (s *shop) unlabelled() string {
+	GinkgoHelper()
+	account := as[entry](s.post("/v1/shipping/carriers", object{"provider": "shippo", "secretKey": "shippo_test_nobody"})).ID
+	Expect(s.put("/v1/shipping/settings", object{"sender": toPorto})).To(answer(200))
+	r := s.post("/v1/shipments", object{"orderId": s.paid().ID, "carrier": account})
+	Expect(r).To(answer(201))
+	id := as[parcelOf](r).ID
+	// Shippo takes no parcel that nobody has measured: it is not even asked.
+	Eventually(func() parcelOf { return as[parcelOf](s.get("/v1/shipments/" + id)) }).Should(HaveField("Status", "failed"))
+	return id
+}
+
 var _ = Describe("an order on its way to the door", func() {
 	type progress struct {
 		Status, FulfillmentStatus string

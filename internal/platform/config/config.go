@@ -49,6 +49,7 @@ type Config struct {
 	Checkout  Checkout  `key:"checkout"`
 	Orders    Orders    `key:"orders"`
 	Payments  Payments  `key:"payments"`
+	Shipping  Shipping  `key:"shipping"`
 	Log       Log       `key:"log"`
 	Shutdown  Shutdown  `key:"shutdown"`
 }
@@ -199,6 +200,12 @@ type Orders struct {
 type Payments struct {
 	TestProvider bool   `key:"test_provider" default:"false" doc:"Offer the provider test, which moves no money: a shop that has it gives goods away. fusion dev always does"`
 	StripeURL    string `key:"stripe_url" default:"" is:"url" empty:"Stripe itself" doc:"Where Stripe's API is asked, such as a simulator (fusion sim stripe)"`
+}
+
+// Shipping is how parcels go out.
+type Shipping struct {
+	EasyPostURL string `key:"easypost_url" default:"" is:"url" empty:"EasyPost itself" doc:"Where EasyPost's API is asked, such as a simulator (fusion sim carrier)"`
+	ShippoURL   string `key:"shippo_url" default:"" is:"url" empty:"Shippo itself" doc:"Where Shippo's API is asked, such as a simulator (fusion sim carrier)"`
 }
 
 // Audit is the log of who changed what.
