@@ -57,6 +57,7 @@ func (m *Module) Mount(on app.Mount) {
 	m.mountShipments(api)
 
 	event.OnBatch(on.Bus, "shipping.send-paid-order", m.svc.onOrderPaid)
+	event.OnBatch(on.Bus, "shipping.send-released-order", m.svc.onOrderReleased)
 	event.OnBatch(on.Bus, "shipping.void-cancelled-order", m.svc.onOrderCancelled)
 	event.OnBatch(on.Bus, "shipping.claim-order", m.svc.onOrderClaimed)
 	event.OnBatch(on.Bus, "shipping.forget-customer", m.svc.onErased)
@@ -101,7 +102,7 @@ func (m *Module) mountShipments(api *httpx.API) {
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/shipments", ID: "createShipment", Summary: "Make a parcel of an order", Permission: write, Status: http.StatusCreated,
 		Description: "Of all that is left to ship, or of some of it, with a label. Nothing is in two parcels, however many ask at the same moment.",
-		Refusals:    []*fault.Error{errNoSender, errNoAddress, errNothingToShip, errOrderNotShippable, erasure.ErrErased, httpx.ErrNotFound},
+		Refusals:    []*fault.Error{errNoSender, errNoAddress, errNothingToShip, errOrderNotShippable, errOrderHeld, erasure.ErrErased, httpx.ErrNotFound},
 	}, m.svc.handleDispatch)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/shipments", ID: "listShipments", Summary: "List shipments", Permission: read, Personal: true,
