@@ -23,6 +23,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/config"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/pricing"
 	"github.com/fusioncommerce/fusion/internal/shipping"
 	parcels "github.com/fusioncommerce/fusion/internal/shipping/carrier"
@@ -46,7 +47,7 @@ func modules(k app.Kit, other elsewhere, cfg config.Config) []app.Module {
 		other = products
 	}
 	stock, prices := inventory.New(k), pricing.New(k, other)
-	placed := orders.New(k, other, cfg.Orders.UnpaidFor, cfg.Orders.OnLabelFailure == "refund")
+	placed := orders.New(k, other, cfg.Orders.UnpaidFor, cfg.Orders.OnLabelFailure == "refund", amounts(cfg.Orders.HoldAbove))
 	ways := shipping.New(k, other, placed, carriers(k, cfg)...)
 	return []app.Module{
 		identity.New(k),
@@ -59,6 +60,16 @@ func modules(k app.Kit, other elsewhere, cfg config.Config) []app.Module {
 		groupbuy.New(k, other),
 		payments.New(k, placed, providers(k, cfg)...),
 	}
+}
+
+// amounts reads what the configuration has checked.
+func amounts(texts []string) (list []money.Amount) {
+	for _, t := range texts {
+		if a, err := money.Read(t); err == nil {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // providers move money, beside the one that is always there.

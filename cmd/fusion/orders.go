@@ -32,7 +32,7 @@ func (p *program) showOrder(ctx context.Context, cmd *cli.Command) error {
 		return usageError("fusion orders show takes the number of an order, such as 1001")
 	}
 	return p.asOwner(ctx, cmd, func(ctx context.Context, pool *db.DB) error {
-		placed := orders.New(app.Kit{DB: pool, Events: event.NewLog(), Clock: clock.System}, nil, 0, false)
+		placed := orders.New(app.Kit{DB: pool, Events: event.NewLog(), Clock: clock.System}, nil, 0, false, nil)
 		j, err := placed.Journey(ctx, number)
 		if errors.Is(err, httpx.ErrNotFound) {
 			return fmt.Errorf("there is no order %d", number)
@@ -86,6 +86,13 @@ func whatHappened(st ordersapi.StepView) string {
 	}
 	for _, c := range st.Cancelled {
 		said = append(said, fmt.Sprintf("%d of %s cancelled", c.Quantity, c.SKU))
+	}
+	switch st.Hold {
+	case "":
+	case "released":
+		said = append(said, "goes on")
+	default:
+		said = append(said, "held back: "+st.Hold)
 	}
 	if st.Reason != "" {
 		said = append(said, oneLine(st.Reason, 60))

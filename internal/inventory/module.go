@@ -18,7 +18,7 @@ type Module struct{ svc *service }
 
 // New makes the inventory.
 func New(k app.Kit) *Module {
-	return &Module{&service{db: k.DB, events: k.Events, timers: k.Timers}}
+	return &Module{&service{db: k.DB, events: k.Events, timers: k.Timers, log: k.Log}}
 }
 
 // Name of the module, its schema and its migrations.
@@ -69,5 +69,6 @@ func (m *Module) Mount(on app.Mount) {
 	event.OnBatch(on.Bus, "inventory.release-cancelled-items", m.svc.onItemsCancelled)
 	event.OnBatch(on.Bus, "inventory.restock-returned-goods", m.svc.onReturnReceived)
 	event.OnBatch(on.Bus, "inventory.release-failed-order", m.svc.onOrderFailed)
+	m.listenToShipping(on.Bus)
 	m.svc.timers.On(expireHold, m.svc.onHoldDue)
 }

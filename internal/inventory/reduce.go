@@ -41,7 +41,7 @@ func (s *service) onItemsCancelled(ctx context.Context, tx *db.Tx, batch []event
 
 // reduce frees a part of what orders hold and tells of which orders that was. Reservations are
 // locked before stock, both in order.
-func (store) reduce(ctx context.Context, tx *db.Tx, list []demand) (freed []demand, err error) {
+func (s store) reduce(ctx context.Context, tx *db.Tx, list []demand) (freed []demand, err error) {
 	id, err := identity.From(ctx)
 	if err != nil {
 		return nil, err
@@ -50,13 +50,17 @@ func (store) reduce(ctx context.Context, tx *db.Tx, list []demand) (freed []dema
 	for i, d := range list {
 		ids[i] = d.OrderID
 	}
-	var held []string
-	if err := tx.Select(ctx, &held, `select order_id::text from inventory.reservation where order_id = any($1::uuid[]) and status = 'held' order by order_id for update`, db.Array(ids)); err != nil {
-		return nil, fmt.Errorf("lock reservations: %w", err)
+	rest, err := s.lockRest(ctx, tx, ids)
+	if err != nil {
+		return nil, err
 	}
 	var lines ledger
 	for _, d := range list {
-		if slices.Contains(held, d.OrderID) {
+		// A parcel that was given up and used all the same has taken what is called off.
+		for i := range d.Items {
+			d.Items[i].Quantity = min(d.Items[i].Quantity, rest[promise{d.OrderID, d.Items[i].SKU}])
+		}
+		if d.Items = slices.DeleteFunc(d.Items, func(i item) bool { return i.Quantity == 0 }); len(d.Items) > 0 {
 			lines.add(d)
 			freed = append(freed, d)
 		}

@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/google/uuid"
 
@@ -19,6 +20,7 @@ type service struct {
 	db     *db.DB
 	events *event.Log
 	timers *timer.Timers
+	log    *slog.Logger
 	store  store
 }
 

@@ -37,7 +37,7 @@ func replica() *service {
 	log := event.NewLog()
 	log.Check = contract().Check
 	pool := testkit.Open(testkit.Shared().App)
-	return &service{db: pool, events: log, timers: timer.New(pool, testkit.Log())}
+	return &service{db: pool, events: log, timers: timer.New(pool, testkit.Log()), log: testkit.Log()}
 }
 
 // recorded lists the facts of a merchant, in the order of the log.
@@ -88,7 +88,7 @@ func addsUp(shop uuid.UUID) {
 		select s.sku, s.on_hand, s.reserved,
 		       (select coalesce(sum(on_hand_delta), 0) from inventory.movement m where m.tenant_id = $1 and m.sku = s.sku),
 		       (select coalesce(sum(reserved_delta), 0) from inventory.movement m where m.tenant_id = $1 and m.sku = s.sku),
-		       (select coalesce(sum(l.quantity - l.released), 0) from inventory.reservation_line l join inventory.reservation r using (tenant_id, order_id)
+		       (select coalesce(sum(l.quantity - l.released - l.shipped), 0) from inventory.reservation_line l join inventory.reservation r using (tenant_id, order_id)
 		        where l.tenant_id = $1 and l.sku = s.sku and r.status = 'held')
 		       + (select coalesce(sum(l.quantity), 0) from inventory.hold_line l join inventory.hold h on h.tenant_id = l.tenant_id and h.id = l.hold_id
 		          where l.tenant_id = $1 and l.sku = s.sku and h.status = 'held')

@@ -234,7 +234,7 @@ func (store) release(ctx context.Context, tx *db.Tx, orders []string) ([]demand,
 		with held as (
 			select order_id from inventory.reservation where order_id = any($1::uuid[]) and status = 'held' order by order_id for update
 		)
-		select l.order_id::text, l.sku, l.quantity - l.released quantity from held join inventory.reservation_line l using (order_id) where l.quantity > l.released order by l.order_id, l.sku`,
+		select l.order_id::text, l.sku, l.quantity - l.released - l.shipped quantity from held join inventory.reservation_line l using (order_id) where l.quantity > l.released + l.shipped order by l.order_id, l.sku`,
 		db.Array(orders)); err != nil {
 		return nil, fmt.Errorf("read what is held: %w", err)
 	}

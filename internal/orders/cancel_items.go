@@ -61,7 +61,9 @@ func (s *service) cancelItems(ctx context.Context, tx *db.Tx, id uuid.UUID, only
 	if err != nil {
 		return order{}, err
 	}
-	went := o.arrive()
+	was := o.Status
+	went, now := o.arrive(), o.Status
+	o.Status = was // what is left has gone already: that is a step of its own
 	if !slices.ContainsFunc(o.Lines, func(l line) bool { return l.left() > 0 }) {
 		o.HeldFor = ""
 	}
@@ -80,6 +82,11 @@ func (s *service) cancelItems(ctx context.Context, tx *db.Tx, id uuid.UUID, only
 	off.Order = fact(o)
 	facts := []event.Event{off}
 	if went {
+		o.Status = now
+		o.Version++
+		if err := s.store.save(ctx, tx, o, actor.Actor); err != nil {
+			return order{}, err
+		}
 		facts = append(facts, onItsWay(o))
 	}
 	if err := s.events.Publish(ctx, tx, facts...); err != nil {

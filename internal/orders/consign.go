@@ -50,6 +50,9 @@ func (o order) shippable() error {
 	if o.Status != paid && o.Status != shipped && o.Status != delivered {
 		return errNotShippable.Saying("An order that is %s cannot be shipped.", o.Status)
 	}
+	if o.Hold != "" {
+		return errHeld
+	}
 	return nil
 }
 

@@ -23,6 +23,13 @@ func (s *service) onReserved(ctx context.Context, tx *db.Tx, batch []event.Recei
 	if err != nil {
 		return err
 	}
+	causes := map[string]event.Received[inventoryapi.Reserved]{}
+	for _, r := range batch {
+		causes[r.Fact.OrderID] = r
+	}
+	if err := s.holdDoubtful(ctx, tx, moved, func(o order, e event.Event) event.Event { return event.Because(causes[o.ID.String()], e) }); err != nil {
+		return err
+	}
 	var due []string
 	for _, o := range moved {
 		if o.covered() {
@@ -35,10 +42,6 @@ func (s *service) onReserved(ctx context.Context, tx *db.Tx, batch []event.Recei
 	settled, err := s.store.advance(ctx, tx, due, confirmed, paid, "")
 	if err != nil {
 		return err
-	}
-	causes := map[string]event.Received[inventoryapi.Reserved]{}
-	for _, r := range batch {
-		causes[r.Fact.OrderID] = r
 	}
 	facts := make([]event.Event, len(settled))
 	for i, o := range settled {

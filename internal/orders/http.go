@@ -211,6 +211,9 @@ func (s *service) handleTimeline(ctx context.Context, in *byID) (httpx.List[orde
 	if only != "" {
 		for i := range steps {
 			steps[i].Actor = seenBy(ctx, steps[i].Actor)
+			if steps[i].Hold != nil {
+				steps[i].Reason = nil // what staff thinks of the buyer
+			}
 		}
 	}
 	out.Data, err = presentSteps(steps)

@@ -42,7 +42,7 @@ func presentSteps(steps []step) ([]ordersapi.StepView, error) {
 	for i, st := range steps {
 		list[i] = ordersapi.StepView{
 			Status: st.Status, PaymentStatus: text(st.Payment), FulfillmentStatus: text(st.Fulfillment), ShipmentStatus: text(st.Told),
-			Reason: text(st.Reason), Actor: st.Actor, At: st.At.UTC(),
+			Hold: text(st.Hold), Reason: text(st.Reason), Actor: st.Actor, At: st.At.UTC(),
 		}
 		if st.Shipment != nil {
 			list[i].ShipmentID = st.Shipment.String()

@@ -15,6 +15,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
@@ -29,11 +30,12 @@ type Module struct{ svc *service }
 
 // New makes the orders. An order that was a cart and that nobody has paid for unpaidFor is
 // cancelled; none is when it is zero. refundUnshippable calls off what cannot be sent, instead of
-// leaving it to somebody.
-func New(k app.Kit, offers Offers, unpaidFor time.Duration, refundUnshippable bool) *Module {
+// leaving it to somebody. Orders that cost more than holdAbove wait until somebody has looked at
+// them.
+func New(k app.Kit, offers Offers, unpaidFor time.Duration, refundUnshippable bool, holdAbove []money.Amount) *Module {
 	return &Module{&service{
 		db: k.DB, events: k.Events, offers: offers, numbers: newNumbers(k.DB, k.Clock), daily: newDaily(k.DB, k.Clock), deadline: newDeadline(k.Timers, unpaidFor),
-		refundUnshippable: refundUnshippable,
+		refundUnshippable: refundUnshippable, holdAbove: holdAbove,
 	}}
 }
 
@@ -86,10 +88,11 @@ func (m *Module) Mount(on app.Mount) {
 	}, m.svc.handleTimeline)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/orders/{id}/cancel", ID: "cancelOrder", Summary: "Cancel an order", Permission: permissionWrite, Own: true,
-		Description: "The whole of it, or some `items`. Frees its stock, and what was paid for it goes back; of a part, with its exact shares of discounts and tax. What is in a shipment is not cancelled. Cancelling a cancelled order changes nothing.", Refusals: []*fault.Error{errNotCancellable, erasure.ErrErased},
+		Description: "The whole of it, or some `items`. Frees its stock, and what was paid for it goes back; of a part, with its exact shares of discounts and tax. Parcels that have not left are given up with the whole order; what has left is not cancelled. Cancelling a cancelled order changes nothing.", Refusals: []*fault.Error{errNotCancellable, erasure.ErrErased},
 	}, m.svc.handleCancel)
 
 	m.mountReturns(on.API.Group("Returns"))
+	m.mountHolds(api)
 	m.listenToPayments(on.Bus)
 	m.listenToShipping(on.Bus)
 	m.svc.deadline.timers.On(sweepUnpaid, m.svc.onUnpaid)

@@ -74,7 +74,8 @@ type order struct {
 	// Returned is what of the total is not to be paid any more: its units came back.
 	Returned  money.Amount
 	Returning returnStatus
-	HeldFor   string // why it waits for somebody; empty: it does not
+	HeldFor   string // why it cannot be sent; empty: it can
+	Hold      string // why somebody has to look at it before it is sent; empty: nobody has to
 	Version   int64
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -219,10 +220,11 @@ func (o *order) cancel(reason string, at time.Time) (bool, error) {
 	if !o.Status.canBecome(cancelled) {
 		return false, errNotCancellable.Saying("An order that is %s cannot be cancelled.", o.Status)
 	}
-	if n := o.consigned(); n > 0 {
-		return false, errNotCancellable.Saying("Of the order %d are in a shipment: void it first, or cancel the rest.", n)
+	// What is in a parcel that has not left is given up with the order, and so is its label.
+	if n := o.sentUnits(); n > 0 {
+		return false, errNotCancellable.Saying("Of the order %d have left: cancel the rest.", n)
 	}
-	o.Status, o.Reason, o.HeldFor, o.UpdatedAt = cancelled, reason, "", at
+	o.Status, o.Reason, o.HeldFor, o.Hold, o.UpdatedAt = cancelled, reason, "", "", at
 	o.Version++
 	return true, nil
 }

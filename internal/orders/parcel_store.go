@@ -56,12 +56,14 @@ func (store) report(ctx context.Context, tx *db.Tx, latest map[uuid.UUID]report)
 func (store) count(ctx context.Context, tx *db.Tx, orders []string) error {
 	if _, err := tx.Exec(ctx, db.Keep+`
 		with told as (
-			select l.order_id, l.position, coalesce(sum(p.quantity) filter (where s.status not in ('failed', 'voided')), 0) consigned,
-			       coalesce(sum(p.quantity) filter (where s.status in ('shipped', 'exception', 'delivered', 'returned')), 0) shipped,
-			       coalesce(sum(p.quantity) filter (where s.status = 'delivered'), 0) delivered, coalesce(sum(p.quantity) filter (where s.status = 'returned'), 0) returned
+			-- a parcel that was given up and is used all the same may have more than is left of the order
+			select l.order_id, l.position, least(l.quantity - l.cancelled, coalesce(sum(p.quantity) filter (where s.status not in ('failed', 'voided')), 0)) consigned,
+			       least(l.quantity - l.cancelled, coalesce(sum(p.quantity) filter (where s.status in ('shipped', 'exception', 'delivered', 'returned')), 0)) shipped,
+			       least(l.quantity - l.cancelled, coalesce(sum(p.quantity) filter (where s.status = 'delivered'), 0)) delivered,
+			       least(l.quantity - l.cancelled, coalesce(sum(p.quantity) filter (where s.status = 'returned'), 0)) returned
 			from orders.line l left join orders.shipment_line p on p.order_id = l.order_id and p.position = l.position
 			     left join orders.shipment s on s.order_id = p.order_id and s.shipment_id = p.shipment_id
-			where l.order_id = any((select $1)::uuid[]) group by l.order_id, l.position
+			where l.order_id = any((select $1)::uuid[]) group by l.order_id, l.position, l.quantity, l.cancelled
 		)
 		update orders.line l set consigned = t.consigned, shipped = t.shipped, delivered = t.delivered, returned = t.returned
 		from told t where l.order_id = t.order_id and l.position = t.position

@@ -184,11 +184,45 @@ var _ = Describe("an order on its way to the door", Label("db"), func() {
 		Expect(code(err)).To(Equal("order_not_shippable"))
 	})
 
-	It("is not called off with something of it in a parcel", func() {
+	It("is called off with its parcels as long as none has left", func() {
 		o := settled(ctx, svc, 2)
-		Expect(packed(ctx, svc, o, clock.NewID(), 1)).Error().NotTo(HaveOccurred())
+		parcel := clock.NewID()
+		Expect(packed(ctx, svc, o, parcel, 1)).Error().NotTo(HaveOccurred())
+		tells(ctx, svc, o, parcel, parcelLabelled, 2)
+		Expect(calledOff(ctx, svc, o.ID, "changed my mind")).To(HaveField("Status", cancelled))
+		tells(ctx, svc, o, parcel, parcelVoided, 3)
+		stands(o, cancelled, unfulfilled, progress{})
+	})
+
+	It("is not called off as a whole with something of it on its way, but in part", func() {
+		o := settled(ctx, svc, 2)
+		parcel := clock.NewID()
+		Expect(packed(ctx, svc, o, parcel, 1)).Error().NotTo(HaveOccurred())
+		tells(ctx, svc, o, parcel, parcelShipped, 3)
 		_, err := calledOff(ctx, svc, o.ID, "")
 		Expect(code(err)).To(Equal("order_not_cancellable"))
+		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error {
+			_, err := svc.cancelItems(ctx, tx, o.ID, "", "", []ordersapi.ConsignedItem{{Line: 1, Quantity: 1}})
+			return err
+		})).To(Succeed())
+		stands(o, shipped, fullyShipped, progress{Cancelled: 1, Consigned: 1, Shipped: 1})
+	})
+
+	It("counts no more than is left of it when a parcel was given up, and is used all the same", func() {
+		o := settled(ctx, svc, 3)
+		one, other := clock.NewID(), clock.NewID()
+		Expect(packed(ctx, svc, o, one, 2)).Error().NotTo(HaveOccurred())
+		tells(ctx, svc, o, one, parcelVoided, 3)
+		Expect(packed(ctx, svc, o, other, 2)).Error().NotTo(HaveOccurred())
+		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error {
+			_, err := svc.cancelItems(ctx, tx, o.ID, "", "", []ordersapi.ConsignedItem{{Line: 1, Quantity: 1}})
+			return err
+		})).To(Succeed())
+		tells(ctx, svc, o, one, parcelShipped, 4)
+		stands(o, shipped, fullyShipped, progress{Cancelled: 1, Consigned: 2, Shipped: 2})
+		tells(ctx, svc, o, other, parcelDelivered, 3)
+		tells(ctx, svc, o, one, parcelDelivered, 5)
+		stands(o, delivered, fullyDelivered, progress{Cancelled: 1, Consigned: 2, Shipped: 2, Delivered: 2})
 	})
 
 	Describe("that no label can be bought for", func() {

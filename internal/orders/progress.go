@@ -28,6 +28,14 @@ func (o order) consigned() (n int64) {
 	return n
 }
 
+// sentUnits is how many units have left.
+func (o order) sentUnits() (n int64) {
+	for _, l := range o.Lines {
+		n += l.Shipped
+	}
+	return n
+}
+
 // fulfillmentStatus says how far an order is on its way to the door. It is derived from what
 // its lines count, so that it cannot be stuck.
 type fulfillmentStatus string

@@ -14,6 +14,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
+	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
@@ -28,7 +29,9 @@ type service struct {
 	deadline   *deadline
 	// refundUnshippable calls off what cannot be sent, instead of leaving it to somebody.
 	refundUnshippable bool
-	store             store
+	// holdAbove are the totals above which somebody looks at an order before it is sent.
+	holdAbove []money.Amount
+	store     store
 }
 
 // draft prices an order and gives it a number. It asks the catalog and therefore comes

@@ -57,11 +57,12 @@ type row struct {
 	HeldFor     *string `db:"held_for"`
 	Returned    int64   `db:"returned_minor"`
 	Returning   string  `db:"return_status"`
+	Hold        *string `db:"hold"`
 }
 
 const orderColumns = `id, number, customer_id, status, reason, currency, total_minor, email, shipping_address, metadata, version, created_at, updated_at,
 	subtotal_minor, discount_minor, shipping_minor, tax_minor, tax_included, shipping_method_id, shipping_name, shipping_discount_minor, shipping_tax_minor, shipping_total_minor,
-	billing_address, cart_id, ticket, payment_status, captured_minor, refunded_minor, fulfillment_status, cancelled_minor, held_for, returned_minor, return_status`
+	billing_address, cart_id, ticket, payment_status, captured_minor, refunded_minor, fulfillment_status, cancelled_minor, held_for, returned_minor, return_status, hold`
 
 func (r row) domain() (order, error) {
 	currency := money.Currency(r.Currency)
@@ -70,7 +71,7 @@ func (r row) domain() (order, error) {
 		Total: money.Amount{Minor: r.Total, Currency: currency}, Email: text(r.Email), Version: r.Version,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), totals: r.totals(), CartID: r.CartID, Ticket: r.Ticket,
 		Payment: paymentStatus(r.Payment), Captured: money.Amount{Minor: r.Captured, Currency: currency}, Refunded: money.Amount{Minor: r.Refunded, Currency: currency},
-		Fulfillment: fulfillmentStatus(r.Fulfillment), CalledOff: money.Amount{Minor: r.CalledOff, Currency: currency}, HeldFor: text(r.HeldFor),
+		Fulfillment: fulfillmentStatus(r.Fulfillment), CalledOff: money.Amount{Minor: r.CalledOff, Currency: currency}, HeldFor: text(r.HeldFor), Hold: text(r.Hold),
 		Returned: money.Amount{Minor: r.Returned, Currency: currency}, Returning: returnStatus(r.Returning),
 	}
 	if err := json.Unmarshal(r.Metadata, &o.Metadata); err != nil {
@@ -248,7 +249,7 @@ func (s store) withLines(ctx context.Context, tx *db.Tx, rows []row) ([]order, e
 func (store) save(ctx context.Context, tx *db.Tx, o order, actor string) error {
 	_, err := tx.Exec(ctx, `
 		with o as (
-			update orders.orders set status = $2, reason = $3, held_for = null, version = $4, updated_at = $5 where id = $1
+			update orders.orders set status = $2, reason = $3, held_for = null, hold = null, version = $4, updated_at = $5 where id = $1
 		)
 		insert into orders.timeline (order_id, version, status, reason, actor, at) values ($1, $4, $2, $3, $6, $5)`,
 		o.ID, string(o.Status), orNull(o.Reason), o.Version, o.UpdatedAt, actor)
@@ -359,6 +360,7 @@ type step struct {
 	Cancelled   []byte     `db:"cancelled"` // of steps that called off a part
 	Return      *uuid.UUID `db:"return_id"` // of steps that a return made, and so is the one after it
 	Comes       *string    `db:"return_status"`
+	Hold        *string    `db:"hold"` // of steps that held it back, or let it go
 	Reason      *string    `db:"reason"`
 	Actor       string     `db:"actor"`
 	At          time.Time  `db:"at"`
@@ -366,7 +368,7 @@ type step struct {
 
 func (store) timeline(ctx context.Context, tx *db.Tx, id uuid.UUID) ([]step, error) {
 	steps := []step{}
-	if err := tx.Select(ctx, &steps, `select status, payment_status, fulfillment_status, shipment_id, shipment_status, cancelled, return_id, return_status, reason, actor, at from orders.timeline where order_id = $1 order by version`, id); err != nil {
+	if err := tx.Select(ctx, &steps, `select status, payment_status, fulfillment_status, shipment_id, shipment_status, cancelled, return_id, return_status, hold, reason, actor, at from orders.timeline where order_id = $1 order by version`, id); err != nil {
 		return nil, fmt.Errorf("read timeline: %w", err)
 	}
 	return slices.Clip(steps), nil

@@ -71,7 +71,7 @@ func present(o order) orderResponse {
 		Subtotal: o.Subtotal.Decimal(), DiscountTotal: o.Discount.Decimal(), ShippingTotal: o.ShippingTotal.Decimal(), TaxTotal: o.Tax.Decimal(),
 		Total: o.Total.Decimal(), Currency: string(o.Currency),
 		PaymentStatus: string(o.Payment), Captured: amountIn(o.Currency, o.Captured.Minor).Decimal(), Refunded: amountIn(o.Currency, o.Refunded.Minor).Decimal(),
-		CancelledTotal: amountIn(o.Currency, o.CalledOff.Minor).Decimal(), FulfillmentStatus: string(o.Fulfillment), HeldFor: o.HeldFor, ReturnedTotal: amountIn(o.Currency, o.Returned.Minor).Decimal(), ReturnStatus: string(o.Returning),
+		CancelledTotal: amountIn(o.Currency, o.CalledOff.Minor).Decimal(), FulfillmentStatus: string(o.Fulfillment), HeldFor: o.waits(), ReturnedTotal: amountIn(o.Currency, o.Returned.Minor).Decimal(), ReturnStatus: string(o.Returning),
 		Email: o.Email, ShippingAddress: o.Address, BillingAddress: o.Billing, Metadata: o.Metadata,
 		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, Version: o.Version,
 	}

@@ -162,13 +162,29 @@ const sendOrder = "shipping.send-order"
 // onOrderPaid has orders sent that are paid, in shops that have that done by itself: each by
 // an errand of its own, so that one that cannot be sent is in nobody's way.
 func (s *service) onOrderPaid(ctx context.Context, tx *db.Tx, batch []event.Received[ordersapi.OrderPaid]) error {
-	how, err := s.store.settings(ctx, tx, "")
-	if err != nil || how.Policy != policyAuto {
-		return err
-	}
 	orders := make([]string, len(batch))
 	for i, r := range batch {
 		orders[i] = r.Fact.OrderID
+	}
+	return s.sendAll(ctx, tx, orders)
+}
+
+// onOrderReleased sends what somebody has had to look at before. What is not paid yet is sent
+// when it is.
+func (s *service) onOrderReleased(ctx context.Context, tx *db.Tx, batch []event.Received[ordersapi.OrderReleased]) error {
+	var orders []string
+	for _, r := range batch {
+		if r.Fact.Status == "paid" {
+			orders = append(orders, r.Fact.OrderID)
+		}
+	}
+	return s.sendAll(ctx, tx, orders)
+}
+
+func (s *service) sendAll(ctx context.Context, tx *db.Tx, orders []string) error {
+	how, err := s.store.settings(ctx, tx, "")
+	if err != nil || how.Policy != policyAuto || len(orders) == 0 {
+		return err
 	}
 	s.timers.SetAll(tx, sendOrder, orders, tx.Now)
 	return nil

@@ -21,6 +21,7 @@ var (
 	errNotShippable = fault.New(fault.Conflict, "shipment_not_shippable", "The parcel has no label, or its label was given back.")
 	// The refusals of the orders.
 	errNothingToShip     = fault.New(fault.Conflict, "nothing_to_ship", "That is not left to ship: it was not ordered, was cancelled, or is in a parcel already.")
+	errOrderHeld         = fault.New(fault.Conflict, "order_held", "The order is held back until somebody has looked at it: POST /v1/orders/{id}/release.")
 	errOrderNotShippable = fault.New(fault.Conflict, "order_not_shippable", "The order cannot be shipped.")
 
 	errNoLabel     = fault.New(fault.Conflict, "shipment_has_no_label", "The shipment has no label.")

@@ -20,6 +20,8 @@ var bodies = map[string]any{
 	"updateProduct": object{"name": "Red mug"},
 	"createOrder":   basket(item{SKU: "MUG", Quantity: 1}),
 	"cancelOrder":   object{"reason": "changed my mind"},
+	"holdOrder":     object{"reason": "the buyer is called first"},
+	"releaseOrder":  object{"reason": "the buyer was called"},
 	"setStock":      object{"onHand": 12},
 	"adjustStock":   object{"delta": 1, "reason": "found one"},
 	"createHold":    object{"items": []item{{SKU: "MUG", Quantity: 1}}},

@@ -308,7 +308,7 @@ func (s *shop) audit() {
 		select count(*) from inventory.stock s
 		left join lateral (select coalesce(sum(on_hand_delta), 0) on_hand, coalesce(sum(reserved_delta), 0) reserved
 		                   from inventory.movement m where m.tenant_id = s.tenant_id and m.location = s.location and m.sku = s.sku) m on true
-		left join lateral (select coalesce(sum(l.quantity - l.released), 0) held from inventory.reservation_line l join inventory.reservation r using (tenant_id, order_id)
+		left join lateral (select coalesce(sum(l.quantity - l.released - l.shipped), 0) held from inventory.reservation_line l join inventory.reservation r using (tenant_id, order_id)
 		                   where l.tenant_id = s.tenant_id and l.location = s.location and l.sku = s.sku and r.status = 'held') o on true
 		left join lateral (select coalesce(sum(l.quantity), 0) held from inventory.hold_line l join inventory.hold h on h.tenant_id = l.tenant_id and h.id = l.hold_id
 		                   where l.tenant_id = s.tenant_id and l.location = s.location and l.sku = s.sku and h.status = 'held') h on true

@@ -99,6 +99,60 @@ var _ = Describe("an order on its way to the door", func() {
 		Eventually(func() []parcelOf { return as[page[parcelOf]](s.get("/v1/shipments?orderId=" + o.ID)).Data }).Should(HaveExactElements(HaveField("Status", "labelled")))
 	})
 
+	It("takes its parcel out of the stock when it leaves", func() {
+		s := open()
+		o := s.paid()
+		p := s.ships(o, object{"line": 1, "quantity": 1})
+		type stock struct{ OnHand, Reserved, Available int64 }
+		sku := o.Items[0].SKU
+		before := as[stock](s.get("/v1/inventory/" + sku))
+		Expect(before.Reserved).To(BeEquivalentTo(2))
+		Expect(s.post("/v1/shipments/"+p.ID+"/ship", nil)).To(answer(200))
+		Eventually(func() stock { return as[stock](s.get("/v1/inventory/" + sku)) }).Should(Equal(stock{before.OnHand - 1, 1, before.Available}))
+		Expect(s.post("/v1/shipments/"+p.ID+"/deliver", nil)).To(answer(200))
+		stands(s, o, "paid", "partially_delivered")
+		Expect(as[stock](s.get("/v1/inventory/" + sku))).To(Equal(stock{before.OnHand - 1, 1, before.Available}))
+		Expect(string(s.get("/v1/inventory/" + sku + "/movements").body)).To(ContainSubstring(`"shipped"`))
+	})
+
+	It("is called off with its labels while nothing has left, and its stock and money go back", func() {
+		s := open()
+		o := s.paid()
+		p := s.ships(o)
+		Expect(s.post("/v1/orders/"+o.ID+"/cancel", object{"reason": "ordered twice"})).To(answer(200))
+		Eventually(func() string { return as[parcelOf](s.get("/v1/shipments/" + p.ID)).Status }).Should(Equal("voided"))
+		type money struct{ Status, Refunded string }
+		Eventually(func() money { return as[money](s.get("/v1/orders/" + o.ID)) }).Should(Equal(money{"cancelled", o.Total}))
+		type stock struct{ Reserved int64 }
+		Eventually(func() stock { return as[stock](s.get("/v1/inventory/" + o.Items[0].SKU)) }).Should(Equal(stock{0}))
+	})
+
+	It("is not called off as a whole when some of it has left", func() {
+		s := open()
+		o := s.paid()
+		p := s.ships(o, object{"line": 1, "quantity": 1})
+		Expect(s.post("/v1/shipments/"+p.ID+"/ship", nil)).To(answer(200))
+		stands(s, o, "paid", "partially_shipped")
+		Expect(s.post("/v1/orders/"+o.ID+"/cancel", object{})).To(refuse(409, "order_not_cancellable"))
+		Expect(s.post("/v1/orders/"+o.ID+"/cancel", object{"items": []object{{"line": 1, "quantity": 1}}})).To(answer(200))
+		stands(s, o, "shipped", "shipped")
+	})
+
+	It("makes no parcel while staff holds it back, and gets its own by itself when it is let go", func() {
+		s := open()
+		o := s.paid()
+		type held struct{ HeldFor string }
+		Expect(s.post("/v1/orders/"+o.ID+"/hold", object{"reason": "the address is odd"})).To(answer(200))
+		Expect(as[held](s.get("/v1/orders/" + o.ID))).To(Equal(held{"staff"}))
+		Expect(s.put("/v1/shipping/settings", object{"sender": toPorto, "policy": "auto"})).To(answer(200))
+		Expect(s.post("/v1/shipments", object{"orderId": o.ID})).To(refuse(409, "order_held"))
+		r := s.post("/v1/orders/"+o.ID+"/release", object{"reason": "the buyer was called"})
+		Expect(r).To(answer(200))
+		Expect(as[held](r)).To(Equal(held{}))
+		Eventually(func() []parcelOf { return as[page[parcelOf]](s.get("/v1/shipments?orderId=" + o.ID)).Data }).Should(HaveExactElements(HaveField("Status", "labelled")))
+		Expect(string(s.get("/v1/orders/" + o.ID + "/timeline").body)).To(And(ContainSubstring("the address is odd"), ContainSubstring(`"released"`)))
+	})
+
 	It("cannot be packed before it is paid, nor by another shop", func() {
 		s, other := open(), open()
 		unpaid := s.owes()

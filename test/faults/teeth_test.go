@@ -63,6 +63,16 @@ var forgeries = slices.Concat(holdForgeries, moneyForgeries, []forgery{
 		seen: "what is reserved is what orders and shoppers hold",
 	},
 	{
+		lie:  "a line that has left without a movement",
+		sql:  `update inventory.reservation_line set shipped = 1 where order_id = ` + aConfirmed,
+		seen: "a parcel leaves the stock once",
+	},
+	{
+		lie:  "a parcel that left and is still on the shelf",
+		sql:  `update orders.line set consigned = quantity - cancelled, shipped = quantity - cancelled where order_id = ` + aConfirmed,
+		seen: "what has left of an order has left the stock", alone: true,
+	},
+	{
 		lie:  "units that nobody delivered",
 		sql:  `update inventory.stock set on_hand = on_hand + 1 where sku = ` + aSKU,
 		seen: "stock is the sum of its movements", alone: true,

@@ -11,7 +11,7 @@ func Stock() []Invariant {
 			from inventory.stock where reserved < 0 or reserved > on_hand`},
 		{Name: "what is reserved is what orders and shoppers hold", Schemas: []string{"inventory"}, SQL: `
 			with lines as (
-				select l.tenant_id, l.location, l.sku, l.quantity - l.released quantity
+				select l.tenant_id, l.location, l.sku, l.quantity - l.released - l.shipped quantity
 				from inventory.reservation r join inventory.reservation_line l using (tenant_id, order_id) where r.status = 'held'
 				union all
 				select l.tenant_id, l.location, l.sku, l.quantity
@@ -58,8 +58,15 @@ func Always() []Invariant {
 			)
 			select format('order %s, %s: line of %s is %s, movements hold %s in %s and free it %s times', order_id, sku, l.quantity, l.status, m.quantity, m.holds, m.releases)
 			from lines l full join moved m using (tenant_id, order_id, location, sku)
-			where m.quantity is distinct from case l.status when 'held' then l.quantity - l.released when 'released' then 0 end
-			   or m.holds <> 1 or m.releases <> (l.status = 'released' and l.released < l.quantity)::int`},
+			where m.quantity is distinct from case l.status when 'held' then l.quantity - l.released - l.shipped when 'released' then 0 end
+			   or m.holds <> 1 or m.releases <> (l.status = 'released' and l.released + l.shipped < l.quantity)::int`},
+		{Name: "a parcel leaves the stock once", Schemas: []string{"inventory"}, SQL: `
+			with left_stock as (
+				select tenant_id, order_id, location, sku, sum(-reserved_delta) reserved, sum(-on_hand_delta) units from inventory.movement where kind = 'shipped' group by tenant_id, order_id, location, sku
+			)
+			select format('order %s, %s: %s of the line have left, movements say %s of %s units', order_id, sku, l.shipped, m.reserved, m.units)
+			from inventory.reservation_line l full join left_stock m using (tenant_id, order_id, location, sku)
+			where coalesce(l.shipped, 0) <> coalesce(m.reserved, 0)`},
 		{Name: "a stock decision and its facts are one", Schemas: []string{"inventory"}, SQL: `
 			with decided as (
 				select r.tenant_id, r.order_id, r.status, count(l.sku) lines
@@ -87,7 +94,7 @@ func Always() []Invariant {
 				select tenant_id, subject::uuid id, count(*) facts, count(distinct sequence) versions, min(sequence) first,
 				       count(*) filter (where type = 'order.created') created,
 				       count(*) filter (where type in ('order.confirmed', 'order.failed')) decided,
-				       (array_agg(type order by sequence desc, seq desc) filter (where type <> 'order.claimed'))[1] newest
+				       (array_agg(type order by sequence desc, seq desc) filter (where type not in ('order.claimed', 'order.held', 'order.released', 'order.items_cancelled')))[1] newest
 				from platform.event where type like 'order.%' group by tenant_id, subject
 			), silent as ( -- what payments, returns and shipments told is their fact, unless the order has moved
 				select tenant_id, id, count(*) steps from (

@@ -90,6 +90,21 @@ type OrderCancelled struct {
 // EventType is the topic.
 func (OrderCancelled) EventType() string { return "order.cancelled" }
 
+// OrderHeld says that an order is not sent until somebody has looked at it.
+type OrderHeld struct {
+	Order
+	HeldFor string `json:"heldFor"` // "staff" or "amount"
+}
+
+// EventType is the topic.
+func (OrderHeld) EventType() string { return "order.held" }
+
+// OrderReleased says that an order that waited for somebody goes on.
+type OrderReleased struct{ Order }
+
+// EventType is the topic.
+func (OrderReleased) EventType() string { return "order.released" }
+
 // OrderShipped says that nothing is left to ship of an order.
 type OrderShipped struct{ Order }
 

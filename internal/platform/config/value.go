@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/fusioncommerce/fusion/internal/platform/money"
 )
 
 // rule is what a text, or each item of a list, must look like.
@@ -38,6 +40,7 @@ var rules = map[string]rule{
 	"origin":      {"origins, such as https://shop.example or http://localhost:3000", isOrigin},
 	"store":       {"a URL such as redis://host:6379/0 or rediss://user:password@host:6379/0", isStore},
 	"network":     {"addresses or networks, such as 10.0.0.0/8 or fd00::1", isNetwork},
+	"amount":      {"amounts, such as 500.00 EUR", isAmount},
 	"url":         {"an http or https URL such as http://catalog:8080", isURL},
 	"site":        {"an http or https URL without a path, such as https://shop.example.com", isOrigin},
 	"path":        {"a path", func(s string) bool { return strings.TrimSpace(s) != "" }},
@@ -380,4 +383,9 @@ func quote(raw any) string {
 		text = string(runes[:most]) + "…"
 	}
 	return strconv.Quote(text)
+}
+
+func isAmount(s string) bool {
+	a, err := money.Read(s)
+	return err == nil && a.Minor > 0
 }

@@ -99,6 +99,12 @@ func (a Amount) Decimal() string {
 // String is for logs and messages to people: "29.99 USD".
 func (a Amount) String() string { return a.Decimal() + " " + string(a.Currency) }
 
+// Read reads what String writes: an amount, a space and its currency. The error is that of Parse.
+func Read(text string) (Amount, error) {
+	amount, currency, _ := strings.Cut(strings.TrimSpace(text), " ")
+	return Parse(amount, Currency(strings.TrimSpace(currency)))
+}
+
 // IsZero says whether a is nothing, in any currency.
 func (a Amount) IsZero() bool { return a.Minor == 0 }
 

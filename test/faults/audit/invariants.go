@@ -64,7 +64,7 @@ func Always() []Invariant {
 func Settled() []Invariant {
 	return append(settledCampaigns(), []Invariant{
 		{Name: "every order has ended", sql: `
-			select format('order %s is %s', id, status) from orders.orders where status not in ('confirmed', 'paid', 'failed', 'cancelled')`},
+			select format('order %s is %s', id, status) from orders.orders where status not in ('confirmed', 'paid', 'shipped', 'delivered', 'failed', 'cancelled')`},
 		{Name: "every order has heard of its money", sql: `
 			with booked as (
 				select t.tenant_id, t.order_id id, coalesce(sum(-e.amount_minor) filter (where t.kind = 'capture' and e.account = 'sales'), 0) captured,
@@ -93,9 +93,19 @@ func Settled() []Invariant {
 			where case o.status
 				when 'confirmed' then h.status is distinct from 'held' or h.items is distinct from b.items
 				when 'paid' then h.status is distinct from 'held' or h.items is distinct from b.items
+				when 'shipped' then h.status is distinct from 'held' or h.items is distinct from b.items
+				when 'delivered' then h.status is distinct from 'held' or h.items is distinct from b.items
 				when 'failed' then h.status is distinct from 'refused' or h.items is not null
 				when 'cancelled' then h.status is distinct from 'released' and h.status is distinct from 'refused' or h.items is not null and h.items <> b.items
 				else true end`},
+		{Name: "what has left of an order has left the stock", sql: `
+			with sent as (
+				select tenant_id, order_id, sku, sum(shipped) units from orders.line group by tenant_id, order_id, sku having sum(shipped) > 0
+			), gone as (
+				select tenant_id, order_id, sku, sum(-on_hand_delta) units from inventory.movement where kind = 'shipped' group by tenant_id, order_id, sku
+			)
+			select format('order %s, %s: %s units have left, %s were taken out of the stock', order_id, sku, s.units, g.units)
+			from sent s full join gone g using (tenant_id, order_id, sku) where s.units is distinct from g.units`},
 		{Name: "a fact of an order says what was ordered", sql: `
 			select format('order %s: number %s, total %s; the fact says %s', o.id, o.number, o.total_minor, e.data)
 			from orders.orders o join platform.event e on e.tenant_id = o.tenant_id and e.type = 'order.created' and e.subject = o.id::text
