@@ -61,6 +61,7 @@ func (s *service) cancelItems(ctx context.Context, tx *db.Tx, id uuid.UUID, only
 	if err != nil {
 		return order{}, err
 	}
+	was := o.Status
 	went := o.arrive()
 	if !slices.ContainsFunc(o.Lines, func(l line) bool { return l.left() > 0 }) {
 		o.HeldFor = ""
@@ -74,12 +75,19 @@ func (s *service) cancelItems(ctx context.Context, tx *db.Tx, id uuid.UUID, only
 	for _, p := range list {
 		off.Cancelled = append(off.Cancelled, ordersapi.CancelledItem{Line: p.Position, SKU: o.Lines[p.Position-1].SKU, Quantity: p.Quantity})
 	}
+	next := o.Status
+	o.Status = was // that the rest has left, or arrived, is a step of its own, with a fact of its own
 	if err := s.store.saveCancelled(ctx, tx, o, list, off.Cancelled, reason, actor.Actor); err != nil {
 		return order{}, err
 	}
 	off.Order = fact(o)
 	facts := []event.Event{off}
 	if went {
+		o.Status = next
+		o.Version++
+		if err := s.store.save(ctx, tx, o, actor.Actor); err != nil {
+			return order{}, err
+		}
 		facts = append(facts, onItsWay(o))
 	}
 	if err := s.events.Publish(ctx, tx, facts...); err != nil {
