@@ -353,6 +353,7 @@ type step struct {
 	Shipment    *uuid.UUID `db:"shipment_id"`
 	Told        *string    `db:"shipment_status"`
 	Cancelled   []byte     `db:"cancelled"` // of steps that called off a part
+	Edited      []byte     `db:"edited"`    // of steps that changed what was agreed
 	Reason      *string    `db:"reason"`
 	Actor       string     `db:"actor"`
 	At          time.Time  `db:"at"`
@@ -360,7 +361,7 @@ type step struct {
 
 func (store) timeline(ctx context.Context, tx *db.Tx, id uuid.UUID) ([]step, error) {
 	steps := []step{}
-	if err := tx.Select(ctx, &steps, `select status, payment_status, fulfillment_status, shipment_id, shipment_status, cancelled, reason, actor, at from orders.timeline where order_id = $1 order by version`, id); err != nil {
+	if err := tx.Select(ctx, &steps, `select status, payment_status, fulfillment_status, shipment_id, shipment_status, cancelled, edited, reason, actor, at from orders.timeline where order_id = $1 order by version`, id); err != nil {
 		return nil, fmt.Errorf("read timeline: %w", err)
 	}
 	return slices.Clip(steps), nil

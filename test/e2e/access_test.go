@@ -20,6 +20,7 @@ var bodies = map[string]any{
 	"updateProduct": object{"name": "Red mug"},
 	"createOrder":   basket(item{SKU: "MUG", Quantity: 1}),
 	"cancelOrder":   object{"reason": "changed my mind"},
+	"editOrder":     object{"shippingAddress": toLisbon},
 	"setStock":      object{"onHand": 12},
 	"adjustStock":   object{"delta": 1, "reason": "found one"},
 	"createHold":    object{"items": []item{{SKU: "MUG", Quantity: 1}}},

@@ -29,6 +29,7 @@ var forms = []form{
 	{"updateProduct", nil, []string{"/name", "/description", "/status", "/taxClass"}, nil},
 	{"createOrder", []string{"/items", "/items/0/sku", "/items/0/quantity"}, []string{"/customerId", "/items/0/sku", "/email", "/currency", "/shippingAddress/city", "/metadata/note", "/holdId"}, []string{"/items/0/quantity"}},
 	{"cancelOrder", nil, []string{"/reason"}, nil},
+	{"editOrder", []string{"/shippingAddress"}, []string{"/shippingAddress/city", "/shippingAddress/country", "/reason"}, nil},
 	{"setStock", []string{"/onHand"}, nil, []string{"/onHand", "/lowStockThreshold"}},
 	{"adjustStock", []string{"/delta", "/reason"}, []string{"/reason"}, []string{"/delta"}},
 	{"createHold", []string{"/items", "/items/0/sku", "/items/0/quantity"}, []string{"/items/0/sku"}, []string{"/items/0/quantity", "/ttlSeconds"}},

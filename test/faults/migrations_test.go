@@ -35,6 +35,7 @@ var needsStop = map[string]string{
 	"inventory/2": "the reaction to an order asks it whether a hold is claimed",
 	"orders/5":    "whoever reads or moves an order reads what was paid for it",
 	"orders/6":    "whoever reads or moves an order reads how far its units are on their way",
+	"orders/7":    "whoever reads a timeline reads what was edited",
 	"platform/3":  "whoever publishes a fact asks it how the consumers hear of it",
 	"platform/4":  "whoever changes something writes into it that they did",
 }

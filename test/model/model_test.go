@@ -9,6 +9,7 @@ import (
 // nothing of how the program does it. Amounts are minor units.
 type model struct {
 	Status, Reason string
+	City           string // that it goes to
 	Lines          []modelLine
 	Total          int64 // with what is paid for shipping
 	CalledOff      int64
@@ -55,7 +56,7 @@ func (m model) clone() model {
 
 // placed is an order that was accepted; it has failed when there is not stock of all of it.
 func placed(lines []modelLine, shipping int64, stock map[string]level) model {
-	m := model{Status: "confirmed", Lines: lines, Total: shipping, Stock: maps.Clone(stock)}
+	m := model{Status: "confirmed", City: "Lisboa", Lines: lines, Total: shipping, Stock: maps.Clone(stock)}
 	wanted := map[string]int64{}
 	for _, l := range lines {
 		wanted[l.SKU] += l.open()
@@ -282,6 +283,20 @@ func (m *model) cancelItems(line int, n int64, reason string) string {
 	m.reserve(l.SKU, -n)
 	m.moves()
 	m.pays()
+	return ""
+}
+
+// redirect has an order go elsewhere, as long as nothing of it is in a parcel.
+func (m *model) redirect(city string) string {
+	for _, l := range m.Lines {
+		if l.Packed > 0 {
+			return "order_not_editable"
+		}
+	}
+	if m.ended() {
+		return "order_not_editable"
+	}
+	m.City = city
 	return ""
 }
 

@@ -211,11 +211,11 @@ func (j *journey) place(o order, name string) error {
 
 // picture is all that is compared.
 type picture struct {
-	Status, Reason, Payment, Fulfillment string
-	CalledOff, Captured, Refunded        int64
-	Lines                                []string
-	Charges                              []string
-	Stock                                map[string]level
+	Status, Reason, City, Payment, Fulfillment string
+	CalledOff, Captured, Refunded              int64
+	Lines                                      []string
+	Charges                                    []string
+	Stock                                      map[string]level
 }
 
 func lineOf(cancelled, packed, sent, there int64) string {
@@ -226,7 +226,7 @@ func chargeOf(captured, refunded int64) string { return fmt.Sprintf("%d-%d", cap
 
 func (m *model) picture() picture {
 	_, captured, refunded := m.sums()
-	p := picture{Status: m.Status, Reason: m.Reason, Payment: m.paymentStatus(), Fulfillment: m.fulfillmentStatus(), CalledOff: m.CalledOff, Captured: captured, Refunded: refunded, Stock: m.Stock}
+	p := picture{Status: m.Status, Reason: m.Reason, City: m.City, Payment: m.paymentStatus(), Fulfillment: m.fulfillmentStatus(), CalledOff: m.CalledOff, Captured: captured, Refunded: refunded, Stock: m.Stock}
 	for _, l := range m.Lines {
 		p.Lines = append(p.Lines, lineOf(l.Cancelled, l.Packed, l.Sent, l.There))
 	}
@@ -242,7 +242,7 @@ func (j *journey) observed() (p picture, err error) {
 	if err := j.must("GET", "/v1/orders/"+j.order.String(), nil, &v); err != nil {
 		return p, err
 	}
-	p = picture{Status: v.Status, Reason: v.Reason, Payment: v.PaymentStatus, Fulfillment: v.FulfillmentStatus, Stock: map[string]level{}}
+	p = picture{Status: v.Status, Reason: v.Reason, City: v.ShippingAddress.City, Payment: v.PaymentStatus, Fulfillment: v.FulfillmentStatus, Stock: map[string]level{}}
 	for text, into := range map[string]*int64{v.CancelledTotal + " off": &p.CalledOff, v.Captured + " captured": &p.Captured, v.Refunded + " refunded": &p.Refunded} {
 		a, err := money.Parse(strings.Fields(text)[0], j.currency)
 		if err != nil {

@@ -24,5 +24,6 @@ var _ = eventspec.Contract("orders", ordersapi.Schemas,
 	ordersapi.OrderShipped{Order: order("shipped")},
 	ordersapi.OrderDelivered{Order: order("delivered")},
 	ordersapi.ItemsCancelled{Order: order("paid"), Cancelled: []ordersapi.CancelledItem{{Line: 1, SKU: "TEA-SENCHA-100", Quantity: 1}}, Amount: "1500", Due: "1500", Reason: "one is broken"},
+	ordersapi.OrderEdited{Order: order("paid"), Changed: []string{"shippingAddress"}},
 	ordersapi.OrderCancelled{Order: order("cancelled"), Reason: "ordered twice"},
 )

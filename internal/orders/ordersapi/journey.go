@@ -27,6 +27,7 @@ type StepView struct {
 	ShipmentID        string          `json:"shipmentId,omitempty" format:"uuid" doc:"Of steps that a shipment made"`
 	ShipmentStatus    string          `json:"shipmentStatus,omitempty" enum:"created,labelled,failed,voided,shipped,exception,delivered,returned" doc:"What the shipment told"`
 	Cancelled         []CancelledItem `json:"cancelled,omitempty" doc:"Of steps that called off a part"`
+	Edited            []string        `json:"edited,omitempty" doc:"What a step changed of what was agreed" example:"[\"shippingAddress\"]"`
 	Reason            string          `json:"reason,omitempty"`
 	Actor             string          `json:"actor" doc:"Who or what made the step; to a customer, the shop is one"`
 	At                time.Time       `json:"at"`
