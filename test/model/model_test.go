@@ -129,8 +129,9 @@ func (m *model) fulfillmentStatus() string {
 	return "partially_shipped"
 }
 
-// pays has an order be paid when nothing is left to pay, and gives back what is too much.
-func (m *model) pays() {
+// pays has an order be paid when nothing is left to pay, and gives back what is too much: of what
+// was captured last, or else of the first that has it.
+func (m *model) pays(last ...int) {
 	if s := m.paymentStatus(); m.Status == "confirmed" && (s == "paid" || s == "overpaid") {
 		m.Status = "paid"
 	}
@@ -140,6 +141,9 @@ func (m *model) pays() {
 		excess = captured - refunded
 	}
 	for i := range m.Charges {
+		last = append(last, i)
+	}
+	for _, i := range last {
 		c := &m.Charges[i]
 		if m.Status == "cancelled" {
 			c.Held = 0
@@ -216,7 +220,7 @@ func (m *model) capture(at int, amount int64) string {
 		return "amount_too_large"
 	}
 	c.Held, c.Captured = 0, amount
-	m.pays()
+	m.pays(at)
 	return ""
 }
 
