@@ -50,11 +50,13 @@ func presentSteps(steps []step) ([]ordersapi.StepView, error) {
 		if st.Return != nil {
 			list[i].ReturnID, list[i].ReturnStatus = st.Return.String(), text(st.Comes)
 		}
-		if st.Cancelled == nil {
-			continue
-		}
-		if err := json.Unmarshal(st.Cancelled, &list[i].Cancelled); err != nil {
-			return nil, fmt.Errorf("what a step called off: %w", err)
+		for said, into := range map[*[]byte]any{&st.Cancelled: &list[i].Cancelled, &st.Edited: &list[i].Edited} {
+			if *said == nil {
+				continue
+			}
+			if err := json.Unmarshal(*said, into); err != nil {
+				return nil, fmt.Errorf("what a step changed: %w", err)
+			}
 		}
 	}
 	return list, nil

@@ -90,6 +90,11 @@ func (m *Module) Mount(on app.Mount) {
 		Method: http.MethodPost, Path: "/v1/orders/{id}/cancel", ID: "cancelOrder", Summary: "Cancel an order", Permission: permissionWrite, Own: true,
 		Description: "The whole of it, or some `items`. Frees its stock, and what was paid for it goes back; of a part, with its exact shares of discounts and tax. Parcels that have not left are given up with the whole order; what has left is not cancelled. Cancelling a cancelled order changes nothing.", Refusals: []*fault.Error{errNotCancellable, erasure.ErrErased},
 	}, m.svc.handleCancel)
+	httpx.Handle(api, httpx.Route{
+		Method: http.MethodPost, Path: "/v1/orders/{id}/edits", ID: "editOrder", Summary: "Change where an order goes", Permission: permissionWrite, Personal: true,
+		Description: "As long as nothing of it is in a shipment. An order that is taxed keeps its country, region and postal code, one that is sent by a method its country and region: what it costs was agreed for that place. What is so already is no change.",
+		Refusals:    []*fault.Error{errNotEditable, errOtherPrice, erasure.ErrErased},
+	}, m.svc.handleEdit)
 
 	m.mountReturns(on.API.Group("Returns"))
 	m.mountHolds(api)

@@ -360,7 +360,8 @@ type step struct {
 	Cancelled   []byte     `db:"cancelled"` // of steps that called off a part
 	Return      *uuid.UUID `db:"return_id"` // of steps that a return made, and so is the one after it
 	Comes       *string    `db:"return_status"`
-	Hold        *string    `db:"hold"` // of steps that held it back, or let it go
+	Hold        *string    `db:"hold"`   // of steps that held it back, or let it go
+	Edited      []byte     `db:"edited"` // of steps that changed what was agreed
 	Reason      *string    `db:"reason"`
 	Actor       string     `db:"actor"`
 	At          time.Time  `db:"at"`
@@ -368,7 +369,7 @@ type step struct {
 
 func (store) timeline(ctx context.Context, tx *db.Tx, id uuid.UUID) ([]step, error) {
 	steps := []step{}
-	if err := tx.Select(ctx, &steps, `select status, payment_status, fulfillment_status, shipment_id, shipment_status, cancelled, return_id, return_status, hold, reason, actor, at from orders.timeline where order_id = $1 order by version`, id); err != nil {
+	if err := tx.Select(ctx, &steps, `select status, payment_status, fulfillment_status, shipment_id, shipment_status, cancelled, return_id, return_status, hold, edited, reason, actor, at from orders.timeline where order_id = $1 order by version`, id); err != nil {
 		return nil, fmt.Errorf("read timeline: %w", err)
 	}
 	return slices.Clip(steps), nil

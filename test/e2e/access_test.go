@@ -22,6 +22,7 @@ var bodies = map[string]any{
 	"cancelOrder":   object{"reason": "changed my mind"},
 	"holdOrder":     object{"reason": "the buyer is called first"},
 	"releaseOrder":  object{"reason": "the buyer was called"},
+	"editOrder":     object{"shippingAddress": toLisbon},
 	"setStock":      object{"onHand": 12},
 	"adjustStock":   object{"delta": 1, "reason": "found one"},
 	"createHold":    object{"items": []item{{SKU: "MUG", Quantity: 1}}},

@@ -31,6 +31,7 @@ var forms = []form{
 	{"cancelOrder", nil, []string{"/reason"}, nil},
 	{"holdOrder", []string{"/reason"}, []string{"/reason"}, nil},
 	{"releaseOrder", []string{"/reason"}, []string{"/reason"}, nil},
+	{"editOrder", []string{"/shippingAddress"}, []string{"/shippingAddress/city", "/shippingAddress/country", "/reason"}, nil},
 	{"setStock", []string{"/onHand"}, nil, []string{"/onHand", "/lowStockThreshold"}},
 	{"adjustStock", []string{"/delta", "/reason"}, []string{"/reason"}, []string{"/delta"}},
 	{"createHold", []string{"/items", "/items/0/sku", "/items/0/quantity"}, []string{"/items/0/sku"}, []string{"/items/0/quantity", "/ttlSeconds"}},

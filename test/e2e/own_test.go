@@ -56,7 +56,7 @@ var _ = Describe("what is a customer's own", func() {
 		ana := s.customer()
 		s.changingNothing(func() {
 			for _, op := range published.Operations {
-				if op.RequestBody == nil || !strings.HasPrefix(op.Path, "/v1/orders") && !strings.HasPrefix(op.Path, "/v1/inventory/holds") {
+				if op.RequestBody == nil || !strings.HasPrefix(op.Path, "/v1/orders") && !strings.HasPrefix(op.Path, "/v1/inventory/holds") || op.ID == "editOrder" { // that is the staff's
 					continue
 				}
 				for _, name := range []string{"id", "tenant_id", "tenantId", "status", "total", "price", "role", "is_admin", "reserved", "created_at", "customerId", "STATUS"} {

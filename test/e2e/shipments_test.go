@@ -92,6 +92,18 @@ var _ = Describe("an order on its way to the door", func() {
 		Eventually(func() response { return s.post("/v1/shipments", object{"orderId": o.ID}) }).Should(answer(201))
 	})
 
+	It("goes elsewhere when it is sent elsewhere in time", func() {
+		s := open()
+		o := s.paid()
+		elsewhere := object{"shippingAddress": object{"name": "Ana", "line1": "Largo da Sé 1", "city": "Braga", "postalCode": "4700-424", "country": "PT"}, "reason": "she moved"}
+		Expect(s.post("/v1/orders/"+o.ID+"/edits", elsewhere, header{"If-Match", `"1"`})).To(refuse(412, "version_conflict"))
+		Expect(s.customer().post("/v1/orders/"+o.ID+"/edits", elsewhere)).To(refuse(403, "forbidden"))
+		Expect(s.post("/v1/orders/"+o.ID+"/edits", elsewhere)).To(answer(200))
+		p := s.ships(o)
+		Expect(string(s.get("/v1/shipments/" + p.ID).body)).To(And(ContainSubstring("Braga"), Not(ContainSubstring("Lisboa"))))
+		Expect(s.post("/v1/orders/"+o.ID+"/edits", object{"shippingAddress": toLisbon})).To(refuse(409, "order_not_editable"))
+	})
+
 	It("gets its parcel by itself in a shop that wants that", func() {
 		s := open()
 		Expect(s.put("/v1/shipping/settings", object{"sender": toPorto, "policy": "auto"})).To(answer(200))

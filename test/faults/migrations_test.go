@@ -38,6 +38,7 @@ var needsStop = map[string]string{
 	"orders/6":    "whoever reads or moves an order reads how far its units are on their way",
 	"orders/7":    "whoever reads or moves an order reads what came back of it",
 	"orders/8":    "whoever reads or moves an order reads why it is held back",
+	"orders/9":    "whoever reads a timeline reads what was edited",
 	"platform/3":  "whoever publishes a fact asks it how the consumers hear of it",
 	"platform/4":  "whoever changes something writes into it that they did",
 	"shipping/3":  "whoever looks at a cart, or at whether the shop sends, reads its zones and boxes",

@@ -94,7 +94,7 @@ func Always() []Invariant {
 				select tenant_id, subject::uuid id, count(*) facts, count(distinct sequence) versions, min(sequence) first,
 				       count(*) filter (where type = 'order.created') created,
 				       count(*) filter (where type in ('order.confirmed', 'order.failed')) decided,
-				       (array_agg(type order by sequence desc, seq desc) filter (where type not in ('order.claimed', 'order.held', 'order.released', 'order.items_cancelled')))[1] newest
+				       (array_agg(type order by sequence desc, seq desc) filter (where type not in ('order.claimed', 'order.held', 'order.released', 'order.items_cancelled', 'order.edited')))[1] newest
 				from platform.event where type like 'order.%' group by tenant_id, subject
 			), silent as ( -- what payments, returns and shipments told is their fact, unless the order has moved
 				select tenant_id, id, count(*) steps from (

@@ -39,5 +39,6 @@ var _ = eventspec.Contract("orders", ordersapi.Schemas,
 	ordersapi.ReturnRejected{Return: back("rejected", 0)},
 	ordersapi.ReturnCancelled{Return: back("cancelled", 0)},
 	ordersapi.ReturnReceived{Return: back("received", 1), Refund: "1350", Fee: "150", ShippingRefund: "0", Due: "1650"},
+	ordersapi.OrderEdited{Order: order("paid"), Changed: []string{"shippingAddress"}},
 	ordersapi.OrderCancelled{Order: order("cancelled"), Reason: "ordered twice"},
 )

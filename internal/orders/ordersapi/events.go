@@ -136,3 +136,13 @@ type CancelledItem struct {
 
 // EventType is the topic.
 func (ItemsCancelled) EventType() string { return "order.items_cancelled" }
+
+// OrderEdited says that somebody changed what was agreed of an order that has not left. The whole
+// order is as it is now; where it goes is personal, and only in the order.
+type OrderEdited struct {
+	Order
+	Changed []string `json:"changed"`
+}
+
+// EventType is the topic.
+func (OrderEdited) EventType() string { return "order.edited" }

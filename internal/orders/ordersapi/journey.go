@@ -30,6 +30,7 @@ type StepView struct {
 	ReturnID          string          `json:"returnId,omitempty" format:"uuid" doc:"Of steps that a return made"`
 	ReturnStatus      string          `json:"returnStatus,omitempty" enum:"requested,approved,rejected,received,closed,cancelled" doc:"What became of the return"`
 	Hold              string          `json:"hold,omitempty" enum:"staff,amount,released" doc:"Of steps that held it back, and why, or let it go on"`
+	Edited            []string        `json:"edited,omitempty" doc:"What a step changed of what was agreed" example:"[\"shippingAddress\"]"`
 	Reason            string          `json:"reason,omitempty"`
 	Actor             string          `json:"actor" doc:"Who or what made the step; to a customer, the shop is one"`
 	At                time.Time       `json:"at"`
