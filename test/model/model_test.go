@@ -83,6 +83,13 @@ func (m *model) reserve(sku string, n int64) {
 	m.Stock[sku] = l
 }
 
+// leave takes what an order holds off the shelf.
+func (m *model) leave(sku string, n int64) {
+	l := m.Stock[sku]
+	l.OnHand, l.Reserved = l.OnHand-n, l.Reserved-n
+	m.Stock[sku] = l
+}
+
 func (m *model) due() int64 { return m.Total - m.CalledOff }
 
 func (m *model) sums() (held, captured, refunded int64) {
@@ -253,7 +260,7 @@ func (m *model) cancel(reason string) string {
 		return "order_not_cancellable"
 	}
 	for _, l := range m.Lines {
-		if l.Packed > 0 {
+		if l.Sent > 0 {
 			return "order_not_cancellable"
 		}
 	}
@@ -261,6 +268,10 @@ func (m *model) cancel(reason string) string {
 	for _, l := range m.Lines {
 		m.reserve(l.SKU, -l.open())
 	}
+	for i := range m.Parcels {
+		m.Parcels[i].Status = "voided"
+	}
+	m.count()
 	m.pays()
 	return ""
 }
@@ -365,6 +376,11 @@ func (m *model) send(at int, to string) string {
 	switch {
 	case p.Status == "voided":
 		return "shipment_not_shippable"
+	case p.Status == "labelled":
+		for i, n := range p.Contents {
+			m.leave(m.Lines[i].SKU, n)
+		}
+		p.Status = to
 	case p.Status != "delivered":
 		p.Status = to
 	}
