@@ -34,7 +34,13 @@ func (b *bookings) Expressions() (list string, args []any) {
 		ids[i], kinds[i], sources[i], payments[i], orders[i], accounts[i] = p.ID.String(), p.Kind, p.Source, p.Payment.String(), p.Order.String(), p.Account.String()
 		debits[i], credits[i], currencies[i], amounts[i] = p.Debit, p.Credit, string(p.Amount.Currency), p.Amount.Minor
 	}
-	return `booked as materialized (
+	return bookSQL, []any{
+		db.Array(ids), db.Array(kinds), db.Array(sources), db.Array(payments), db.Array(orders), db.Array(accounts),
+		db.Array(debits), db.Array(credits), db.Array(currencies), db.Array(amounts), b.at,
+	}
+}
+
+const bookSQL = `booked as materialized (
     select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[], $10::bigint[])
                   n(id, kind, source, payment, order_id, account, debit, credit, currency, amount)
 ), transactions as (
@@ -43,11 +49,7 @@ func (b *bookings) Expressions() (list string, args []any) {
 ), entries as (
     insert into payments.ledger_entry (transaction_id, position, account, currency, amount_minor)
     select n.id, e.position, e.account, n.currency, e.amount from booked n, lateral (values (1, n.debit, n.amount), (2, n.credit, -n.amount)) e(position, account, amount)
-)`, []any{
-			db.Array(ids), db.Array(kinds), db.Array(sources), db.Array(payments), db.Array(orders), db.Array(accounts),
-			db.Array(debits), db.Array(credits), db.Array(currencies), db.Array(amounts), b.at,
-		}
-}
+)`
 
 // balance is what one account of the ledger adds up to: a debit is positive.
 type balance struct {
