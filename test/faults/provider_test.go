@@ -20,23 +20,23 @@ import (
 // mood is how a provider that is not well answers; nil lets calls through.
 type mood func(w http.ResponseWriter, r *http.Request, through http.Handler)
 
-// wire stands between the shop and its provider.
+// wire stands between the shop and somebody whom it asks.
 type wire struct {
 	server *httptest.Server
 	mood   atomic.Pointer[mood]
 	met    atomic.Int64
 }
 
-func wireTo(t *till) *wire {
+func wireTo(well http.Handler) *wire {
 	GinkgoHelper()
 	w := &wire{}
 	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if m := w.mood.Load(); m != nil {
 			w.met.Add(1)
-			(*m)(rw, r, t.Simulator)
+			(*m)(rw, r, well)
 			return
 		}
-		t.ServeHTTP(rw, r)
+		well.ServeHTTP(rw, r)
 	}))
 	DeferCleanup(func() {
 		w.server.CloseClientConnections()
@@ -109,6 +109,26 @@ func says(status int, body string) mood {
 	}
 }
 
+// matter is what can be the matter with somebody whom the shop asks.
+type matter struct {
+	name     string
+	mood     mood
+	answered bool // in time for who waits for it
+}
+
+func moods() []matter {
+	return []matter{
+		{"well", nil, true},
+		{"down", hungUp(""), false},
+		{"5 s late", later(5 * time.Second), true},
+		{"1 kB/s", trickle, true},
+		{"reset in the middle of the answer", hungUp("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{\"id\":\"pi_"), false},
+		{"no TLS where TLS is expected", hungUp("\x15\x03\x01\x00\x02\x02\x28"), false},
+		{"garbage", says(http.StatusOK, "<html>Welcome to the hotel's network</html>"), false},
+		{"429", says(http.StatusTooManyRequests, "<html>Slow down</html>"), false},
+	}
+}
+
 var _ = Describe("a provider of payments that is not well", func() {
 	// T-16, the rows of the provider: P16. What a call comes to that it does not answer is
 	// looked for later, and everything else goes on as if nothing were the matter.
@@ -126,23 +146,9 @@ var _ = Describe("a provider of payments that is not well", func() {
 			Expect(err).NotTo(HaveOccurred())
 			return &a
 		}
-		moods := []struct {
-			name     string
-			mood     mood
-			answered bool // in time, so that the buyer hears that it is paid
-		}{
-			{"well", nil, true},
-			{"down", hungUp(""), false},
-			{"5 s late", later(5 * time.Second), true},
-			{"1 kB/s", trickle, true},
-			{"reset in the middle of the answer", hungUp("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{\"id\":\"pi_"), false},
-			{"no TLS where TLS is expected", hungUp("\x15\x03\x01\x00\x02\x02\x28"), false},
-			{"garbage", says(http.StatusOK, "<html>Welcome to the hotel's network</html>"), false},
-			{"429", says(http.StatusTooManyRequests, "<html>Slow down</html>"), false},
-		}
 		sheet := &table{title: "T-16 provider: browse, cart, order, admin; pay"}
 		orders := 0
-		for _, m := range moods {
+		for _, m := range moods() {
 			out.be(m.mood)
 			paid, waits := 0, 0
 			c := s.openCrowd(ctx, 8, 2*each)
