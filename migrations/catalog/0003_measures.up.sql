@@ -7,4 +7,4 @@ alter table catalog.variant
     add column height_mm    bigint not null default 0,
     add constraint variant_sides_check check (
         (length_mm, width_mm, height_mm) = (0, 0, 0)
-        or length_mm between 1 and 10000 and width_mm between 1 and 10000 and height_mm between 1 and 10000);
+        or length_mm >= 1 and length_mm <= 10000 and width_mm >= 1 and width_mm <= 10000 and height_mm >= 1 and height_mm <= 10000);

@@ -45,7 +45,7 @@ create table orders.return_line (
     fee_minor    bigint   not null default 0 check (fee_minor >= 0),
     primary key (tenant_id, return_id, position),
     foreign key (tenant_id, return_id) references orders.return,
-    constraint return_line_received_check check (received between 0 and quantity and restocked between 0 and received)
+    constraint return_line_received_check check (received >= 0 and received <= quantity and restocked >= 0 and restocked <= received)
 );
 
 do $$

@@ -73,6 +73,16 @@ var forgeries = slices.Concat(holdForgeries, moneyForgeries, []forgery{
 		seen: "what has left of an order has left the stock", alone: true,
 	},
 	{
+		lie:  "units that came back by no return",
+		sql:  `update orders.line set taken_back = 1 where order_id = ` + aConfirmed,
+		seen: "an order and its returns are one", alone: true,
+	},
+	{
+		lie:  "money back for a return that there is not",
+		sql:  `update orders.orders set returned_minor = 1 where id = ` + aConfirmed,
+		seen: "an order and its returns are one", alone: true,
+	},
+	{
 		lie:  "units that nobody delivered",
 		sql:  `update inventory.stock set on_hand = on_hand + 1 where sku = ` + aSKU,
 		seen: "stock is the sum of its movements", alone: true,
