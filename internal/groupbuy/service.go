@@ -70,6 +70,9 @@ func (s *service) create(ctx context.Context, tx *db.Tx, c campaign) (campaign, 
 // come first: whoever runs one has locked it before the campaign.
 func (s *service) update(ctx context.Context, tx *db.Tx, id uuid.UUID, match httpx.IfMatch, moments moments, want func(terms) (terms, error)) (campaign, error) {
 	moments.set(tx, s.timers, id.String())
+	if err := tx.Finish(ctx); err != nil {
+		return campaign{}, err
+	}
 	now, err := s.store.now(ctx, tx)
 	if err != nil {
 		return campaign{}, err

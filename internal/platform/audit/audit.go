@@ -150,7 +150,7 @@ func (e *entries) Expressions() (list string, args []any) {
 	for n := 1; n < len(e.args)/columns; n++ {
 		rows = append(rows, row(n))
 	}
-	return fence + `,
+	return `audit_fence as materialized (select platform.audit_fence() ` + db.OnceWritten + `),
 audited as (
     insert into platform.audit (` + written + `)
     select ` + written + ` from audit_fence, (values ` + strings.Join(rows, ", ") + `) e(` + written + `, position) order by position

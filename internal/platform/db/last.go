@@ -3,6 +3,8 @@ package db
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,6 +16,16 @@ type Written interface {
 	// there is nothing to write after all.
 	Expressions() (list string, args []any)
 }
+
+// waiting is what may have to wait for rows that others have locked.
+type waiting interface {
+	// Waits are the names of its expressions that do, each of which returns its rows.
+	Waits() []string
+}
+
+// OnceWritten stands behind the select of an expression that must not come before anything of
+// the statement has waited for a row: everybody who reads the log waits for who holds its fence.
+const OnceWritten = "/* once written */"
 
 // Last is what tx writes last of a kind, for more to be added. All kinds are one statement,
 // right before the commit: most commands write of several, and each would be a round trip.
@@ -32,16 +44,32 @@ func Last[T any, W interface {
 	return w
 }
 
-// Finish writes what is written last. The commit does it; specs that look at a transaction
-// from outside do it sooner.
+// Finish writes what is written last. The commit does it; sooner does who must have locked a
+// timer before something else, and specs that look at a transaction from outside.
 func (tx *Tx) Finish(ctx context.Context) error {
 	if len(tx.last) == 0 {
 		return nil
+	}
+	// In one order, whoever asked first: the statements that are kept are few. What others
+	// refer to comes before them.
+	slices.SortFunc(tx.last, func(a, b Written) int { return strings.Compare(place(a), place(b)) })
+	var first []string
+	for _, w := range tx.last {
+		if w, ok := w.(waiting); ok {
+			for _, name := range w.Waits() {
+				first = append(first, "(select count(*) from "+name+") >= 0")
+			}
+		}
+	}
+	guard := ""
+	if len(first) > 0 {
+		guard = "where " + strings.Join(first, " and ")
 	}
 	var query strings.Builder
 	var args []any
 	for _, w := range tx.last {
 		list, more := w.Expressions()
+		list = strings.ReplaceAll(list, OnceWritten, guard)
 		if list == "" {
 			continue
 		}
@@ -62,6 +90,14 @@ func (tx *Tx) Finish(ctx context.Context) error {
 		return fmt.Errorf("write what comes last: %w", err)
 	}
 	return nil
+}
+
+// place of a kind among the others.
+func place(w Written) string {
+	if _, waits := w.(waiting); waits {
+		return " " + reflect.TypeOf(w).String()
+	}
+	return reflect.TypeOf(w).String()
 }
 
 // renumber writes a list whose parameters come after some others.

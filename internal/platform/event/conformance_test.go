@@ -144,7 +144,7 @@ func conformance(t transport) bool {
 			It("hears nothing of what was rolled back", func() {
 				d.consumes("shelf.moved")
 				Expect(d.pool.InTx(d.ctx, func(tx *db.Tx) error {
-					return errors.Join(d.log.Publish(d.ctx, tx, steps("p1", 1, 5)...), errDamaged)
+					return errors.Join(d.log.Publish(d.ctx, tx, steps("p1", 1, 5)...), tx.Finish(d.ctx), errDamaged)
 				})).To(MatchError(errDamaged))
 				d.publish(d.ctx, moved{"p2", 1})
 				Eventually(d.effects("shelf.moved"), testkit.Patience).Should(Equal([]string{"p2/1"}))
@@ -180,7 +180,7 @@ func conformance(t transport) bool {
 				var tries atomic.Int32
 				r := d.replica()
 				event.On(r.Bus, "shelf.moved", func(ctx context.Context, tx *db.Tx, e event.Received[moved]) error {
-					if err := errors.Join(note(ctx, tx, "shelf.moved", e), r.log.Publish(ctx, tx, lost{e.Fact.Parcel})); err != nil {
+					if err := errors.Join(note(ctx, tx, "shelf.moved", e), r.log.Publish(ctx, tx, lost{e.Fact.Parcel}), tx.Finish(ctx)); err != nil {
 						return err
 					}
 					if tries.Add(1) < 4 {
@@ -558,7 +558,7 @@ func conformance(t transport) bool {
 							}
 							// Some time goes by between the fact and the commit, as it does in real transactions.
 							Expect(d.pool.InTx(d.ctx, func(tx *db.Tx) error {
-								if err := d.log.Publish(d.ctx, tx, moved{fmt.Sprint("p", p), n}); err != nil {
+								if err := errors.Join(d.log.Publish(d.ctx, tx, moved{fmt.Sprint("p", p), n}), tx.Finish(d.ctx)); err != nil {
 									return err
 								}
 								_, err := tx.Exec(d.ctx, `select pg_sleep(0.005 * random())`)

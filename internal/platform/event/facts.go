@@ -51,7 +51,7 @@ const (
 
 	// The fence is taken before the first seq is drawn: see platform.fence().
 	publish = `
-fence as materialized (select platform.fence()),
+fence as materialized (select platform.fence() ` + db.OnceWritten + `),
 facts as (
     insert into platform.event (id, type, version, subject, sequence, occurred_at, correlation_id, causation_id, traceparent, actor, data)
     select f.id, f.type, f.version, f.subject, f.sequence, $11, f.correlation_id, nullif(f.causation_id, '')::uuid, f.traceparent, f.actor, f.data

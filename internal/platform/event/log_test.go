@@ -127,7 +127,7 @@ var _ = Describe("the event log", func() {
 						undone := random.IntN(8) == 0
 						err := d.pool.InTx(d.ctx, func(tx *db.Tx) error {
 							for _, f := range facts {
-								if err := d.log.Publish(d.ctx, tx, f); err != nil {
+								if err := errors.Join(d.log.Publish(d.ctx, tx, f), tx.Finish(d.ctx)); err != nil {
 									return err
 								}
 								if _, err := tx.Exec(d.ctx, `select pg_sleep(random() * 0.004)`); err != nil {

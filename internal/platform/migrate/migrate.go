@@ -273,8 +273,13 @@ const (
 	// in the opposite order: a file gives up what it has before PostgreSQL looks for
 	// deadlocks (deadlock_timeout, 1 s), and begins again.
 	patience = "400ms"
-	// pause lets those pass who waited.
+	// stamina is how long every fifth time: an autovacuum gives way only to who has waited for
+	// longer than deadlock_timeout.
+	stamina = "1400ms"
+	// pause lets those pass who waited. It grows with each time.
 	pause = 100 * time.Millisecond
+	// longestPause bounds it.
+	longestPause = 2 * time.Second
 	// lockNotAvailable and deadlockDetected are what PostgreSQL says to who gives way.
 	lockNotAvailable = "55P03"
 	deadlockDetected = "40P01"
@@ -303,12 +308,16 @@ func (w *whole) Run(file io.Reader) error {
 		}
 		return w.Driver.Run(bytes.NewReader(body))
 	}
-	text := "set local lock_timeout = '" + patience + "'; " + string(body) + "\n;\ntruncate " + w.table
+	text := string(body) + "\n;\ntruncate " + w.table
 	if w.next >= 0 {
 		text += fmt.Sprintf("; insert into %s (version, dirty) values (%d, false)", w.table, w.next)
 	}
-	for {
-		err := w.Driver.Run(strings.NewReader(text))
+	for try := 1; ; try++ {
+		waits := patience
+		if try%5 == 0 {
+			waits = stamina
+		}
+		err := w.Driver.Run(strings.NewReader("set local lock_timeout = '" + waits + "'; " + text))
 		switch {
 		case err == nil:
 			return nil
@@ -318,7 +327,7 @@ func (w *whole) Run(file io.Reader) error {
 		select {
 		case <-w.ctx.Done():
 			return fmt.Errorf("wait for tables that others use: %w", w.ctx.Err())
-		case <-time.After(pause):
+		case <-time.After(min(time.Duration(try)*pause, longestPause)):
 		}
 	}
 }

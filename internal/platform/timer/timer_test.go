@@ -148,7 +148,7 @@ var _ = Describe("a timer", func() {
 		t := timer.New(pool, testkit.Log())
 		Expect(pool.InTx(ctx, func(tx *db.Tx) error {
 			t.Set(tx, "spec.ring", "a", time.Now())
-			return errNotYet
+			return errors.Join(tx.Finish(ctx), errNotYet)
 		})).To(MatchError(errNotYet))
 		Expect(pool.InTx(ctx, func(tx *db.Tx) error {
 			t.Set(tx, "spec.ring", "b", time.Now())

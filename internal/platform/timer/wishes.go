@@ -24,8 +24,23 @@ func (w *wishes) note(kind, subject string, at *time.Time) {
 	w.of[name{kind, subject}] = at
 }
 
-// Expressions set and forget the timers, each in the order of their names: transactions that
-// have several in common lock them alike.
+// Waits are the expressions: whoever runs a timer has locked it.
+func (w *wishes) Waits() (names []string) {
+	var set, cleared bool
+	for _, at := range w.of {
+		set, cleared = set || at != nil, cleared || at == nil
+	}
+	if set {
+		names = append(names, "timers")
+	}
+	if cleared {
+		names = append(names, "cleared")
+	}
+	return names
+}
+
+// Expressions set the timers in the order of their names, so that transactions which have
+// several in common lock them alike, and forget others.
 func (w *wishes) Expressions() (list string, args []any) {
 	var set, cleared []name
 	for n, at := range w.of {
@@ -49,6 +64,7 @@ func (w *wishes) Expressions() (list string, args []any) {
 		list = `timers as (
     insert into platform.timer (kind, subject, due_at) ` + rows + `
     on conflict (tenant_id, kind, subject) do update set due_at = excluded.due_at, attempts = 0, last_error = null
+    returning 1
 )`
 	}
 	if len(cleared) > 0 {
@@ -58,12 +74,13 @@ func (w *wishes) Expressions() (list string, args []any) {
 		kinds, subjects := columns(cleared)
 		first, second := "$"+strconv.Itoa(len(args)+1), "$"+strconv.Itoa(len(args)+2)
 		if len(cleared) == 1 {
-			list += `cleared as (delete from platform.timer where tenant_id = platform.current_tenant() and kind = ` + first + ` and subject = ` + second + `)`
+			list += `cleared as (delete from platform.timer where tenant_id = platform.current_tenant() and kind = ` + first + ` and subject = ` + second + ` returning 1)`
 			return list, append(args, kinds[0], subjects[0])
 		}
 		list += `cleared as (
     delete from platform.timer t using unnest((select ` + first + `::text[]), (select ` + second + `::text[])) c(kind, subject)
     where t.tenant_id = platform.current_tenant() and t.kind = c.kind and t.subject = c.subject
+    returning 1
 )`
 		args = append(args, db.Array(kinds), db.Array(subjects))
 	}
