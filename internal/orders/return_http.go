@@ -236,7 +236,7 @@ type receivedLineBody struct {
 }
 
 type receiveBody struct {
-	Lines          []receivedLineBody `json:"lines,omitempty" maxItems:"1000" doc:"What came; absent: all that was to come, and all of it can be sold again. A line is named twice when a part of it cannot"`
+	Lines          []receivedLineBody `json:"lines,omitempty" minItems:"1" maxItems:"1000" doc:"What came; absent: all that was to come, and all of it can be sold again. A line is named twice when a part of it cannot"`
 	RefundShipping bool               `json:"refundShipping,omitempty" doc:"What the buyer paid for shipping goes back too"`
 }
 

@@ -160,7 +160,6 @@ func (s *service) concludeRefund(ctx context.Context, tx *db.Tx, id, attempt uui
 }
 
 // concludeRefusal notes that a refund was refused, unless the charge shows that it was made
-// concludeRefusal notes that a refund was refused, unless the charge shows that it was made
 // after all, and takes in the rest of what the charge shows. The refund is undone first: what
 // it was to give back may be what somebody else has given back.
 func (s *service) concludeRefusal(ctx context.Context, tx *db.Tx, c *charge, r refund, no *provider.Declined, o provider.Object) (n news, err error) {
