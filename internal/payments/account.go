@@ -128,7 +128,7 @@ func (s *service) addAccount(ctx context.Context, tx *db.Tx, a account, c creden
 	if err := s.store.insertAccount(ctx, tx, &a); err != nil {
 		return account{}, err
 	}
-	if s.inhouse(a.Provider) {
+	if s.houseOf(a.Provider) != nil {
 		return a, nil
 	}
 	s.timers.Set(tx, timerReconcile, a.ID.String(), tx.Now.Add(reconcileEvery))

@@ -166,10 +166,10 @@ var _ = Describe("a provider that does not answer", Label("db"), func() {
 					w := wish{Order: f.order, Method: "card"}
 					switch f.crash {
 					case 1:
-						_, _, _, err := c.svc.begin(c.ctx, w)
+						_, err := c.svc.begin(c.ctx, w, nil)
 						Expect(err).NotTo(HaveOccurred())
 					case 2:
-						_, _, _, err := c.svc.pay(c.ctx, w)
+						_, err := c.svc.pay(c.ctx, w, nil)
 						Expect(err).NotTo(HaveOccurred())
 					default:
 						c.paid(f.order, "card")

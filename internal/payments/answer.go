@@ -196,9 +196,18 @@ func (s *service) keepSecret(ctx context.Context, c *charge, secret string, n *n
 	return nil
 }
 
-// keep writes what became of a charge. Money for an order that is not to be paid goes back.
+// keep writes what became of a charge that is looked after until it rests.
 func (s *service) keep(ctx context.Context, tx *db.Tx, c *charge, n news) error {
-	if err := s.sendBack(ctx, tx, c, &n); err != nil {
+	err := s.write(ctx, tx, c, &n)
+	if err == nil && n.changed && c.rests() {
+		s.timers.Clear(tx, timerAttempt, c.attempt.ID.String())
+	}
+	return err
+}
+
+// write writes what became of a charge. Money for an order that is not to be paid goes back.
+func (s *service) write(ctx context.Context, tx *db.Tx, c *charge, n *news) error {
+	if err := s.sendBack(ctx, tx, c, n); err != nil {
 		return err
 	}
 	if !n.changed {
@@ -215,10 +224,6 @@ func (s *service) keep(ctx context.Context, tx *db.Tx, c *charge, n news) error 
 		return err
 	}
 	s.store.book(tx, n.postings)
-	if c.rests() {
-		s.timers.Clear(tx, timerAttempt, c.attempt.ID.String())
-		return nil
-	}
 	return nil
 }
 

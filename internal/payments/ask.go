@@ -21,9 +21,7 @@ func (s *service) ask(ctx context.Context, c charge, a account, fresh bool) (o p
 	}
 	if c.payable.Closed == "" && s.now().Sub(t.CreatedAt) <= keyLasts {
 		o, err = s.call(ctx, a, func(ctx context.Context, p provider.Provider, opened provider.Account) (provider.Object, error) {
-			return p.Charge(ctx, opened, t.ID.String(), provider.Charge{
-				Amount: t.Amount, Manual: c.payment.Manual, Method: t.Method, Confirm: t.Method != "", ReturnURL: t.ReturnURL, OrderID: c.payment.OrderID.String(), Attempt: t.ID.String(),
-			})
+			return p.Charge(ctx, opened, t.ID.String(), c.wanted())
 		})
 		switch {
 		case fresh && errors.Is(err, provider.ErrKeyRefused):
@@ -47,6 +45,14 @@ func (s *service) ask(ctx context.Context, c charge, a account, fresh bool) (o p
 		return o, fmt.Errorf("%w: a call may still be under way", provider.ErrUnknownOutcome)
 	}
 	return o, &provider.Declined{Code: codeAbandoned}
+}
+
+// wanted is what a provider is asked to charge.
+func (c *charge) wanted() provider.Charge {
+	t := c.attempt
+	return provider.Charge{
+		Amount: t.Amount, Manual: c.payment.Manual, Method: t.Method, Confirm: t.Method != "", ReturnURL: t.ReturnURL, OrderID: c.payment.OrderID.String(), Attempt: t.ID.String(),
+	}
 }
 
 // fetch asks how a charge stands.

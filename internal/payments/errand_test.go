@@ -163,7 +163,7 @@ var _ = Describe("an attempt", Label("db"), func() {
 			}
 			return none
 		})
-		_, _, _, err := c.svc.begin(c.ctx, wish{Order: c.orders.owes(eur(2500), "ana"), Method: "card"})
+		_, err := c.svc.begin(c.ctx, wish{Order: c.orders.owes(eur(2500), "ana"), Method: "card"}, nil)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(c.svc.lookAfterAttempt(c.ctx, c.waiting()[timerAttempt][0], 1)).To(BeZero())
 		Expect(c.bank.asked).To(Equal([]string{"charge"}))

@@ -51,21 +51,29 @@ type payInput struct {
 
 func (s *service) handlePay(ctx context.Context, in *payInput) (begunResponse, error) {
 	b := in.Body
-	attempt, o, failure, err := s.pay(ctx, wish{Order: b.OrderID, Ticket: in.Ticket, Provider: b.Provider, Method: b.Method, Capture: b.Capture, ReturnURL: b.ReturnURL})
-	if err != nil {
-		return begunResponse{}, err
+	var out begunResponse
+	a, err := s.pay(ctx, wish{Order: b.OrderID, Ticket: in.Ticket, Provider: b.Provider, Method: b.Method, Capture: b.Capture, ReturnURL: b.ReturnURL}, func(tx *db.Tx, c charge) (err error) {
+		out, err = httpx.CommandIn(ctx, tx, func(*db.Tx) (begunResponse, error) { return s.presentBegun(ctx, c) })
+		return err
+	})
+	if err != nil || a == nil {
+		return out, err
 	}
-	if failure != nil && declined(failure) == nil {
-		s.log.WarnContext(ctx, "the provider did not say what became of a charge", "attempt", attempt, "err", failure)
+	if a.failure != nil && declined(a.failure) == nil {
+		s.log.WarnContext(ctx, "the provider did not say what became of a charge", "attempt", a.attempt, "err", a.failure)
 	}
 	return httpx.Command(ctx, s.db, func(tx *db.Tx) (begunResponse, error) {
-		c, err := s.conclude(ctx, tx, attempt, o, failure)
+		c, err := s.conclude(ctx, tx, a.attempt, a.object, a.failure)
 		if err != nil {
 			return begunResponse{}, err
 		}
-		r, err := s.presentToBuyer(ctx, c)
-		return begunResponse{r}, err
+		return s.presentBegun(ctx, c)
 	})
+}
+
+func (s *service) presentBegun(ctx context.Context, c charge) (begunResponse, error) {
+	r, err := s.presentToBuyer(ctx, c)
+	return begunResponse{r}, err
 }
 
 // payableBy is what there is to pay for an order, for who may pay it. Customers pay their own.

@@ -27,29 +27,37 @@ type wish struct {
 // holds says that the money is to be captured by somebody, later.
 func (w wish) holds(a account) bool { return cmp.Or(w.Capture, a.Capture) == captureManual }
 
+// asked is what somebody else was asked for a payment, and the answer.
+type asked struct {
+	attempt uuid.UUID
+	object  provider.Object
+	failure error
+}
+
 // pay begins the payment of an order, or goes on with the one that there is: it never asks
-// for the same money twice. The provider is asked outside of any transaction, with the id of an
-// attempt that is written down before.
-func (s *service) pay(ctx context.Context, w wish) (attempt uuid.UUID, o provider.Object, failure error, err error) {
+// for the same money twice. A provider is asked outside of any transaction, with the id of an
+// attempt that is written down before. Where nobody has to be asked it is all done in the
+// transaction that begins it; told is called in that, and nothing was asked.
+func (s *service) pay(ctx context.Context, w wish, told func(tx *db.Tx, c charge) error) (*asked, error) {
 	for range 2 {
-		c, a, fresh, err := s.begin(ctx, w)
-		if err != nil {
-			return uuid.Nil, o, nil, err
+		b, err := s.begin(ctx, w, told)
+		if err != nil || b.done {
+			return nil, err
 		}
-		if !fresh && c.replaces(w) {
+		if !b.fresh && b.replaces(w) {
 			// What the buyer chose before could still be paid, by another window: it has to be
 			// over before something else is asked for.
-			if c, err = s.withdraw(ctx, c, a); err != nil {
-				return uuid.Nil, o, nil, err
+			if b.charge, err = s.withdraw(ctx, b.charge, b.with); err != nil {
+				return nil, err
 			}
-			if c.attempt.State.over() && c.payment.Captured.IsZero() {
+			if b.attempt.State.over() && b.payment.Captured.IsZero() {
 				continue
 			}
 		}
-		o, failure = s.ask(ctx, c, a, fresh)
-		return c.attempt.ID, o, failure, nil
+		o, failure := s.ask(ctx, b.charge, b.with, b.fresh)
+		return &asked{b.attempt.ID, o, failure}, nil
 	}
-	return uuid.Nil, o, nil, errInProgress
+	return nil, errInProgress
 }
 
 // replaces says that the buyer wants to pay with something else than what an attempt waits
@@ -70,75 +78,114 @@ func (c *charge) leaves(w wish) bool {
 	return other && c.payment.Captured.IsZero() && (c.waits() || c.payment.Provider == manualName)
 }
 
+// begun is an attempt that is wanted.
+type begun struct {
+	charge
+
+	with  account
+	fresh bool // nobody has been asked for it
+	done  bool // nobody has to be
+}
+
 // begin writes down what is wanted, unless it is wanted already.
-func (s *service) begin(ctx context.Context, w wish) (c charge, a account, fresh bool, err error) {
+func (s *service) begin(ctx context.Context, w wish, told func(tx *db.Tx, c charge) error) (b begun, err error) {
 	err = s.db.InTx(ctx, func(tx *db.Tx) error {
-		owed, err := s.payableBy(ctx, tx, w.Order, w.Ticket)
-		if err != nil {
+		if b, err = s.beginIn(ctx, tx, w); err != nil || !b.fresh {
 			return err
 		}
-		if owed.Closed {
-			return errNotPayable
+		house := s.houseOf(b.with.Provider)
+		if house == nil {
+			s.timers.Set(tx, timerAttempt, b.attempt.ID.String(), tx.Now.Add(firstLook))
+			return nil
 		}
-		b, first, err := s.store.lockPayable(ctx, tx, payable{OrderID: w.Order, CustomerID: owed.CustomerID, Total: owed.Total})
-		if err != nil {
+		if err := s.chargeIn(ctx, tx, house, &b.charge); err != nil {
 			return err
 		}
-		if b.Closed != "" {
-			return errNotPayable
-		}
-		var before []charge
-		if !first {
-			if before, err = s.store.ofOrder(ctx, tx, w.Order); err != nil {
-				return err
-			}
-		}
-		if at := slices.IndexFunc(before, func(c charge) bool { return c.live() }); at >= 0 {
-			c, fresh = before[at], false
-			if w.Provider != "" && w.Provider != c.payment.Provider && !c.leaves(w) {
-				return errInProgress.Saying("A payment by %s is going on. Cancel it first.", c.payment.Provider).With("paymentId", c.payment.ID.String())
-			}
-			a, err = s.store.account(ctx, tx, c.attempt.AccountID)
-			return err
-		}
-		due, err := dueOf(b.Total, before)
-		if err != nil {
-			return err
-		}
-		if len(before) > 0 {
-			if err := s.store.mayTry(ctx, tx, w.Order); err != nil {
-				return err
-			}
-		}
-		if a, err = s.store.accountFor(ctx, tx, w.Provider); err != nil {
-			return err
-		}
-		if s.providers[a.Provider] == nil {
-			return errNoProvider.Saying("This program does not have the provider %s.", a.Provider)
-		}
-		c, fresh = drafted(b, a, due, w, tx.Now), true
-		// A payment that came to nothing is tried again.
-		if at := slices.IndexFunc(before, func(old charge) bool {
-			return old.payment.Captured.IsZero() && old.payment.AccountID == a.ID && old.payment.Manual == w.holds(a)
-		}); at >= 0 {
-			retried := before[at].payment
-			retried.Amount, retried.AttemptID, retried.Status, retried.Failure, retried.UpdatedAt = due, c.attempt.ID, processing, nil, tx.Now
-			retried.Version++
-			c.payment, c.attempt.PaymentID = retried, retried.ID
-			err = s.store.tryAgain(ctx, tx, c)
-		} else {
-			err = s.store.begin(ctx, tx, c)
-		}
-		if err == nil {
-			err = s.events.Publish(ctx, tx, paymentCreated(c.payment))
-		}
-		if err != nil {
-			return err
-		}
-		s.timers.Set(tx, timerAttempt, c.attempt.ID.String(), tx.Now.Add(firstLook))
-		return nil
+		b.done = true
+		return told(tx, b.charge)
 	})
-	return c, a, fresh, err
+	return b, err
+}
+
+// chargeIn charges where nobody else has to be asked.
+func (s *service) chargeIn(ctx context.Context, tx *db.Tx, by house, c *charge) error {
+	o, err := by.ChargeIn(ctx, tx, c.attempt.AccountID.String(), c.wanted())
+	if err != nil {
+		return err
+	}
+	n, err := s.takeIn(ctx, tx, c, o)
+	if err != nil {
+		return err
+	}
+	if err := s.write(ctx, tx, c, &n); err != nil || c.rests() {
+		return err
+	}
+	s.timers.Set(tx, timerAttempt, c.attempt.ID.String(), tx.Now.Add(firstLook))
+	return nil
+}
+
+func (s *service) beginIn(ctx context.Context, tx *db.Tx, w wish) (begun, error) {
+	owed, err := s.payableBy(ctx, tx, w.Order, w.Ticket)
+	if err != nil {
+		return begun{}, err
+	}
+	if owed.Closed {
+		return begun{}, errNotPayable
+	}
+	b, first, err := s.store.lockPayable(ctx, tx, payable{OrderID: w.Order, CustomerID: owed.CustomerID, Total: owed.Total})
+	if err != nil {
+		return begun{}, err
+	}
+	if b.Closed != "" {
+		return begun{}, errNotPayable
+	}
+	var before []charge
+	if !first {
+		if before, err = s.store.ofOrder(ctx, tx, w.Order); err != nil {
+			return begun{}, err
+		}
+	}
+	if at := slices.IndexFunc(before, func(c charge) bool { return c.live() }); at >= 0 {
+		c := before[at]
+		if w.Provider != "" && w.Provider != c.payment.Provider && !c.leaves(w) {
+			return begun{}, errInProgress.Saying("A payment by %s is going on. Cancel it first.", c.payment.Provider).With("paymentId", c.payment.ID.String())
+		}
+		a, err := s.store.account(ctx, tx, c.attempt.AccountID)
+		return begun{charge: c, with: a}, err
+	}
+	due, err := dueOf(b.Total, before)
+	if err != nil {
+		return begun{}, err
+	}
+	if len(before) > 0 {
+		if err := s.store.mayTry(ctx, tx, w.Order); err != nil {
+			return begun{}, err
+		}
+	}
+	a, err := s.store.accountFor(ctx, tx, w.Provider)
+	if err != nil {
+		return begun{}, err
+	}
+	if s.providers[a.Provider] == nil {
+		return begun{}, errNoProvider.Saying("This program does not have the provider %s.", a.Provider)
+	}
+	c := drafted(b, a, due, w, tx.Now)
+	// A payment that came to nothing is tried again.
+	if at := slices.IndexFunc(before, func(old charge) bool {
+		return old.payment.Captured.IsZero() && old.payment.AccountID == a.ID && old.payment.Manual == w.holds(a)
+	}); at >= 0 {
+		retried := before[at].payment
+		retried.Amount, retried.AttemptID, retried.Status, retried.Failure, retried.UpdatedAt = due, c.attempt.ID, processing, nil, tx.Now
+		retried.Version++
+		c.payment, c.attempt.PaymentID = retried, retried.ID
+		err = s.store.tryAgain(ctx, tx, c)
+	} else {
+		err = s.store.begin(ctx, tx, c)
+	}
+	if err != nil {
+		return begun{}, err
+	}
+	return begun{charge: c, with: a, fresh: true}, s.events.Publish(ctx, tx, paymentCreated(c.payment))
 }
 
 // dueOf is what is still to pay for an order.

@@ -1,6 +1,7 @@
 package payments
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -25,8 +26,14 @@ type service struct {
 	store     store
 }
 
-// inhouse says that a provider is the shop itself: nobody else has to be asked.
-func (s *service) inhouse(name string) bool {
-	_, ok := s.providers[name].(interface{ Inhouse() })
-	return ok
+// house is a provider that is the shop itself: nobody else has to be asked, so that a charge
+// and what becomes of it are one transaction.
+type house interface {
+	ChargeIn(ctx context.Context, tx *db.Tx, account string, w provider.Charge) (provider.Object, error)
+}
+
+// houseOf is nil for providers that are somebody else.
+func (s *service) houseOf(name string) house {
+	h, _ := s.providers[name].(house)
+	return h
 }

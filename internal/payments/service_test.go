@@ -512,11 +512,15 @@ var _ = Describe("paying an order", Label("db"), func() {
 			Expect(c.pays(order, "card")).Error().To(MatchError(errPaid))
 		})
 
-		It("goes on with a transfer that the program was stopped over", func() {
+		It("goes on with a transfer that a version was stopped over which asked in a transaction of its own", func() {
 			c.account(manualName)
 			order := c.orders.owes(eur(2500), "ana")
-			ch, _, _, err := c.svc.begin(c.ctx, wish{Order: order, Provider: manualName})
-			Expect(err).NotTo(HaveOccurred())
+			var ch begun
+			Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) (err error) {
+				ch, err = c.svc.beginIn(c.ctx, tx, wish{Order: order, Provider: manualName})
+				c.svc.timers.Set(tx, timerAttempt, ch.attempt.ID.String(), tx.Now)
+				return err
+			})).To(Succeed())
 			id := ch.payment.ID.String()
 			Expect(c.handleReceived(c.ctx, &amountInput{ID: id})).Error().To(MatchError(errInProgress))
 			c.settles()

@@ -40,9 +40,6 @@ func Test(d *db.DB) *Provider { return &Provider{d, TestName} }
 // Name of the provider.
 func (p *Provider) Name() string { return p.name }
 
-// Inhouse says that nobody else has to be asked.
-func (*Provider) Inhouse() {}
-
 // charge as it is kept.
 type charge struct {
 	Reference  string         `db:"reference"`
@@ -95,20 +92,26 @@ func (c charge) object() (provider.Object, error) {
 
 // Charge begins one. It is the same one for the same attempt.
 func (p *Provider) Charge(ctx context.Context, a provider.Account, _ string, w provider.Charge) (o provider.Object, err error) {
-	c := charge{Reference: p.name + "_" + w.Attempt, Attempt: w.Attempt, Amount: w.Amount.Minor, Currency: string(w.Amount.Currency), Manual: w.Manual}
-	p.decide(&c, w.Method)
 	err = p.db.InTx(ctx, func(tx *db.Tx) error {
-		if err := tx.Get(ctx, &c, db.Keep+`
-			insert into payments.inhouse as old (reference, account_id, attempt, currency, amount_minor, phase, manual, capturable_minor, captured_minor, declined, next_action, changed_at)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-			on conflict (tenant_id, account_id, attempt) do update set attempt = excluded.attempt returning `+columns,
-			c.Reference, a.ID, c.Attempt, c.Currency, c.Amount, string(c.Phase), c.Manual, c.Capturable, c.Captured, c.Declined, c.NextAction, tx.Now); err != nil {
-			return fmt.Errorf("insert charge: %w", err)
-		}
-		o, err = c.object()
+		o, err = p.ChargeIn(ctx, tx, a.ID, w)
 		return err
 	})
 	return o, err
+}
+
+// ChargeIn is Charge in the caller's transaction: nobody else has to be asked, so that nothing
+// can be left in doubt.
+func (p *Provider) ChargeIn(ctx context.Context, tx *db.Tx, account string, w provider.Charge) (provider.Object, error) {
+	c := charge{Reference: p.name + "_" + w.Attempt, Attempt: w.Attempt, Amount: w.Amount.Minor, Currency: string(w.Amount.Currency), Manual: w.Manual}
+	p.decide(&c, w.Method)
+	if err := tx.Get(ctx, &c, db.Keep+`
+		insert into payments.inhouse as old (reference, account_id, attempt, currency, amount_minor, phase, manual, capturable_minor, captured_minor, declined, next_action, changed_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+		on conflict (tenant_id, account_id, attempt) do update set attempt = excluded.attempt returning `+columns,
+		c.Reference, account, c.Attempt, c.Currency, c.Amount, string(c.Phase), c.Manual, c.Capturable, c.Captured, c.Declined, c.NextAction, tx.Now); err != nil {
+		return provider.Object{}, fmt.Errorf("insert charge: %w", err)
+	}
+	return c.object()
 }
 
 // decide how a charge begins.

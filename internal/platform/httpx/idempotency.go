@@ -91,27 +91,34 @@ var errAnsweredMeanwhile = errors.New("answered meanwhile")
 // again and not executed again. Ask other modules before it; inside it touch only tx.
 func Command[Out any](ctx context.Context, d *db.DB, fn func(tx *db.Tx) (Out, error)) (Out, error) {
 	var out Out
-	c := callOf(ctx)
 	err := d.InTx(ctx, func(tx *db.Tx) (err error) {
-		if c.key != "" {
-			if err := c.lock(ctx, tx); err != nil {
-				return err
-			}
-		}
-		if out, err = fn(tx); err != nil || c.route.ID == "" {
-			return err
-		}
-		ans, err := render(c.route.Status, out)
-		if err != nil {
-			return err
-		}
-		if err := c.keep(ctx, tx, ans, out); err != nil {
-			return err
-		}
-		c.answer = ans
-		return nil
+		out, err = CommandIn(ctx, tx, fn)
+		return err
 	})
 	return out, err
+}
+
+// CommandIn is Command in a transaction that there is already, for what turns out to be the
+// whole of a command when something else has been found out in it.
+func CommandIn[Out any](ctx context.Context, tx *db.Tx, fn func(tx *db.Tx) (Out, error)) (out Out, err error) {
+	c := callOf(ctx)
+	if c.key != "" {
+		if err := c.lock(ctx, tx); err != nil {
+			return out, err
+		}
+	}
+	if out, err = fn(tx); err != nil || c.route.ID == "" {
+		return out, err
+	}
+	ans, err := render(c.route.Status, out)
+	if err != nil {
+		return out, err
+	}
+	if err := c.keep(ctx, tx, ans, out); err != nil {
+		return out, err
+	}
+	c.answer = ans
+	return out, nil
 }
 
 // Once is an id for what a request begins before its answer is certain, as something that
