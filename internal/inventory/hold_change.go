@@ -46,8 +46,11 @@ func (m *Module) Available(ctx context.Context, tx *db.Tx, skus []string) (map[s
 
 func (s *service) holdInstead(ctx context.Context, tx *db.Tx, w inventoryapi.Wish, items []item) (inventoryapi.Held, error) {
 	former, extended, err := s.store.lockOrExtend(ctx, tx, w, items)
-	if err != nil || extended.HoldID != "" {
-		return extended, err
+	if err != nil {
+		return inventoryapi.Held{}, err
+	}
+	if extended.HoldID != "" {
+		return extended, s.expireAt(ctx, tx, extended.ExpiresAt, w.Lasts)
 	}
 	h := hold{ID: clock.NewID(), Customer: w.Customer, Status: holdHeld, Items: items}
 	levels, err := s.store.lockAll(ctx, tx, skusOf(append(former, h)...))
@@ -74,7 +77,9 @@ func (s *service) holdInstead(ctx context.Context, tx *db.Tx, w inventoryapi.Wis
 	if h, err = s.store.keep(ctx, tx, h, w.Lasts); err != nil {
 		return inventoryapi.Held{}, err
 	}
-	s.timers.Set(tx, expireHold, h.ID.String(), h.ExpiresAt)
+	if err := s.expireAt(ctx, tx, h.ExpiresAt, w.Lasts); err != nil {
+		return inventoryapi.Held{}, err
+	}
 	var facts []event.Event
 	for _, sku := range slices.Sorted(maps.Keys(levels)) {
 		l := levels[sku]

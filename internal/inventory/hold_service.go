@@ -16,10 +16,6 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 )
 
-// expireHold is the timer of a hold. It is never cleared: who runs it has it locked, and
-// would wait for the hold that who clears it has locked. It goes off and finds nothing.
-const expireHold = "inventory.expire-hold"
-
 // hold keeps stock for a shopper: all of it or nothing.
 func (s *service) hold(ctx context.Context, tx *db.Tx, lines []item, lasts time.Duration) (hold, error) {
 	within, err := reachOf(ctx)
@@ -41,7 +37,9 @@ func (s *service) hold(ctx context.Context, tx *db.Tx, lines []item, lasts time.
 	if h, err = s.store.keep(ctx, tx, h, lasts); err != nil {
 		return hold{}, err
 	}
-	s.timers.Set(tx, expireHold, h.ID.String(), h.ExpiresAt)
+	if err := s.expireAt(ctx, tx, h.ExpiresAt, lasts); err != nil {
+		return hold{}, err
+	}
 	var facts []event.Event
 	for _, sku := range slices.Sorted(maps.Keys(levels)) {
 		l := levels[sku]
@@ -99,23 +97,17 @@ func reachOf(ctx context.Context) (reach, error) {
 }
 
 // sweep is how many holds one transaction expires, as long as they have no more lines than
-// it can write well in time. When very many run out together, their stock is back long
-// before the last of their timers has gone off.
+// it can write well in time.
 const (
 	sweep      = 500
 	sweepLines = 5000
 )
 
-// onHoldDue expires a hold whose time is up, and with it others whose timers are about to
-// go off: in pieces, so that many of them cost a lock of their stock a piece. Their timers
-// find nothing to do.
+// onHoldDue expires the holds whose time is up, in pieces.
 //
 // Nobody waits for a hold that is locked: others want its stock, which is locked in order,
-// and only once. A hold that is held after all that is looked at again later.
+// and only once. One that is held after all that is looked at again later.
 func (s *service) onHoldDue(ctx context.Context, tx *db.Tx, subject string) error {
-	if _, held, err := s.store.holdAgain(ctx, tx, subject); err != nil || !held {
-		return err
-	}
 	due, err := s.store.lockDueHolds(ctx, tx, sweep)
 	if err != nil {
 		return err
@@ -123,12 +115,11 @@ func (s *service) onHoldDue(ctx context.Context, tx *db.Tx, subject string) erro
 	if err := s.end(ctx, tx, atMost(due, sweepLines), holdExpired); err != nil {
 		return err
 	}
-	again, held, err := s.store.holdAgain(ctx, tx, subject)
-	if err != nil || !held {
-		return err
+	again, left, err := s.store.overdue(ctx, tx)
+	if err == nil && left {
+		s.timers.Set(tx, expireHold, subject, again)
 	}
-	s.timers.Set(tx, expireHold, subject, again)
-	return nil
+	return err
 }
 
 // end gives back the stock of holds that are locked.

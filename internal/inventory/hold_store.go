@@ -126,17 +126,19 @@ func (s store) lockDueHolds(ctx context.Context, tx *db.Tx, limit int) ([]hold, 
 	return list, nil
 }
 
-// holdAgain tells whether a hold is still held, and if so when to look at it again.
-func (store) holdAgain(ctx context.Context, tx *db.Tx, id string) (at time.Time, held bool, err error) {
-	err = tx.Get(ctx, &at, `
-		select greatest(expires_at, clock_timestamp() + interval '100 milliseconds') from inventory.hold where id = $1 and status = 'held'`, id)
+// overdue tells whether the time of a hold is up that is still held, and if so when to look at
+// it again.
+func (store) overdue(ctx context.Context, tx *db.Tx) (again time.Time, left bool, err error) {
+	err = tx.Get(ctx, &again, db.Keep+`
+		select clock_timestamp() + interval '100 milliseconds'
+		where exists (select from inventory.hold where status = 'held' and expires_at <= (select clock_timestamp()))`)
 	if db.IsNoRows(err) {
 		return time.Time{}, false, nil
 	}
 	if err != nil {
-		return time.Time{}, false, fmt.Errorf("look at hold: %w", err)
+		return time.Time{}, false, fmt.Errorf("look for overdue holds: %w", err)
 	}
-	return at, true, nil
+	return again, true, nil
 }
 
 // end marks holds as released or expired and gives their stock back, with the movements,

@@ -22,6 +22,7 @@ type service struct {
 	timers *timer.Timers
 	log    *slog.Logger
 	store  store
+	alarms alarms
 }
 
 // set notes the result of a count, and from when on the stock counts as low.
