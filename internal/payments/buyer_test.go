@@ -2,6 +2,7 @@ package payments
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -38,6 +39,38 @@ var _ = Describe("a buyer", Label("db"), func() {
 		Expect(err).NotTo(HaveOccurred())
 		return r
 	}
+
+	Describe("who pays where nobody else has to be asked", func() {
+		It("is answered at once, in nine round trips, and nothing is looked after", func() {
+			for range 2 { // the accounts are read, the statements known
+				begins(buyer, c.orders.owes(eur(2500), ana), testName, "pm_card_visa")
+			}
+			cost := &db.Cost{}
+			Expect(begins(db.WithCost(buyer, cost), c.orders.owes(eur(2500), ana), testName, "pm_card_visa").Status).To(Equal("succeeded"))
+			Expect(cost.RoundTrips()).To(BeEquivalentTo(9), "begin, the order's lock, the account, the payment, the charge, what others keep, what became of it, facts and ledger, commit")
+			Expect(c.waiting()).NotTo(HaveKey(timerAttempt))
+		})
+
+		It("is looked after as long as their bank is asked", func() {
+			r := begins(buyer, c.orders.owes(eur(2500), ana), testName, "pm_card_authenticationRequired")
+			Expect(c.waiting()).To(HaveKeyWithValue(timerAttempt, []string{c.current(r.ID).attempt.ID.String()}))
+		})
+
+		It("has not begun anything when the answer could not be kept", func() {
+			order, gone := c.orders.owes(eur(2500), ana), errors.New("gone")
+			_, err := c.svc.pay(buyer, wish{Order: order, Provider: testName, Method: "pm_card_visa"}, func(*db.Tx, charge) error { return gone })
+			Expect(err).To(MatchError(gone))
+			Expect(c.svc.db.Read(c.ctx, func(tx *db.Tx) error {
+				var n int
+				if err := tx.Get(c.ctx, &n, `select (select count(*) from payments.payment) + (select count(*) from payments.inhouse) + (select count(*) from payments.ledger_transaction)`); err != nil {
+					return err
+				}
+				Expect(n).To(BeZero())
+				return nil
+			})).To(Succeed())
+			Expect(begins(buyer, order, testName, "pm_card_visa").Captured).To(Equal("25.00"))
+		})
+	})
 
 	Describe("who has chosen to pay by bank transfer", func() {
 		It("may pay otherwise as long as nothing has come", func() {
