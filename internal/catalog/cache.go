@@ -192,7 +192,7 @@ func (c *cache) keepOffers(tenant uuid.UUID, generation uint64, offers map[strin
 		c.full()
 	}
 	for sku, o := range offers {
-		if kept, known := s.offers[sku]; known && (kept.TaxClass != o.TaxClass || kept.Measures != o.Measures || !slices.Equal(kept.Prices, o.Prices)) {
+		if kept, known := s.offers[sku]; known && (kept.TaxClass != o.TaxClass || kept.Measures != o.Measures || kept.Customs != o.Customs || !slices.Equal(kept.Prices, o.Prices)) {
 			c.forget(s)
 			return
 		}

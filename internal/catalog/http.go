@@ -17,6 +17,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
+	"github.com/fusioncommerce/fusion/internal/platform/territory"
 )
 
 type createBody struct {
@@ -29,13 +30,23 @@ type createBody struct {
 	TaxClass    string        `json:"taxClass,omitempty" pattern:"^[a-z][a-z0-9_-]{0,31}$" default:"standard" doc:"Names the tax rates that it is taxed by" example:"reduced"`
 	WeightGrams int64         `json:"weightGrams,omitempty" minimum:"0" maximum:"1000000" doc:"Of one, as it is sent; 0: not known" example:"350"`
 	Dimensions  *dimensions   `json:"dimensions,omitempty" doc:"Of one, as it is sent"`
+	HSCode      string        `json:"hsCode,omitempty" pattern:"^([0-9]{6,12})?$" doc:"Of the Harmonized System, 6 to 12 digits: customs ask for it" example:"691200"`
+	Origin      string        `json:"countryOfOrigin,omitempty" pattern:"^([A-Z]{2})?$" doc:"Where it was made, ISO 3166-1 alpha-2: customs ask for it" example:"PT"`
 	Status      string        `json:"status,omitempty" enum:"draft,active" default:"active"`
 }
 
 // Check finds what the schema cannot say.
 func (b *createBody) Check() []fault.Field {
 	_, fields := b.Price.Amount(b.Currency, "/price", "/currency")
-	return slices.Concat(fields, httpx.Line("/name", b.Name), b.Dimensions.check())
+	return slices.Concat(fields, httpx.Line("/name", b.Name), b.Dimensions.check(), checkOrigin(b.Origin))
+}
+
+// checkOrigin finds a country that there is not.
+func checkOrigin(country string) []fault.Field {
+	if country == "" {
+		return nil
+	}
+	return territory.CheckCountry("/countryOfOrigin", country)
 }
 
 // CheckFor refuses currencies that the shop does not sell in.
@@ -55,6 +66,8 @@ type productResponse struct {
 	TaxClass    string      `json:"taxClass" doc:"Names the tax rates that it is taxed by" example:"standard"`
 	WeightGrams int64       `json:"weightGrams,omitempty" doc:"Of one, as it is sent; absent when it is not known" example:"350"`
 	Dimensions  *dimensions `json:"dimensions,omitempty" doc:"Of one, as it is sent; absent when they are not known"`
+	HSCode      string      `json:"hsCode,omitempty" doc:"Of the Harmonized System" example:"691200"`
+	Origin      string      `json:"countryOfOrigin,omitempty" doc:"Where it was made, ISO 3166-1 alpha-2" example:"PT"`
 	Status      string      `json:"status" enum:"draft,active,archived"`
 	CreatedAt   time.Time   `json:"createdAt"`
 	UpdatedAt   time.Time   `json:"updatedAt"`
@@ -74,14 +87,18 @@ func (r createdResponse) Location() string { return "/v1/products/" + r.ID }
 func present(p product) productResponse {
 	return productResponse{
 		ID: p.ID.String(), SKU: p.SKU, Name: p.Name, Description: p.Description, Price: p.Price.Decimal(), Currency: string(p.Price.Currency),
-		TaxClass: p.TaxClass, WeightGrams: p.Measures.Grams, Dimensions: presentSides(p.Measures), Status: string(p.Status), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt, version: p.Version,
+		TaxClass: p.TaxClass, WeightGrams: p.Measures.Grams, Dimensions: presentSides(p.Measures),
+		HSCode: p.Customs.HSCode, Origin: p.Customs.Origin, Status: string(p.Status), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt, version: p.Version,
 	}
 }
 
 func (s *service) handleCreate(ctx context.Context, in *createInput) (createdResponse, error) {
 	b := in.Body
 	price, _ := b.Price.Amount(b.Currency, "", "") // Check has accepted it
-	p := product{ID: clock.NewID(), SKU: b.SKU, Name: b.Name, Description: b.Description, Price: price, TaxClass: b.TaxClass, Measures: measured(b.WeightGrams, b.Dimensions), Status: status(b.Status)}
+	p := product{
+		ID: clock.NewID(), SKU: b.SKU, Name: b.Name, Description: b.Description, Price: price, TaxClass: b.TaxClass, Measures: measured(b.WeightGrams, b.Dimensions),
+		Customs: catalogapi.Customs{HSCode: b.HSCode, Origin: b.Origin}, Status: status(b.Status),
+	}
 	stocked := s.events.Await(catalogapi.ProductCreated{}.EventType(), p.ID.String())
 	out, err := httpx.Command(ctx, s.db, func(tx *db.Tx) (createdResponse, error) {
 		p, err := s.create(ctx, tx, p, b.Inventory)
@@ -215,6 +232,8 @@ type updateBody struct {
 	TaxClass    *string        `json:"taxClass,omitempty" pattern:"^[a-z][a-z0-9_-]{0,31}$"`
 	WeightGrams *int64         `json:"weightGrams,omitempty" minimum:"0" maximum:"1000000" doc:"0: not known any more"`
 	Dimensions  *dimensions    `json:"dimensions,omitempty" doc:"All 0: not known any more"`
+	HSCode      *string        `json:"hsCode,omitempty" pattern:"^([0-9]{6,12})?$" doc:"Empty: not known any more"`
+	Origin      *string        `json:"countryOfOrigin,omitempty" pattern:"^([A-Z]{2})?$" doc:"Empty: not known any more"`
 	Status      *string        `json:"status,omitempty" enum:"draft,active,archived"`
 }
 
@@ -224,6 +243,9 @@ func (b *updateBody) Check() (fields []fault.Field) {
 		fields = append(fields, httpx.Line("/name", *b.Name)...)
 	}
 	fields = append(fields, b.Dimensions.check()...)
+	if b.Origin != nil {
+		fields = append(fields, checkOrigin(*b.Origin)...)
+	}
 	if b.Currency != nil && b.Price == nil {
 		fields = append(fields, fault.Field{Pointer: "/price", Code: "required", Detail: "is required with a currency"})
 	}
@@ -244,7 +266,7 @@ func (b *updateBody) CheckFor(ctx context.Context) []fault.Field {
 
 // changes of the body to a product. A price without a currency is in the product's own.
 func (b updateBody) changes(p product) (changes, error) {
-	c := changes{Name: b.Name, Description: b.Description, TaxClass: b.TaxClass, Grams: b.WeightGrams, Sides: (*sides)(b.Dimensions), Status: (*status)(b.Status)}
+	c := changes{Name: b.Name, Description: b.Description, TaxClass: b.TaxClass, Grams: b.WeightGrams, Sides: (*sides)(b.Dimensions), HSCode: b.HSCode, Origin: b.Origin, Status: (*status)(b.Status)}
 	if b.Price != nil {
 		currency := string(p.Price.Currency)
 		if b.Currency != nil {

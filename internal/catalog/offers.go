@@ -26,6 +26,8 @@ type offerResponse struct {
 	TaxClass    string          `json:"taxClass" example:"standard"`
 	WeightGrams int64           `json:"weightGrams,omitempty" doc:"Of one, as it is sent; absent when it is not known" example:"350"`
 	Dimensions  *dimensions     `json:"dimensions,omitempty" doc:"Of one, as it is sent; absent when they are not known"`
+	HSCode      string          `json:"hsCode,omitempty" doc:"Of the Harmonized System" example:"691200"`
+	Origin      string          `json:"countryOfOrigin,omitempty" doc:"Where it was made, ISO 3166-1 alpha-2" example:"PT"`
 }
 
 type offersResponse struct {
@@ -50,7 +52,10 @@ func (s *service) handleOffers(ctx context.Context, in *offersInput) (offersResp
 func presentOffers(offers map[string]catalogapi.Offer) offersResponse {
 	out := offersResponse{Data: []offerResponse{}}
 	for _, o := range offers {
-		r := offerResponse{SKU: o.SKU, ProductID: o.ProductID, Name: o.Name, Prices: []priceResponse{}, TaxClass: o.TaxClass, WeightGrams: o.Measures.Grams, Dimensions: presentSides(o.Measures)}
+		r := offerResponse{
+			SKU: o.SKU, ProductID: o.ProductID, Name: o.Name, Prices: []priceResponse{}, TaxClass: o.TaxClass, WeightGrams: o.Measures.Grams, Dimensions: presentSides(o.Measures),
+			HSCode: o.Customs.HSCode, Origin: o.Customs.Origin,
+		}
 		for _, p := range o.Prices {
 			r.Prices = append(r.Prices, priceResponse{p.Decimal(), string(p.Currency)})
 		}

@@ -51,6 +51,26 @@ var _ = Describe("asking what SKUs cost over HTTP", func() {
 		Expect(class("BOOK")).To(Equal("books"))
 	})
 
+	It("says what customs ask of each, from the moment on that somebody has said it otherwise", func() {
+		told := func(body map[string]any) []any {
+			GinkgoHelper()
+			r := service(shop.Tenant).Get("/v1/offers?sku=BOWL")
+			Expect(r.JSON()["data"]).To(HaveLen(1))
+			offer := r.JSON()["data"].([]any)[0].(map[string]any)
+			return []any{offer["hsCode"], offer["countryOfOrigin"], body["hsCode"], body["countryOfOrigin"]}
+		}
+		bowl := shop.Post("/v1/products", map[string]any{"sku": "BOWL", "name": "Bowl", "price": "20.00", "currency": "EUR", "hsCode": "691200", "countryOfOrigin": "PT"})
+		Expect(told(bowl.JSON())).To(Equal([]any{"691200", "PT", "691200", "PT"}))
+		at := "/v1/products/" + bowl.JSON()["id"].(string)
+		Expect(told(shop.Call(http.MethodPatch, at, map[string]any{"countryOfOrigin": "CN"}).JSON())).To(Equal([]any{"691200", "CN", "691200", "CN"}))
+		Expect(told(shop.Call(http.MethodPatch, at, map[string]any{"hsCode": "", "countryOfOrigin": ""}).JSON())).To(Equal([]any{nil, nil, nil, nil}), "not known any more")
+		for field, wrong := range map[string]string{"hsCode": "6912", "countryOfOrigin": "UK"} {
+			r := shop.Call(http.MethodPatch, at, map[string]any{field: wrong})
+			Expect(r).To(refusal(http.StatusUnprocessableEntity, "validation_failed"))
+			Expect(r.JSON()["errors"]).To(ConsistOf(HaveKeyWithValue("pointer", "/"+field)))
+		}
+	})
+
 	It("says what each weighs and how large it is, from the moment on that somebody has measured it anew", func() {
 		measured := func(body map[string]any) []any {
 			GinkgoHelper()

@@ -47,6 +47,7 @@ type product struct {
 	Price       money.Amount
 	TaxClass    string // names the rates that it is taxed by
 	Measures    catalogapi.Measures
+	Customs     catalogapi.Customs
 	Status      status
 	Version     int64
 	CreatedAt   time.Time
@@ -63,6 +64,8 @@ type changes struct {
 	Grams       *int64
 	Sides       *sides
 	Status      *status
+	HSCode      *string
+	Origin      *string
 }
 
 // sides of something in mm; all 0: not known.
@@ -94,6 +97,12 @@ func (p *product) change(c changes, at time.Time) (bool, error) {
 	}
 	if c.Sides != nil {
 		p.Measures.Length, p.Measures.Width, p.Measures.Height = c.Sides.Length, c.Sides.Width, c.Sides.Height
+	}
+	if c.HSCode != nil {
+		p.Customs.HSCode = *c.HSCode
+	}
+	if c.Origin != nil {
+		p.Customs.Origin = *c.Origin
 	}
 	if *p == before {
 		return false, nil

@@ -88,10 +88,12 @@ var _ = Describe("changing a product", func() {
 		Entry("how it is taxed", changes{TaxClass: new("reduced")}, func(p *product) { p.TaxClass = "reduced" }),
 		Entry("what it weighs", changes{Grams: new(int64(350))}, func(p *product) { p.Measures.Grams = 350 }),
 		Entry("how large it is", changes{Sides: &sides{120, 90, 100}}, func(p *product) { p.Measures = catalogapi.Measures{Length: 120, Width: 90, Height: 100} }),
+		Entry("its customs code", changes{HSCode: new("691200")}, func(p *product) { p.Customs.HSCode = "691200" }),
+		Entry("where it was made", changes{Origin: new("PT")}, func(p *product) { p.Customs.Origin = "PT" }),
 		Entry("the currency alone", changes{Price: price(1250, money.USD)}, func(p *product) { p.Price.Currency = money.USD }),
-		Entry("everything at once, which is one version", changes{new("Cup"), new("New"), price(2000, money.JPY), new("reduced"), new(int64(350)), &sides{1, 2, 3}, becomes(archived)}, func(p *product) {
+		Entry("everything at once, which is one version", changes{new("Cup"), new("New"), price(2000, money.JPY), new("reduced"), new(int64(350)), &sides{1, 2, 3}, becomes(archived), new("691200"), new("PT")}, func(p *product) {
 			p.Name, p.Description, p.Price, p.TaxClass, p.Status = "Cup", "New", money.Amount{Minor: 2000, Currency: money.JPY}, "reduced", archived
-			p.Measures = catalogapi.Measures{Grams: 350, Length: 1, Width: 2, Height: 3}
+			p.Measures, p.Customs = catalogapi.Measures{Grams: 350, Length: 1, Width: 2, Height: 3}, catalogapi.Customs{HSCode: "691200", Origin: "PT"}
 		}),
 	)
 

@@ -28,6 +28,7 @@ type row struct {
 	Currency    string    `db:"currency"`
 	TaxClass    string    `db:"tax_class"`
 	measuresRow
+	customsRow
 	Status    string    `db:"status"`
 	Version   int64     `db:"version"`
 	CreatedAt time.Time `db:"created_at"`
@@ -41,16 +42,21 @@ type measuresRow struct {
 	Height int64 `db:"height_mm"`
 }
 
+type customsRow struct {
+	HSCode string `db:"hs_code"`
+	Origin string `db:"origin"`
+}
+
 func (r row) domain() product {
 	return product{
 		ID: r.ID, VariantID: r.VariantID, SKU: r.SKU, Name: r.Name, Description: r.Description,
 		Price:    money.Amount{Minor: r.Minor, Currency: money.Currency(r.Currency)},
-		TaxClass: r.TaxClass, Measures: catalogapi.Measures(r.measuresRow), Status: status(r.Status), Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		TaxClass: r.TaxClass, Measures: catalogapi.Measures(r.measuresRow), Customs: catalogapi.Customs(r.customsRow), Status: status(r.Status), Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 }
 
 const selectProduct = `
-	select p.id, v.id variant_id, v.sku, p.name, p.description, c.minor, c.currency, p.tax_class, v.weight_grams, v.length_mm, v.width_mm, v.height_mm, p.status, p.version, p.created_at, p.updated_at
+	select p.id, v.id variant_id, v.sku, p.name, p.description, c.minor, c.currency, p.tax_class, v.weight_grams, v.length_mm, v.width_mm, v.height_mm, v.hs_code, v.origin, p.status, p.version, p.created_at, p.updated_at
 	from catalog.product p
 	join catalog.variant v on v.tenant_id = p.tenant_id and v.product_id = p.id and v.position = 0
 	join catalog.price c on c.tenant_id = v.tenant_id and c.variant_id = v.id and c.is_default`
@@ -61,11 +67,11 @@ func (store) insert(ctx context.Context, tx *db.Tx, p product) error {
 		with p as (
 			insert into catalog.product (id, name, description, tax_class, status, version, created_at, updated_at) values ($1, $2, $3, $11, $4, $5, $6, $6)
 		), v as (
-			insert into catalog.variant (id, product_id, position, sku, weight_grams, length_mm, width_mm, height_mm) values ($7, $1, 0, $8, $12, $13, $14, $15)
+			insert into catalog.variant (id, product_id, position, sku, weight_grams, length_mm, width_mm, height_mm, hs_code, origin) values ($7, $1, 0, $8, $12, $13, $14, $15, $16, $17)
 		)
 		insert into catalog.price (variant_id, currency, minor, is_default) values ($7, $9, $10, true)`,
 		p.ID, p.Name, p.Description, string(p.Status), p.Version, p.CreatedAt, p.VariantID, p.SKU, string(p.Price.Currency), p.Price.Minor, p.TaxClass,
-		p.Measures.Grams, p.Measures.Length, p.Measures.Width, p.Measures.Height)
+		p.Measures.Grams, p.Measures.Length, p.Measures.Width, p.Measures.Height, p.Customs.HSCode, p.Customs.Origin)
 	if db.Violates(err, "variant_sku_key") {
 		return errSKUTaken.At("/sku", "sku_taken", "belongs to another product")
 	}
@@ -104,12 +110,12 @@ func (store) save(ctx context.Context, tx *db.Tx, p product) error {
 		with p as (
 			update catalog.product set name = $2, description = $3, tax_class = $10, status = $4, version = $5, updated_at = $6 where id = $1
 		), v as (
-			update catalog.variant set weight_grams = $11, length_mm = $12, width_mm = $13, height_mm = $14
-			where id = $7 and (weight_grams, length_mm, width_mm, height_mm) <> ($11, $12, $13, $14)
+			update catalog.variant set weight_grams = $11, length_mm = $12, width_mm = $13, height_mm = $14, hs_code = $15, origin = $16
+			where id = $7 and (weight_grams, length_mm, width_mm, height_mm, hs_code, origin) <> ($11, $12, $13, $14, $15, $16)
 		)
 		update catalog.price set currency = $8, minor = $9 where variant_id = $7 and is_default and (currency, minor) <> ($8, $9)`,
 		p.ID, p.Name, p.Description, string(p.Status), p.Version, p.UpdatedAt, p.VariantID, string(p.Price.Currency), p.Price.Minor, p.TaxClass,
-		p.Measures.Grams, p.Measures.Length, p.Measures.Width, p.Measures.Height)
+		p.Measures.Grams, p.Measures.Length, p.Measures.Width, p.Measures.Height, p.Customs.HSCode, p.Customs.Origin)
 	if err != nil {
 		return fmt.Errorf("save product: %w", err)
 	}
@@ -220,11 +226,12 @@ func offers(ctx context.Context, tx *db.Tx, condition string, wanted []string, k
 		Name      string    `db:"name"`
 		TaxClass  string    `db:"tax_class"`
 		measuresRow
+		customsRow
 		Currency string `db:"currency"`
 		Minor    int64  `db:"minor"`
 	}
 	if err := tx.Select(ctx, &rows, db.Keep+`
-		select v.sku, v.product_id, p.name, p.tax_class, v.weight_grams, v.length_mm, v.width_mm, v.height_mm, c.currency, c.minor
+		select v.sku, v.product_id, p.name, p.tax_class, v.weight_grams, v.length_mm, v.width_mm, v.height_mm, v.hs_code, v.origin, c.currency, c.minor
 		from catalog.variant v
 		join catalog.product p on p.tenant_id = v.tenant_id and p.id = v.product_id
 		join catalog.price c on c.tenant_id = v.tenant_id and c.variant_id = v.id
@@ -234,7 +241,7 @@ func offers(ctx context.Context, tx *db.Tx, condition string, wanted []string, k
 	}
 	offers := make(map[string]catalogapi.Offer, len(rows))
 	for _, r := range rows {
-		o := catalogapi.Offer{SKU: r.SKU, ProductID: r.ProductID.String(), Name: r.Name, TaxClass: r.TaxClass, Measures: catalogapi.Measures(r.measuresRow)}
+		o := catalogapi.Offer{SKU: r.SKU, ProductID: r.ProductID.String(), Name: r.Name, TaxClass: r.TaxClass, Measures: catalogapi.Measures(r.measuresRow), Customs: catalogapi.Customs(r.customsRow)}
 		o.Prices = offers[key(o)].Prices
 		o.Prices = append(o.Prices, money.Amount{Minor: r.Minor, Currency: money.Currency(r.Currency)})
 		offers[key(o)] = o

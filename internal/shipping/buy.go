@@ -148,7 +148,7 @@ func (s *service) choose(ctx context.Context, b *buying, c carrier.Carrier, open
 	if b.shipment.Recipient == nil {
 		return 0, s.refused(ctx, *b, &carrier.Declined{Code: codeNoAddress})
 	}
-	offers, err := s.rated(ctx, c, opened, b.shipment.consignment(b.purchase.Key, b.account))
+	offers, err := s.rated(ctx, c, opened, &b.shipment, b.shipment.consignment(b.purchase.Key, b.account))
 	no, declined := errors.AsType[*carrier.Declined](err)
 	switch {
 	case declined:
@@ -173,7 +173,16 @@ func (s *service) choose(ctx context.Context, b *buying, c carrier.Carrier, open
 	return 0, nil
 }
 
-func (s *service) rated(ctx context.Context, c carrier.Carrier, opened carrier.Account, p carrier.Consignment) ([]carrier.Rate, error) {
+func (s *service) rated(ctx context.Context, c carrier.Carrier, opened carrier.Account, of *shipment, p carrier.Consignment) ([]carrier.Rate, error) {
+	if p.Abroad() {
+		var err error
+		if p.Items, err = of.contents(); err == nil {
+			err = s.declare(ctx, p.Items)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	return c.Rates(ctx, opened, p)
@@ -204,15 +213,6 @@ func cheapest(offers []carrier.Rate, service string, strict bool, currency money
 func (s *shipment) consignment(key uuid.UUID, a account) carrier.Consignment {
 	p := carrier.Consignment{
 		Reference: key.String(), From: carrierAddress(s.Sender), To: carrierAddress(*s.Recipient), Parcel: s.Size, Return: s.Direction == shippingapi.Return, Format: carrier.Format(a.Format),
-	}
-	units := int64(0)
-	for _, i := range s.Items {
-		units += i.Quantity
-	}
-	for _, i := range s.Items {
-		value := i.Price
-		value.Minor *= i.Quantity
-		p.Items = append(p.Items, carrier.Item{SKU: i.SKU, Description: i.Name, Quantity: i.Quantity, Grams: max(1, s.Size.Grams*i.Quantity/units), Value: value})
 	}
 	return p
 }

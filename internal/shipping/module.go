@@ -189,6 +189,15 @@ func (m *Module) mountShipments(api *httpx.API) {
 		Method: http.MethodGet, Path: "/v1/shipments/{id}/label.zpl", ID: "getShipmentLabelZPL", Summary: "Send the label of a shipment to a label printer", Permission: read, Personal: true,
 		Description: "ZPL II, as the carrier has made it, or drawn for 203 dots per inch or 300.", Refusals: []*fault.Error{errNoLabel, errNoDocument, errOtherFormat},
 	}, []string{mediaZPL}, m.svc.handleLabelZPL)
+	httpx.File(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/shipments/{id}/customs.pdf", ID: "getShipmentCustoms", Summary: "Print the customs form of a shipment", Permission: read, Personal: true,
+		Description: "CN 22, of a parcel that leaves its customs territory. Codes and origins are those of the products, weights too; what has none weighs its share of the parcel. What is worth more than 300 SDR wants a CN 23.",
+		Refusals:    []*fault.Error{errNoLabel, errNoCustoms, errNoContents},
+	}, []string{mediaPDF}, m.svc.handleCustomsPDF)
+	httpx.File(api, httpx.Route{
+		Method: http.MethodGet, Path: "/v1/shipments/{id}/customs.zpl", ID: "getShipmentCustomsZPL", Summary: "Send the customs form of a shipment to a label printer", Permission: read, Personal: true,
+		Description: "ZPL II, for 203 dots per inch or 300.", Refusals: []*fault.Error{errNoLabel, errNoCustoms, errNoContents},
+	}, []string{mediaZPL}, m.svc.handleCustomsZPL)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/shipments/{id}/void", ID: "voidShipment", Summary: "Give a shipment up", Permission: write,
 		Description: "Before it has left: what is in it can go into another one. A carrier that has sold the label has to agree, which may take days; one that does not leaves the shipment `labelled`, with the `failureCode` `void_rejected`. Giving up what was given up changes nothing.", Refusals: []*fault.Error{errNotVoidable},

@@ -182,7 +182,7 @@ func (s *service) ratesOf(ctx context.Context, a account, p shipment) ([]carrier
 	if err != nil {
 		return nil, err
 	}
-	return s.rated(ctx, c, opened, p.consignment(clock.NewID(), a))
+	return s.rated(ctx, c, opened, &p, p.consignment(clock.NewID(), a))
 }
 
 // codeOf is why a carrier makes no offer.

@@ -429,13 +429,16 @@ type zplInput struct {
 	DPI string `query:"dpi" enum:"203,300" doc:"Of the printer; 203 when it is absent"`
 }
 
+func (in *zplInput) dpi() int {
+	if in.DPI == "300" {
+		return 300
+	}
+	return 203
+}
+
 func (s *service) handleLabelZPL(ctx context.Context, in *zplInput) (httpx.Download, error) {
 	m, document, err := s.printable(ctx, &byID{in.ID}, carrier.ZPL)
-	dpi := 203
-	if in.DPI == "300" {
-		dpi = 300
-	}
-	return httpx.Download{Media: mediaZPL, Name: "label-" + m.TrackingNumber + ".zpl", Write: written(document, func(w io.Writer) error { return label.ZPL(w, m, dpi) })}, err
+	return httpx.Download{Media: mediaZPL, Name: "label-" + m.TrackingNumber + ".zpl", Write: written(document, func(w io.Writer) error { return label.ZPL(w, m, in.dpi()) })}, err
 }
 
 type trackInput struct {

@@ -1,6 +1,7 @@
 package shipping
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -30,6 +31,7 @@ type desk struct {
 	mu       sync.Mutex
 	id       uuid.UUID
 	customer string
+	country  string // where the order goes; empty: Portugal
 	left     int64
 }
 
@@ -72,9 +74,10 @@ func (d *desk) Consignable(_ context.Context, _ *db.Tx, order uuid.UUID, _ []ord
 }
 
 func (d *desk) to(quantity int64) ordersapi.Consignee {
+	country := cmp.Or(d.country, "PT")
 	return ordersapi.Consignee{
-		OrderID: d.id.String(), Number: 1001, CustomerID: d.customer, Method: "Parcel", Country: "PT", Currency: money.EUR,
-		Address: &ordersapi.Address{Name: "Ana Souza", Line1: "Rua Augusta 1", City: "Lisboa", PostalCode: "1100-048", Country: "PT"},
+		OrderID: d.id.String(), Number: 1001, CustomerID: d.customer, Method: "Parcel", Country: country, Currency: money.EUR,
+		Address: &ordersapi.Address{Name: "Ana Souza", Line1: "Rua Augusta 1", City: "Lisboa", PostalCode: "1100-048", Country: country},
 		Items:   []ordersapi.ConsignedLine{{Line: 1, SKU: "MUG", Name: "Mug", Quantity: quantity, Price: money.Amount{Minor: 1250, Currency: money.EUR}}},
 	}
 }

@@ -117,6 +117,8 @@ type answer struct {
 			Width  int64 `json:"width"`
 			Height int64 `json:"height"`
 		} `json:"dimensions"`
+		HSCode string `json:"hsCode"`
+		Origin string `json:"countryOfOrigin"`
 		Prices []struct {
 			Price    string `json:"price"`
 			Currency string `json:"currency"`
@@ -173,7 +175,10 @@ func read(text []byte) ([]catalogapi.Offer, error) {
 	}
 	offers := make([]catalogapi.Offer, 0, len(a.Data))
 	for _, o := range a.Data {
-		offer := catalogapi.Offer{SKU: o.SKU, ProductID: o.ProductID, Name: o.Name, TaxClass: o.TaxClass, Measures: catalogapi.Measures{Grams: o.Grams, Length: o.Sides.Length, Width: o.Sides.Width, Height: o.Sides.Height}}
+		offer := catalogapi.Offer{
+			SKU: o.SKU, ProductID: o.ProductID, Name: o.Name, TaxClass: o.TaxClass, Measures: catalogapi.Measures{Grams: o.Grams, Length: o.Sides.Length, Width: o.Sides.Width, Height: o.Sides.Height},
+			Customs: catalogapi.Customs{HSCode: o.HSCode, Origin: o.Origin},
+		}
 		for _, p := range o.Prices {
 			currency, err := money.ParseCurrency(p.Currency)
 			if err != nil {

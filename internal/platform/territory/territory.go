@@ -18,6 +18,24 @@ const countries = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE B
 	"MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI " +
 	"SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW XK"
 
+// unions are customs territories of several countries.
+var unions = map[string]string{
+	"EU": "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MC MT NL PL PT RO SE SI SK",
+	"GB": "GB GG IM JE",
+	"CH": "CH LI",
+}
+
+// Customs is the customs territory of a country: between two of the same one customs look at
+// nothing. It is the country itself, or what it forms one with.
+func Customs(country string) string {
+	for name, members := range unions {
+		if len(country) == 2 && strings.Contains(members, country) {
+			return name
+		}
+	}
+	return country
+}
+
 // mistaken codes are used for countries that have others.
 var mistaken = map[string]string{"UK": "GB", "EL": "GR"}
 

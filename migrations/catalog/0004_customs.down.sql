@@ -1,0 +1,3 @@
+alter table catalog.variant
+    drop column origin,
+    drop column hs_code;
