@@ -207,7 +207,7 @@ func (s store) account(ctx context.Context, tx *db.Tx, id uuid.UUID) (account, e
 // accountFor is the account that a shipment's label is bought with: of a carrier or by its id, or
 // the preferred one when none is named. ok is false when the shop brings the parcel itself.
 func (s store) accountFor(ctx context.Context, tx *db.Tx, name string) (a account, ok bool, err error) {
-	list, err := s.accounts(ctx, tx, `where enabled and (provider = $1 or id::text = $1 or $1 = '' and preferred) order by preferred desc, id limit 1`, name)
+	list, err := s.accounts(ctx, tx, `where enabled and (provider = $1 or id::text = $1 or $1 = '' and preferred) order by preferred desc, id limit 1 for key share`, name)
 	switch {
 	case err != nil:
 		return a, false, err

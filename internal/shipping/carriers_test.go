@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,8 +37,11 @@ var _ = Describe("a label that is bought from a carrier", Label("db"), func() {
 		d   *desk
 		m   *Module
 		sim *carriersim.Simulator
+		// ahead is how far the program's clock is before ours.
+		ahead atomic.Int64
 	)
 	BeforeEach(func() {
+		ahead.Store(0)
 		ctx, end := context.WithCancel(context.Background())
 		sim = carriersim.New(ctx, carriersim.Options{Seed: uint64(GinkgoRandomSeed()), Secret: secret, Settling: time.Second})
 		server := httptest.NewServer(sim)
@@ -52,6 +56,7 @@ var _ = Describe("a label that is bought from a carrier", Label("db"), func() {
 		s = testkit.Start(testkit.Shared(), app.Options{}, func(k app.Kit) []app.Module {
 			m = New(k, shelf{}, d, easypost.New(server.URL, guard), shippo.New(server.URL, guard))
 			m.svc.patience, m.svc.settling = 2*time.Second, 3*time.Second
+			m.svc.now = func() time.Time { return clock.System().Add(time.Duration(ahead.Load())) }
 			return []app.Module{m}
 		})
 	})
@@ -140,6 +145,129 @@ var _ = Describe("a label that is bought from a carrier", Label("db"), func() {
 		Expect(p).To(And(HaveKeyWithValue("service", last["service"]), HaveKeyWithValue("carrier", last["carrier"])))
 		Expect(p["items"]).To(HaveExactElements(HaveKeyWithValue("quantity", 2.0)))
 		Expect(s.Post("/v1/shipments", object{"orderId": clock.NewID(), "rate": last["rate"]}).JSON()).To(HaveKeyWithValue("code", "unknown_rate"))
+	})
+
+	Describe("of an offer", func() {
+		var rates []any
+		asks := func() {
+			GinkgoHelper()
+			rates, _ = done(s.Post("/v1/shipments/rates", object{"orderId": d.id, "items": []object{{"sku": "MUG", "quantity": 1}}, "parcel": box}))["data"].([]any)
+			Expect(len(rates)).To(BeNumerically(">", 1))
+		}
+		takes := func(n int) testkit.Response {
+			return s.Post("/v1/shipments", object{"orderId": d.id, "rate": rates[n].(object)["rate"]})
+		}
+		for _, provider := range []string{easypost.Name, shippo.Name} {
+			It("is for one shipment, also of another rate, and also when it was given back: "+provider, func() {
+				hires(provider, false)
+				asks()
+				p := becomes(done(takes(0)), "labelled")
+				for n := range 2 {
+					Expect(takes(n).JSON()).To(And(HaveKeyWithValue("code", "rate_taken"), HaveKeyWithValue("status", 409.0)))
+				}
+				done(s.Post(fmt.Sprintf("/v1/shipments/%s/void", p["id"]), nil))
+				becomes(p, "voided")
+				Expect(takes(0).JSON()).To(HaveKeyWithValue("code", "rate_taken"))
+				Expect(sim.Labels()).To(HaveLen(1))
+			})
+		}
+
+		It("is for one shipment, whoever asks at the same moment", func() {
+			hires(easypost.Name, false)
+			asks()
+			var all sync.WaitGroup
+			var bought atomic.Int64
+			for n := range 8 {
+				all.Go(func() {
+					if takes(n%2).Status == http.StatusCreated {
+						bought.Add(1)
+					}
+				})
+			}
+			all.Wait()
+			Expect(bought.Load()).To(BeEquivalentTo(1))
+		})
+
+		It("is for the addresses that it was offered for", func() {
+			hires(easypost.Name, false)
+			asks()
+			d.mu.Lock()
+			d.country = "ES"
+			d.mu.Unlock()
+			Expect(takes(0).JSON()).To(HaveKeyWithValue("code", "rate_outdated"))
+			asks()
+			becomes(done(takes(0)), "labelled")
+		})
+
+		It("can be bought for an hour", func() {
+			hires(easypost.Name, false)
+			asks()
+			ahead.Store(int64(offersLast))
+			Expect(takes(0).JSON()).To(HaveKeyWithValue("code", "rate_outdated"))
+		})
+	})
+
+	It("is not bought with an account that was turned off meanwhile", func() {
+		a := hires(easypost.Name, true)
+		sim.Break(carriersim.Fault{Kind: carriersim.Offline, Call: "POST /v2/shipments"})
+		p := sends(nil)
+		Eventually(func() int { return sim.Faults()[0].Met }, testkit.Patience).Should(BeNumerically(">", 0))
+		done(s.Call(http.MethodPatch, fmt.Sprintf("/v1/shipping/carriers/%s", a["id"]), object{"enabled": false}))
+		sim.Mend()
+		Expect(becomes(p, "failed")).To(HaveKeyWithValue("failureCode", "account_disabled"))
+		Expect(sim.Labels()).To(BeEmpty())
+	})
+
+	It("is somebody's to look for when its carrier does not say for a day whether it is sold", func() {
+		a := hires(easypost.Name, true)
+		sim.Break(carriersim.Fault{Kind: carriersim.Drop, Call: "POST /v2/shipments/{id}/buy", Times: 1})
+		p := sends(nil)
+		Eventually(func() int { return len(sim.Labels()) }, testkit.Patience).Should(Equal(1))
+		done(s.Call(http.MethodPatch, fmt.Sprintf("/v1/shipping/carriers/%s", a["id"]), object{"secretKey": "EZTKnobody"}))
+		buys := func() {
+			GinkgoHelper()
+			_, err := m.svc.buy(testkit.As(s.Tenant), p["id"].(string), 1)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		buys()
+		Expect(read(p)).To(HaveKeyWithValue("status", "created"))
+		ahead.Store(int64(undecidedFor + time.Minute))
+		buys()
+		Expect(becomes(p, "failed")).To(HaveKeyWithValue("failureCode", "outcome_unknown"))
+	})
+
+	It("is kept when its carrier does not say for a month whether it takes it back", func() {
+		a := hires(easypost.Name, true)
+		p := becomes(sends(nil), "labelled")
+		done(s.Call(http.MethodPatch, fmt.Sprintf("/v1/shipping/carriers/%s", a["id"]), object{"secretKey": "EZTKnobody"}))
+		done(s.Post(fmt.Sprintf("/v1/shipments/%s/void", p["id"]), nil))
+		gives := func(n int) time.Duration {
+			GinkgoHelper()
+			again, err := m.svc.giveBack(testkit.As(s.Tenant), p["id"].(string), n)
+			Expect(err).NotTo(HaveOccurred())
+			return again
+		}
+		waited := time.Duration(0)
+		for n := 1; n < voidTries; n++ {
+			waited += pauseOfVoid(n)
+		}
+		Expect(waited).To(BeNumerically("~", 30*24*time.Hour, 24*time.Hour))
+		Expect(gives(voidTries - 1)).To(Equal(6 * time.Hour))
+		Expect(gives(voidTries)).To(BeZero())
+		Expect(read(p)).To(And(HaveKeyWithValue("status", "labelled"), HaveKeyWithValue("failureCode", "void_rejected")))
+	})
+
+	It("is looked after when its carrier does not take it back that turned up late", func() {
+		hires(shippo.Name, true)
+		sim.Break(carriersim.Fault{Kind: carriersim.Drop, Call: "POST /transactions", Times: 1})
+		p := sends(nil)
+		Eventually(func() int { return len(sim.Labels()) }, testkit.Patience).Should(Equal(1))
+		sim.Break(carriersim.Fault{Kind: carriersim.Refuse, Call: "POST /refunds"})
+		done(s.Post(fmt.Sprintf("/v1/shipments/%s/void", p["id"]), nil))
+		Eventually(func() object { return read(p) }, testkit.Patience).Should(And(HaveKeyWithValue("status", "labelled"), HaveKeyWithValue("failureCode", "void_rejected")))
+		var tracked int
+		Expect(testkit.SQL(testkit.Shared().Super).QueryRow(`select count(*) from platform.timer where tenant_id = $1 and kind = $2 and subject = $3`, s.Tenant, trackParcel, p["id"]).Scan(&tracked)).To(Succeed())
+		Expect(tracked).To(Equal(1))
 	})
 
 	It("that cannot be had is tried again when somebody says so", func() {

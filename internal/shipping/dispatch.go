@@ -73,7 +73,10 @@ func (s *service) dispatch(ctx context.Context, tx *db.Tx, w wanted, how setting
 		}
 		wish := purchase{ShipmentID: p.ID, AccountID: a.ID, Key: clock.NewID(), Service: p.Service, Strict: w.Service != "", CreatedAt: s.now()}
 		if w.Offer != nil {
-			wish.Rate = &w.Offer.Rate
+			if err := w.Offer.covers(p); err != nil {
+				return shipment{}, err
+			}
+			wish.Rate, wish.Quote = &w.Offer.Rate, &w.Offer.Quote
 		}
 		if err := s.store.insertPurchase(ctx, tx, wish); err != nil {
 			return shipment{}, err

@@ -157,7 +157,7 @@ func (m *Module) mountShipments(api *httpx.API) {
 		Method: http.MethodPost, Path: "/v1/shipments", ID: "createShipment", Summary: "Make a parcel of an order", Permission: write, Status: http.StatusCreated,
 		Description: "Of all that is left to ship, or of some of it, with a label. Nothing is in two parcels, however many ask at the same moment. " +
 			"A label that is bought from a carrier is there a moment later: the shipment is `created` until then. It is bought once, whatever becomes of the carrier's answers.",
-		Refusals: []*fault.Error{errNoSender, errNoAddress, errNothingToShip, errOrderNotShippable, errOrderHeld, errNoAccount, errNoOffer, erasure.ErrErased, httpx.ErrNotFound},
+		Refusals: []*fault.Error{errNoSender, errNoAddress, errNothingToShip, errOrderNotShippable, errOrderHeld, errNoAccount, errNoOffer, errOfferOver, errOfferTaken, erasure.ErrErased, httpx.ErrNotFound},
 	}, m.svc.handleDispatch)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/shipments/rates", ID: "findCarrierRates", Summary: "Ask the carriers what a parcel would cost", Permission: write, Unrecorded: true,

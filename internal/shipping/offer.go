@@ -1,7 +1,9 @@
 package shipping
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -21,16 +23,48 @@ import (
 	"github.com/fusioncommerce/fusion/internal/shipping/carrier"
 )
 
-var errNoOffer = fault.New(fault.Invalid, "unknown_rate", "The rate is none that was offered for this order.")
+var (
+	errNoOffer    = fault.New(fault.Invalid, "unknown_rate", "The rate is none that was offered for this order.")
+	errOfferOver  = fault.New(fault.Conflict, "rate_outdated", "The rate is not offered any more: POST /v1/shipments/rates once more.")
+	errOfferTaken = fault.New(fault.Conflict, "rate_taken", "A label was bought of these rates before: POST /v1/shipments/rates once more.")
+)
+
+// offersLast is how long a rate can be bought.
+const offersLast = time.Hour
 
 // offer is a rate with what it was offered for. It is handed out sealed, so that whoever brings
 // it back has not made it up.
 type offer struct {
 	Account uuid.UUID                 `json:"account"`
 	Order   uuid.UUID                 `json:"order"`
+	Quote   uuid.UUID                 `json:"quote"` // what the carrier was asked for: it sells one label
 	Items   []ordersapi.ConsignedItem `json:"items"`
 	Size    carrier.Parcel            `json:"size"`
+	Route   []byte                    `json:"route"`
+	Until   time.Time                 `json:"until"`
 	Rate    carrier.Rate              `json:"rate"`
+}
+
+// route tells apart where parcels come from and go to.
+func (s *shipment) route() ([]byte, error) {
+	text, err := json.Marshal([]any{s.Sender, s.Recipient})
+	if err != nil {
+		return nil, fmt.Errorf("encode the route of a parcel: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return sum[:], nil
+}
+
+// covers refuses a parcel that an offer was not made for: it may cost more, or go elsewhere.
+func (o *offer) covers(p shipment) error {
+	route, err := p.route()
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(route, o.Route) {
+		return errOfferOver.Saying("The rate was offered for other addresses: POST /v1/shipments/rates once more.")
+	}
+	return nil
 }
 
 func (s *service) sealOffer(ctx context.Context, o offer) (string, error) {
@@ -59,6 +93,9 @@ func (s *service) openOffer(ctx context.Context, text string, order uuid.UUID) (
 	body, err := s.vault.Open(id.Tenant, sealedOffer, sealed)
 	if err != nil || json.Unmarshal(body, &o) != nil || o.Order != order {
 		return o, wrong
+	}
+	if !s.now().Before(o.Until) {
+		return o, errOfferOver
 	}
 	return o, nil
 }
@@ -102,11 +139,19 @@ type offersResponse struct {
 func (s *service) handleOffers(ctx context.Context, in *offersInput) (out offersResponse, err error) {
 	b := in.Body
 	out = offersResponse{Data: []offerResponse{}, Silent: []silentResponse{}}
-	items := consignedItems(b.Items)
-	p, accounts, err := s.offered(ctx, wanted{OrderID: b.OrderID, Items: items, Size: carrier.Parcel(b.Parcel)})
+	p, accounts, err := s.offered(ctx, wanted{OrderID: b.OrderID, Items: consignedItems(b.Items), Size: carrier.Parcel(b.Parcel)})
 	if err != nil {
 		return out, err
 	}
+	route, err := p.route()
+	if err != nil {
+		return out, err
+	}
+	packs := make([]ordersapi.ConsignedItem, len(p.Items))
+	for i, it := range p.Items {
+		packs[i] = ordersapi.ConsignedItem{Line: it.Line, Quantity: it.Quantity}
+	}
+	until := s.now().Add(offersLast)
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	type made struct {
@@ -117,13 +162,14 @@ func (s *service) handleOffers(ctx context.Context, in *offersInput) (out offers
 	for _, a := range accounts {
 		all.Go(func() {
 			rates, err := s.ratesOf(ctx, a, p)
+			quote := clock.NewID()
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
 				out.Silent = append(out.Silent, silentResponse{a.ID.String(), a.Provider, codeOf(err)})
 			}
 			for _, r := range rates {
-				offers = append(offers, made{offer{Account: a.ID, Order: b.OrderID, Items: items, Size: p.Size, Rate: r}, a})
+				offers = append(offers, made{offer{Account: a.ID, Order: b.OrderID, Quote: quote, Items: packs, Size: p.Size, Route: route, Until: until, Rate: r}, a})
 			}
 		})
 	}

@@ -28,6 +28,7 @@ type purchase struct {
 	Service    string        // that an offer has to be of
 	Strict     bool          // no other will do
 	Rate       *carrier.Rate // nil: not chosen
+	Quote      *uuid.UUID    // of the rates that somebody has chosen from; nil: it is chosen by us
 	AskedAt    *time.Time    // nil: nobody has bought anything
 	Reference  string        // the carrier's, of the label
 	Cost       money.Amount
@@ -42,10 +43,12 @@ func (store) insertPurchase(ctx context.Context, tx *db.Tx, p purchase) error {
 		return err
 	}
 	if _, err := tx.Exec(ctx, `
-		insert into shipping.purchase (shipment_id, account_id, key, service, strict, rate, document, created_at) values ($1, $2, $3, $4, $5, $6, 'none', $7)
+		insert into shipping.purchase (shipment_id, account_id, key, service, strict, rate, quote, document, created_at) values ($1, $2, $3, $4, $5, $6, $8, 'none', $7)
 		on conflict (tenant_id, shipment_id) do update
 		set account_id = excluded.account_id, key = excluded.key, service = excluded.service, strict = excluded.strict, rate = excluded.rate, asked_at = null, created_at = excluded.created_at`,
-		p.ShipmentID, p.AccountID, p.Key, p.Service, p.Strict, rate, p.CreatedAt); err != nil {
+		p.ShipmentID, p.AccountID, p.Key, p.Service, p.Strict, rate, p.CreatedAt, p.Quote); db.Violates(err, "purchase_quote") {
+		return errOfferTaken
+	} else if err != nil {
 		return fmt.Errorf("insert purchase: %w", err)
 	}
 	return nil

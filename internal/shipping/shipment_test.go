@@ -64,13 +64,17 @@ func (d *desk) Consign(ctx context.Context, tx *db.Tx, order, _ uuid.UUID, items
 	return d.to(wants), nil
 }
 
-func (d *desk) Consignable(_ context.Context, _ *db.Tx, order uuid.UUID, _ []ordersapi.ConsignedItem) (ordersapi.Consignee, error) {
+func (d *desk) Consignable(_ context.Context, _ *db.Tx, order uuid.UUID, items []ordersapi.ConsignedItem) (ordersapi.Consignee, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if order != d.id || d.left == 0 {
+	wants := d.left
+	if len(items) > 0 {
+		wants = items[0].Quantity
+	}
+	if order != d.id || wants == 0 || wants > d.left {
 		return ordersapi.Consignee{}, errNothing
 	}
-	return d.to(d.left), nil
+	return d.to(wants), nil
 }
 
 func (d *desk) to(quantity int64) ordersapi.Consignee {

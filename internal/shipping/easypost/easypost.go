@@ -83,7 +83,11 @@ func (e *EasyPost) Buy(ctx context.Context, a carrier.Account, _ string, r carri
 	case err == nil:
 		return e.label(ctx, a, s, format)
 	case declined && no.Code == "SHIPMENT.POSTAGE.EXISTS":
-		return e.bought(ctx, a, id, format)
+		l, err := e.bought(ctx, a, id, format)
+		if err != nil && !errors.Is(err, carrier.ErrNoDocument) { // it is sold, whatever they say when they are asked for it
+			err = fmt.Errorf("%s: %w: %s", doing, carrier.ErrUnknownOutcome, err.Error())
+		}
+		return l, err
 	case declined && unfinished(no.Code):
 		return carrier.Label{}, fmt.Errorf("%s: %w: %s", doing, carrier.ErrUnknownOutcome, no.Code)
 	}

@@ -1,0 +1,2 @@
+drop index shipping.purchase_quote;
+alter table shipping.purchase drop column quote;
