@@ -1,6 +1,7 @@
 package shipping
 
 import (
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -153,8 +154,17 @@ func (s *shipment) void(taken bool) (bool, error) {
 	return true, nil
 }
 
-// see takes in what somebody saw of the parcel.
-func (s *shipment) see(told carrier.Tracking) { s.Tracking = carrier.Merge(s.Tracking, told) }
+// see takes in what somebody saw of the parcel. What carriers write about a parcel of which it is
+// forgotten where it went is not kept.
+func (s *shipment) see(told carrier.Tracking) {
+	if s.Recipient == nil {
+		told.Events = slices.Clone(told.Events)
+		for i := range told.Events {
+			told.Events[i].Description, told.Events[i].Place = "", ""
+		}
+	}
+	s.Tracking = carrier.Merge(s.Tracking, told)
+}
 
 // moves has the shop itself say how far a parcel is that it brings.
 func (s *shipment) moves(to carrier.Status, at time.Time) error {

@@ -469,8 +469,12 @@ func (s *service) handleTrack(ctx context.Context, in *trackInput) (out trackRes
 	}); err != nil {
 		return out, err
 	}
+	events := seenEvents(p.Tracking)
+	for i := range events {
+		events[i].Description = "" // carriers write into it who has signed
+	}
 	out = trackResponse{
-		Status: string(p.status()), Carrier: p.TakenBy, Service: p.Service, TrackingNumber: p.TrackingNumber, TrackingURL: p.TrackingURL, Estimated: p.Tracking.EstimatedDelivery, Events: seenEvents(p.Tracking),
+		Status: string(p.status()), Carrier: p.TakenBy, Service: p.Service, TrackingNumber: p.TrackingNumber, TrackingURL: p.TrackingURL, Estimated: p.Tracking.EstimatedDelivery, Events: events,
 	}
 	if p.Recipient != nil {
 		out.City, out.Country = p.Recipient.City, p.Recipient.Country

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
@@ -278,6 +279,73 @@ var _ = Describe("a shipment", Label("db"), func() {
 			Expect(done(s.Get(at(p, "")))).To(And(Not(HaveKey("recipient")), HaveKeyWithValue("trackingNumber", "1001-1")))
 			refused(s.Get(at(p, "/label.pdf")), 409, "shipment_has_no_label")
 			refused(sends(1), 409, "customer_erased")
+		})
+
+		claimed := func(by string) {
+			GinkgoHelper()
+			hears(func(ctx context.Context, tx *db.Tx) error {
+				return m.svc.onOrderClaimed(ctx, tx, []event.Received[ordersapi.OrderClaimed]{{Fact: ordersapi.OrderClaimed{Order: ordersapi.Order{OrderID: d.id.String(), CustomerID: by}}}})
+			})
+		}
+		erased := func(who string) {
+			GinkgoHelper()
+			hears(func(ctx context.Context, tx *db.Tx) error {
+				return m.svc.onErased(ctx, tx, []event.Received[identityapi.CustomerErased]{{Fact: identityapi.CustomerErased{CustomerID: who}}})
+			})
+		}
+
+		DescribeTable("of a guest who is erased goes nobody knows where, whatever is heard first", func(news ...string) {
+			says(nil)
+			d.customer = "guest-7"
+			p, who := done(sends(1)), clock.NewID().String()
+			for _, n := range news {
+				map[string]func(string){"claimed": claimed, "erased": erased}[n](who)
+			}
+			Expect(done(s.Get(at(p, "")))).NotTo(HaveKey("recipient"))
+			Expect(string(s.Get(at(p, "")).Raw)).NotTo(Or(ContainSubstring("Ana"), ContainSubstring("Augusta"), ContainSubstring("Lisboa")))
+		},
+			Entry("that it is theirs", "claimed", "erased"),
+			Entry("that they are erased", "erased", "claimed"),
+			Entry("both twice", "erased", "claimed", "claimed", "erased"),
+		)
+
+		It("of a customer who is erased is in no kept answer", func() {
+			says(nil)
+			once := testkit.Header{Name: "Idempotency-Key", Value: "parcel-1"}
+			body := object{"orderId": d.id, "items": []object{{"sku": "MUG", "quantity": 1}}, "parcel": object{"grams": 1250}}
+			p := done(s.Call(http.MethodPost, "/v1/shipments", body, once))
+			Expect(done(s.Call(http.MethodPost, "/v1/shipments", body, once))["id"]).To(Equal(p["id"]))
+			done(s.Call(http.MethodPost, at(p, "/ship"), nil, once))
+			erased(d.customer)
+			var kept int
+			Expect(testkit.SQL(testkit.Shared().Super).QueryRow(`select count(*) from platform.idempotency where tenant_id = $1 and (convert_from(body, 'UTF8') like '%Ana%' or convert_from(body, 'UTF8') like '%Augusta%')`, s.Tenant).Scan(&kept)).To(Succeed())
+			Expect(kept).To(BeZero())
+			refused(s.Call(http.MethodPost, "/v1/shipments", body, once), 409, "customer_erased")
+		})
+
+		It("of a customer who is erased says nothing that carriers wrote about the way, nor does it later", func() {
+			says(nil)
+			p := done(sends(1))
+			sees := func(status carrier.Status, after time.Duration) {
+				GinkgoHelper()
+				hears(func(ctx context.Context, tx *db.Tx) error {
+					was, err := m.svc.store.lockShipment(ctx, tx, uuid.MustParse(p["id"].(string)))
+					if err != nil {
+						return err
+					}
+					now := was
+					now.see(carrier.Tracking{Events: []carrier.Event{{Status: status, Description: "Left with Bruno at no. 3", Place: "Lisboa", At: clock.System().Add(after)}}})
+					return m.svc.keepChanged(ctx, tx, was, now)
+				})
+			}
+			sees(carrier.InTransit, 0)
+			Expect(string(s.Get(at(p, "")).Raw)).To(ContainSubstring("Bruno"))
+			Expect(string(s.Get(p["trackPath"].(string)).Raw)).To(And(ContainSubstring("in_transit"), Not(ContainSubstring("Bruno"))), "anybody may see that")
+			erased(d.customer)
+			sees(carrier.Delivered, time.Hour)
+			now := s.Get(at(p, ""))
+			Expect(now.JSON()).To(And(HaveKeyWithValue("status", "delivered"), HaveKeyWithValue("events", HaveLen(2))))
+			Expect(string(now.Raw)).NotTo(Or(ContainSubstring("Bruno"), ContainSubstring("Lisboa")))
 		})
 
 		It("that comes back has a label of its own, is no parcel that was sent, and is given up with its return", func() {

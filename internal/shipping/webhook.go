@@ -166,7 +166,7 @@ func (store) notice(ctx context.Context, tx *db.Tx, account uuid.UUID, id string
 }
 
 func (store) handled(ctx context.Context, tx *db.Tx, account uuid.UUID, id string) error {
-	if _, err := tx.Exec(ctx, `update shipping.notice set handled_at = $3 where account_id = $1 and id = $2`, account, id, tx.Now); err != nil {
+	if _, err := tx.Exec(ctx, `update shipping.notice set handled_at = $3, tracking = null where account_id = $1 and id = $2`, account, id, tx.Now); err != nil {
 		return fmt.Errorf("note that a webhook is handled: %w", err)
 	}
 	return nil
