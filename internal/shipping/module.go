@@ -157,22 +157,22 @@ func (m *Module) mountShipments(api *httpx.API) {
 		Method: http.MethodPost, Path: "/v1/shipments", ID: "createShipment", Summary: "Make a parcel of an order", Permission: write, Status: http.StatusCreated,
 		Description: "Of all that is left to ship, or of some of it, with a label. Nothing is in two parcels, however many ask at the same moment. " +
 			"A label that is bought from a carrier is there a moment later: the shipment is `created` until then. It is bought once, whatever becomes of the carrier's answers.",
-		Refusals: []*fault.Error{errNoSender, errNoAddress, errNothingToShip, errOrderNotShippable, errOrderHeld, errNoAccount, errNoOffer, errOfferOver, errOfferTaken, erasure.ErrErased, httpx.ErrNotFound},
+		Refusals: []*fault.Error{errNoSender, errNoAddress, errNothingToShip, errOrderNotShippable, errOrderHeld, errTooHeavy, errNoAccount, errNoOffer, errOfferOver, errOfferTaken, erasure.ErrErased, httpx.ErrNotFound},
 	}, m.svc.handleDispatch)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/shipments/rates", ID: "findCarrierRates", Summary: "Ask the carriers what a parcel would cost", Permission: write, Unrecorded: true,
 		Description: "All accounts of the shop at once, each with bounded time. Nothing is bought.",
-		Refusals:    []*fault.Error{errNoSender, errNoAddress, errNothingToShip, errOrderNotShippable, errOrderHeld, httpx.ErrNotFound},
+		Refusals:    []*fault.Error{errNoSender, errNoAddress, errNothingToShip, errOrderNotShippable, errOrderHeld, errTooHeavy, httpx.ErrNotFound},
 	}, m.svc.handleOffers)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/shipping/labels", ID: "createShippingLabel", Summary: "Make the shipment of an order, and wait for its label", Permission: write, Status: http.StatusCreated,
 		Description: "Of all that is left to ship. A carrier that takes long is not waited for: `status` is `created` then, and the shipment says how it goes on.",
-		Refusals:    []*fault.Error{errNoSender, errNoAddress, errNothingToShip, errOrderNotShippable, errOrderHeld, errNoAccount, erasure.ErrErased, httpx.ErrNotFound},
+		Refusals:    []*fault.Error{errNoSender, errNoAddress, errNothingToShip, errOrderNotShippable, errOrderHeld, errTooHeavy, errNoAccount, erasure.ErrErased, httpx.ErrNotFound},
 	}, m.svc.handleLabel)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/shipments/{id}/retry", ID: "retryShipment", Summary: "Try once more to get a label", Permission: write,
 		Description: "For a shipment that has failed: what was in it is taken anew, and it goes where the order goes now.",
-		Refusals:    []*fault.Error{errNotFailed, errNoAddress, errNothingToShip, errOrderNotShippable, errOrderHeld, errNoAccount},
+		Refusals:    []*fault.Error{errNotFailed, errNoAddress, errNothingToShip, errOrderNotShippable, errOrderHeld, errTooHeavy, errNoAccount},
 	}, m.svc.handleRetry)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/shipments", ID: "listShipments", Summary: "List shipments", Permission: read, Personal: true,

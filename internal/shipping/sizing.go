@@ -7,10 +7,16 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/shipping/carrier"
 	"github.com/fusioncommerce/fusion/internal/shipping/pack"
 	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
 )
+
+// maxGrams is what a parcel weighs at most; so the API says too.
+const maxGrams = 1_000_000
+
+var errTooHeavy = fault.New(fault.Conflict, "parcel_too_heavy", "What is in the parcel weighs more than a parcel can: make several.")
 
 // unmeasured undoes the transaction of a parcel that nobody has weighed, so that the catalog
 // can be asked, outside of it, what the things in it are like.
@@ -62,6 +68,9 @@ func (s *service) sized(ctx context.Context, tx *db.Tx, w wanted, items []packed
 	size := w.Size
 	for _, p := range parcels {
 		size.Grams += p.Grams * p.Count
+	}
+	if size.Grams > maxGrams {
+		return w.Size, errTooHeavy.Saying("What is in the parcel weighs %d g, and a parcel at most %d g: make several.", size.Grams, maxGrams)
 	}
 	if len(parcels) == 1 && parcels[0].Count == 1 && size.Length == 0 && size.Width == 0 && size.Height == 0 {
 		size.Length, size.Width, size.Height = parcels[0].Length, parcels[0].Width, parcels[0].Height

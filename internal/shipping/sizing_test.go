@@ -56,6 +56,15 @@ var _ = Describe("a parcel that nobody has weighed", Label("db"), func() {
 		Expect(size(8, object{})).To(Equal(carrier.Parcel{Grams: 2480}))
 	})
 
+	It("is not made when what is in it weighs more than a parcel can, and nothing is taken for it", func() {
+		catalog["MUG"] = catalogapi.Offer{SKU: "MUG", Measures: catalogapi.Measures{Grams: 300_000}}
+		r := s.Post("/v1/shipments", object{"orderId": d.id, "items": []object{{"sku": "MUG", "quantity": 4}}})
+		Expect(r.Status).To(Equal(409), "%s", r.Raw)
+		Expect(r.JSON()).To(HaveKeyWithValue("code", "parcel_too_heavy"))
+		Expect(d.left).To(Equal(int64(8)))
+		Expect(size(3, object{}).Grams).To(BeEquivalentTo(900_040))
+	})
+
 	It("is as large as somebody says who knows its sides only", func() {
 		Expect(size(1, object{"length": 400, "width": 300, "height": 200})).To(Equal(carrier.Parcel{Grams: 340, Length: 400, Width: 300, Height: 200}))
 	})

@@ -103,7 +103,7 @@ func (s *service) heed(ctx context.Context, subject string, n int) (again time.D
 			order by (p.reference = $2) desc, s.id desc limit 1 for update of s`, holder, told.Reference, told.TrackingNumber, told.Carrier)
 		switch {
 		case errors.Is(err, httpx.ErrNotFound) && tx.Now.Sub(received) < strayFor:
-			again = pause(n)
+			again = min(time.Hour, time.Second<<min(n, 12)) // most are of nothing that is ours
 			return nil
 		case errors.Is(err, httpx.ErrNotFound):
 			return s.store.handled(ctx, tx, holder, id)
