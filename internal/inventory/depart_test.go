@@ -77,6 +77,20 @@ var _ = Describe("stock that leaves in parcels", Label("db"), func() {
 		Expect([]string{level("MUG"), level("CUP")}).To(Equal([]string{"0 of 38", "0 of 7"}))
 	})
 
+	It("is held by nobody when an order is called off of which all has left", func() {
+		stocked(ctx, svc, item{"MUG", 5})
+		order := clock.NewID()
+		heard(ctx, svc, placed(order, item{"MUG", 5}))
+		Expect(leaves(ctx, svc, parcelOf(order, clock.NewID(), item{"MUG", 5}))).To(Succeed())
+		calledOff(ctx, svc, order)
+		var status string
+		Expect(svc.db.Read(ctx, func(tx *db.Tx) error {
+			return tx.Get(ctx, &status, `select status from inventory.reservation where order_id = $1`, order)
+		})).To(Succeed())
+		Expect(status).To(Equal("released"))
+		Expect(level("MUG")).To(Equal("0 of 0"))
+	})
+
 	It("leaves once, however often, by whatever and by how many at once it is told", func() {
 		stocked(ctx, svc, item{"MUG", 40})
 		order, id := clock.NewID(), clock.NewID()

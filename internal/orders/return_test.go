@@ -243,6 +243,26 @@ var _ = Describe("what comes back of an order", Label("db"), func() {
 		Expect(code(err)).To(Equal("not_found"), "it is somebody else's")
 	})
 
+	It("is no more than was bought, also when a parcel that was given up was used all the same", func() {
+		o := settled(ctx, svc, 2)
+		up := clock.NewID()
+		Expect(packed(ctx, svc, o, up, 1)).Error().NotTo(HaveOccurred())
+		tells(ctx, svc, o, up, parcelVoided, 2)
+		arrives(ctx, svc, o, 2)
+		tells(ctx, svc, o, up, parcelDelivered, 3)
+		can, err := svc.handleReturnable(ctx, &byID{ID: o.ID.String()})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(can.Lines).To(HaveExactElements(And(HaveField("Quantity", int64(2)), HaveField("Value", "25.00"))))
+		_, err = sends(ctx, svc, o, 3, "")
+		Expect(code(err)).To(Equal("not_returnable"))
+		r, err := sends(ctx, svc, o, 2, "")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(stepped(ctx, svc, r, rmaApproved)).Error().NotTo(HaveOccurred())
+		Expect(comes(ctx, svc, r, nil, false)).To(HaveField("Refund", eur(2500)))
+		_, err = sends(ctx, svc, o, 1, "")
+		Expect(code(err)).To(Equal("not_returnable"))
+	})
+
 	It("comes back once, however many ask for it at the same moment", func() {
 		o := settled(ctx, svc, 5)
 		arrives(ctx, svc, o, 5)

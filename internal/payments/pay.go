@@ -101,7 +101,7 @@ func (s *service) begin(ctx context.Context, w wish) (c charge, a account, fresh
 			a, err = s.store.account(ctx, tx, c.attempt.AccountID)
 			return err
 		}
-		due, err := dueOf(b.Total, before)
+		due, err := dueOf(b.Total, before, owed.Settled)
 		if err != nil {
 			return err
 		}
@@ -141,12 +141,19 @@ func (s *service) begin(ctx context.Context, w wish) (c charge, a account, fresh
 	return c, a, fresh, err
 }
 
-// dueOf is what is still to pay for an order.
-func dueOf(total money.Amount, payments []charge) (money.Amount, error) {
+// dueOf is what is still to pay for an order. What was given back of one that is not settled yet
+// is to be paid anew; of one that was, it is the shop's to give.
+func dueOf(total money.Amount, payments []charge, settled bool) (money.Amount, error) {
 	due := total
 	for _, c := range payments {
-		var err error
-		if due, err = due.Sub(c.payment.Captured); err != nil {
+		paid, err := c.payment.Captured, error(nil)
+		if !settled {
+			paid, err = c.payment.refundable()
+		}
+		if err != nil {
+			return due, err
+		}
+		if due, err = due.Sub(paid); err != nil {
 			return due, err
 		}
 	}
