@@ -173,7 +173,7 @@ func (store) sentUnits(ctx context.Context, tx *db.Tx, order uuid.UUID) ([]sentU
 	if err := tx.Select(ctx, &rows, `
 		select l.position, l.quantity, case when s.status = 'delivered' then s.updated_at end delivered
 		from orders.shipment s join orders.shipment_line l using (order_id, shipment_id)
-		where s.order_id = $1 and s.direction = 'outbound' and s.status in ('shipped', 'exception', 'delivered') order by l.position, s.shipment_id`, order); err != nil {
+		where s.order_id = $1 and s.direction = 'outbound' and s.back_at is null and s.status in ('shipped', 'exception', 'delivered') order by l.position, s.shipment_id`, order); err != nil {
 		return nil, fmt.Errorf("read what was sent: %w", err)
 	}
 	list := make([]sentUnits, len(rows))
