@@ -112,7 +112,7 @@ func returnables(o order, p returnPolicy, sent []sentUnits, all []rma, now time.
 }
 
 func presentReturnable(o order, p returnPolicy, list []returnable, dealt map[int][]ordersapi.UnitShare) (ordersapi.ReturnableView, error) {
-	v := ordersapi.ReturnableView{Lines: []ordersapi.ReturnableLineView{}, RestockingFee: percent(p.Points), Reasons: rmaReasons}
+	v := ordersapi.ReturnableView{Lines: []ordersapi.ReturnableLineView{}, RestockingFee: percent(p.Points), Refundable: o.refundable().Decimal(), Reasons: rmaReasons}
 	for i, l := range o.Lines {
 		worth, fee, err := worthBack(sharesOfLine(dealt, i+1, l), o.Currency, l.TakenBack, list[i].Buyer, p.Points)
 		if err != nil {
