@@ -49,8 +49,12 @@ func depart[T any](s *service, of func(T) shippingapi.Shipment) func(context.Con
 			}
 			gone[f.ShipmentID] = parcel{demand{f.OrderID, merge(items)}, f.ShipmentID}
 		}
-		return s.depart(ctx, tx, slices.SortedFunc(maps.Values(gone), func(a, b parcel) int { return strings.Compare(a.ID, b.ID) }))
+		return s.depart(ctx, tx, inOrder(gone), nil)
 	}
+}
+
+func inOrder(parcels map[string]parcel) []parcel {
+	return slices.SortedFunc(maps.Values(parcels), func(a, b parcel) int { return strings.Compare(a.ID, b.ID) })
 }
 
 // taken is what leaves the stock with a line of a parcel.
@@ -59,22 +63,34 @@ type taken struct {
 	units      int64 // of what is on hand
 	reserved   int64 // of them, of what the order held
 	missing    int64 // what left and is not there to be taken
+	beyond     int64 // what left and the order did not hold
 }
 
 // depart takes parcels out of the stock, each once. A parcel has what its order holds; one that
 // was given up and is used all the same has left too, and what is in it that the order does not
-// hold any more is taken from what nobody was promised. Parcels are locked before reservations
-// before stock, each in order.
-func (s *service) depart(ctx context.Context, tx *db.Tx, parcels []parcel) error {
+// hold any more is taken from what nobody was promised. Of those of them that are back, what can be
+// sold again is on hand afterwards, once. Parcels are locked before reservations before stock, each
+// in order.
+func (s *service) depart(ctx context.Context, tx *db.Tx, parcels []parcel, back map[string]unpacked) error {
 	fresh, err := s.store.departed(ctx, tx, parcels)
-	if err != nil || len(fresh) == 0 {
+	if err != nil {
 		return err
 	}
-	orders := make([]string, len(fresh))
+	home, err := s.store.cameHome(ctx, tx, back)
+	if err != nil || len(fresh)+len(home) == 0 {
+		return err
+	}
+	var orders []string
 	skus := map[string]bool{}
-	for n, p := range fresh {
-		orders[n] = p.OrderID
+	for _, p := range fresh {
+		orders = append(orders, p.OrderID)
 		for _, i := range p.Items {
+			skus[i.SKU] = true
+		}
+	}
+	for _, u := range home {
+		orders = append(orders, u.OrderID)
+		for _, i := range u.Items {
 			skus[i.SKU] = true
 		}
 	}
@@ -96,12 +112,20 @@ func (s *service) depart(ctx context.Context, tx *db.Tx, parcels []parcel) error
 			list = append(list, l.take(rest, p.OrderID, i))
 		}
 	}
+	seen := map[string]bool{}
 	for _, t := range list {
+		if t.units > 0 && !seen[t.sku] {
+			seen[t.sku] = true
+			levels[t.sku].Version++ // as it is written below
+		}
 		if t.missing > 0 {
 			s.log.WarnContext(ctx, "more has left than was there: count the stock", "order", t.order, "sku", t.sku, "missing", t.missing)
 		}
 	}
-	return s.store.take(ctx, tx, list)
+	if err := s.store.take(ctx, tx, list); err != nil {
+		return err
+	}
+	return s.putBack(ctx, tx, home, levels)
 }
 
 // promise is what an order holds of a SKU.
@@ -116,7 +140,7 @@ func (l *level) take(rest map[promise]int64, order string, i item) taken {
 	l.OnHand, l.Reserved = l.OnHand-t.reserved, l.Reserved-t.reserved
 	extra := min(i.Quantity-t.reserved, l.available())
 	l.OnHand -= extra
-	t.units, t.missing = t.reserved+extra, i.Quantity-t.reserved-extra
+	t.units, t.missing, t.beyond = t.reserved+extra, i.Quantity-t.reserved-extra, i.Quantity-t.reserved
 	return t
 }
 
@@ -165,31 +189,28 @@ func (store) take(ctx context.Context, tx *db.Tx, list []taken) error {
 		return err
 	}
 	var ids, orders, skus []string
-	var units, reserved []int64
+	var units, reserved, beyond []int64
 	for _, t := range list {
-		if t.units == 0 {
-			continue
-		}
 		ids, orders, skus = append(ids, clock.NewID().String()), append(orders, t.order), append(skus, t.sku)
-		units, reserved = append(units, t.units), append(reserved, t.reserved)
+		units, reserved, beyond = append(units, t.units), append(reserved, t.reserved), append(beyond, t.beyond)
 	}
 	if len(ids) == 0 {
 		return nil
 	}
 	if _, err := tx.Exec(ctx, db.Keep+`
 		with gone as materialized (
-			select * from unnest($3::uuid[], $4::uuid[], $5::text[], $6::bigint[], $7::bigint[]) g(id, order_id, sku, units, reserved)
+			select * from unnest($3::uuid[], $4::uuid[], $5::text[], $6::bigint[], $7::bigint[], $9::bigint[]) g(id, order_id, sku, units, reserved, beyond)
 		), r as (
-			update inventory.reservation_line l set shipped = l.shipped + n.reserved
-			from (select order_id, sku, sum(reserved)::bigint reserved from gone group by order_id, sku having sum(reserved) > 0) n
+			update inventory.reservation_line l set shipped = l.shipped + n.reserved, beyond = l.beyond + n.beyond
+			from (select order_id, sku, sum(reserved)::bigint reserved, sum(beyond)::bigint beyond from gone group by order_id, sku) n
 			where l.order_id = n.order_id and l.location = $1 and l.sku = n.sku
 		), s as (
 			update inventory.stock s set on_hand = s.on_hand - d.units, reserved = s.reserved - d.reserved, version = s.version + 1, updated_at = $2
-			from (select sku, sum(units)::bigint units, sum(reserved)::bigint reserved from gone group by sku) d where s.location = $1 and s.sku = d.sku
+			from (select sku, sum(units)::bigint units, sum(reserved)::bigint reserved from gone group by sku having sum(units) > 0) d where s.location = $1 and s.sku = d.sku
 		)
 		insert into inventory.movement (id, location, sku, kind, on_hand_delta, reserved_delta, reason, order_id, actor, created_at)
-		select id, $1, sku, 'shipped', -units, -reserved, 'left in a parcel', order_id, $8, $2 from gone`,
-		defaultLocation, tx.Now, db.Array(ids), db.Array(orders), db.Array(skus), db.Array(units), db.Array(reserved), id.Actor); err != nil {
+		select id, $1, sku, 'shipped', -units, -reserved, 'left in a parcel', order_id, $8, $2 from gone where units > 0`,
+		defaultLocation, tx.Now, db.Array(ids), db.Array(orders), db.Array(skus), db.Array(units), db.Array(reserved), id.Actor, db.Array(beyond)); err != nil {
 		return fmt.Errorf("take what has left out of the stock: %w", err)
 	}
 	return nil

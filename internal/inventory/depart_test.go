@@ -77,6 +77,20 @@ var _ = Describe("stock that leaves in parcels", Label("db"), func() {
 		Expect([]string{level("MUG"), level("CUP")}).To(Equal([]string{"0 of 38", "0 of 7"}))
 	})
 
+	It("is held by nobody when an order is called off of which all has left", func() {
+		stocked(ctx, svc, item{"MUG", 5})
+		order := clock.NewID()
+		heard(ctx, svc, placed(order, item{"MUG", 5}))
+		Expect(leaves(ctx, svc, parcelOf(order, clock.NewID(), item{"MUG", 5}))).To(Succeed())
+		calledOff(ctx, svc, order)
+		var status string
+		Expect(svc.db.Read(ctx, func(tx *db.Tx) error {
+			return tx.Get(ctx, &status, `select status from inventory.reservation where order_id = $1`, order)
+		})).To(Succeed())
+		Expect(status).To(Equal("released"))
+		Expect(level("MUG")).To(Equal("0 of 0"))
+	})
+
 	It("leaves once, however often, by whatever and by how many at once it is told", func() {
 		stocked(ctx, svc, item{"MUG", 40})
 		order, id := clock.NewID(), clock.NewID()
@@ -120,6 +134,75 @@ var _ = Describe("stock that leaves in parcels", Label("db"), func() {
 		Expect(level("MUG")).To(Equal("5 of 6"))
 		Expect(leaves(ctx, svc, parcelOf(off, clock.NewID(), item{"MUG", 4}))).To(Succeed())
 		Expect(level("MUG")).To(Equal("5 of 5"))
+	})
+
+	back := func(order, id uuid.UUID, sku string, n, restocked int64) {
+		GinkgoHelper()
+		f := ordersapi.ParcelBack{Order: ordersapi.Order{OrderID: order.String(), Status: "paid", Version: 9}, ShipmentID: id.String()}
+		f.Contents = []ordersapi.UnpackedItem{{Line: 1, SKU: sku, Quantity: n, Restocked: restocked}}
+		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error {
+			return svc.onParcelBack(ctx, tx, []event.Received[ordersapi.ParcelBack]{received(f)})
+		})).To(Succeed())
+	}
+	cancels := func(order uuid.UUID, sku string, n, inAll int64) {
+		GinkgoHelper()
+		f := ordersapi.ItemsCancelled{Order: ordersapi.Order{OrderID: order.String(), Status: "paid", Version: 4}}
+		f.Cancelled, f.CalledOff = []ordersapi.CancelledItem{{Line: 1, SKU: sku, Quantity: n}}, []ordersapi.CalledOff{{SKU: sku, Quantity: inAll}}
+		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error {
+			return svc.onItemsCancelled(ctx, tx, []event.Received[ordersapi.ItemsCancelled]{received(f)})
+		})).To(Succeed())
+	}
+
+	It("is freed once of what was called off, however often and in whatever order that is told", func() {
+		stocked(ctx, svc, item{"MUG", 40})
+		order := clock.NewID()
+		heard(ctx, svc, placed(order, item{"MUG", 6}))
+		cancels(order, "MUG", 1, 3)
+		Expect(level("MUG")).To(Equal("3 of 40"))
+		cancels(order, "MUG", 2, 2)
+		cancels(order, "MUG", 1, 3)
+		Expect(level("MUG")).To(Equal("3 of 40"))
+		cancels(order, "MUG", 1, 4)
+		Expect(level("MUG")).To(Equal("2 of 40"))
+	})
+
+	It("is held for its order again when its parcel is back, once, and what is broken is not", func() {
+		stocked(ctx, svc, item{"MUG", 40})
+		order, id := clock.NewID(), clock.NewID()
+		heard(ctx, svc, placed(order, item{"MUG", 5}))
+		Expect(leaves(ctx, svc, parcelOf(order, id, item{"MUG", 3}))).To(Succeed())
+		Expect(level("MUG")).To(Equal("2 of 37"))
+		back(order, id, "MUG", 3, 2)
+		back(order, id, "MUG", 3, 2)
+		Expect(level("MUG")).To(Equal("4 of 39"))
+		Expect(leaves(ctx, svc, parcelOf(order, clock.NewID(), item{"MUG", 3}))).To(Succeed())
+		Expect(level("MUG")).To(Equal("1 of 36"))
+		calledOff(ctx, svc, order)
+		Expect(level("MUG")).To(Equal("0 of 36"))
+	})
+
+	It("ends alike in whatever order it is told that parcels leave, are back and are called off", func() {
+		stocked(ctx, svc, item{"MUG", 400})
+		for range 20 {
+			order, id, other := clock.NewID(), clock.NewID(), clock.NewID()
+			heard(ctx, svc, placed(order, item{"MUG", 6}))
+			before, err := svc.get(ctx, "MUG")
+			Expect(err).NotTo(HaveOccurred())
+			news := []func(){
+				func() { Expect(leaves(ctx, svc, parcelOf(order, id, item{"MUG", 4}))).To(Succeed()) },
+				func() { back(order, id, "MUG", 4, 3) },
+				func() { Expect(leaves(ctx, svc, parcelOf(order, other, item{"MUG", 1}))).To(Succeed()) },
+				func() { cancels(order, "MUG", 2, 2) },
+				func() { cancels(order, "MUG", 1, 3) },
+			}
+			rand.Shuffle(len(news), func(i, j int) { news[i], news[j] = news[j], news[i] })
+			for _, tell := range news {
+				tell()
+			}
+			after, err := svc.get(ctx, "MUG")
+			Expect(err).NotTo(HaveOccurred())
+			Expect([]int64{after.Reserved, after.OnHand}).To(Equal([]int64{before.Reserved - 5, before.OnHand - 2}), "one is broken, one has left and three are called off")
+		}
 	})
 
 	It("ends alike in whatever order parcels leave and parts are called off", func() {

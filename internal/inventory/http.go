@@ -120,7 +120,7 @@ func (s *service) handleAdjust(ctx context.Context, in *adjustInput) (stockRespo
 
 type movementResponse struct {
 	ID            string     `json:"id" format:"uuid"`
-	Kind          string     `json:"kind" enum:"initial,set,adjustment,reserved,released,reduced,shipped,held,claimed,expired,returned"`
+	Kind          string     `json:"kind" enum:"initial,set,adjustment,reserved,released,reduced,shipped,came_back,held,claimed,expired,returned"`
 	OnHandDelta   int64      `json:"onHandDelta"`
 	ReservedDelta int64      `json:"reservedDelta"`
 	Reason        string     `json:"reason"`

@@ -68,6 +68,7 @@ func (m *Module) Mount(on app.Mount) {
 	event.OnBatch(on.Bus, "inventory.release-cancelled-order", m.svc.onOrderCancelled)
 	event.OnBatch(on.Bus, "inventory.release-cancelled-items", m.svc.onItemsCancelled)
 	event.OnBatch(on.Bus, "inventory.restock-returned-goods", m.svc.onReturnReceived)
+	event.OnBatch(on.Bus, "inventory.restock-parcel-back", m.svc.onParcelBack)
 	event.OnBatch(on.Bus, "inventory.release-failed-order", m.svc.onOrderFailed)
 	m.listenToShipping(on.Bus)
 	m.svc.timers.On(expireHold, m.svc.onHoldDue)

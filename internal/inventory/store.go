@@ -231,14 +231,17 @@ func (store) release(ctx context.Context, tx *db.Tx, orders []string) ([]demand,
 		Quantity int64  `db:"quantity"`
 	}
 	if err := tx.Select(ctx, &rows, `
-		with held as (
+		with held as materialized (
 			select order_id from inventory.reservation where order_id = any($1::uuid[]) and status = 'held' order by order_id for update
 		)
 		select l.order_id::text, l.sku, l.quantity - l.released - l.shipped quantity from held join inventory.reservation_line l using (order_id) where l.quantity > l.released + l.shipped order by l.order_id, l.sku`,
 		db.Array(orders)); err != nil {
 		return nil, fmt.Errorf("read what is held: %w", err)
 	}
-	if len(rows) == 0 {
+	if len(rows) == 0 { // all of it has left, or nothing was held
+		if _, err := tx.Exec(ctx, `update inventory.reservation set status = 'released', updated_at = $2 where order_id = any($1::uuid[]) and status = 'held'`, db.Array(orders), tx.Now); err != nil {
+			return nil, fmt.Errorf("end reservations: %w", err)
+		}
 		return nil, nil
 	}
 	var freed []demand

@@ -76,6 +76,7 @@ func (s *service) cancelItems(ctx context.Context, tx *db.Tx, id uuid.UUID, only
 	for _, p := range list {
 		off.Cancelled = append(off.Cancelled, ordersapi.CancelledItem{Line: p.Position, SKU: o.Lines[p.Position-1].SKU, Quantity: p.Quantity})
 	}
+	off.CalledOff = calledOffSoFar(o.Lines, list)
 	if err := s.store.saveCancelled(ctx, tx, o, list, off.Cancelled, reason, actor.Actor); err != nil {
 		return order{}, err
 	}
@@ -93,6 +94,24 @@ func (s *service) cancelItems(ctx context.Context, tx *db.Tx, id uuid.UUID, only
 		return order{}, err
 	}
 	return s.settleRest(ctx, tx, o)
+}
+
+// calledOffSoFar is how much was called off so far of the SKUs of which some is called off now.
+func calledOffSoFar(lines []line, list []portion) (all []ordersapi.CalledOff) {
+	for _, p := range list {
+		sku := lines[p.Position-1].SKU
+		if slices.ContainsFunc(all, func(c ordersapi.CalledOff) bool { return c.SKU == sku }) {
+			continue
+		}
+		c := ordersapi.CalledOff{SKU: sku}
+		for _, l := range lines {
+			if l.SKU == sku {
+				c.Quantity += l.Cancelled
+			}
+		}
+		all = append(all, c)
+	}
+	return all
 }
 
 // callOffItems counts some units as called off, and returns what they cost.

@@ -66,9 +66,9 @@ func presentSteps(steps []step) ([]ordersapi.StepView, error) {
 func (store) shipments(ctx context.Context, tx *db.Tx, order uuid.UUID) ([]ordersapi.ShipmentView, error) {
 	list := []ordersapi.ShipmentView{}
 	if err := tx.Select(ctx, &list, `
-		select s.shipment_id::text id, s.direction, s.status, s.carrier, s.tracking_number, coalesce(sum(l.quantity), 0)::bigint units
+		select s.shipment_id::text id, s.direction, case when s.back_at is null then s.status else 'arrived_back' end status, s.carrier, s.tracking_number, coalesce(sum(l.quantity), 0)::bigint units
 		from orders.shipment s left join orders.shipment_line l using (order_id, shipment_id)
-		where s.order_id = $1 group by s.shipment_id, s.direction, s.status, s.carrier, s.tracking_number order by s.shipment_id`, order); err != nil {
+		where s.order_id = $1 group by s.shipment_id, s.direction, s.status, s.back_at, s.carrier, s.tracking_number order by s.shipment_id`, order); err != nil {
 		return nil, fmt.Errorf("read shipments: %w", err)
 	}
 	return list, nil

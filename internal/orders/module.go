@@ -98,6 +98,7 @@ func (m *Module) Mount(on app.Mount) {
 
 	m.mountReturns(on.API.Group("Returns"))
 	m.mountHolds(api)
+	m.mountParcels(api)
 	m.listenToPayments(on.Bus)
 	m.listenToShipping(on.Bus)
 	m.svc.deadline.timers.On(sweepUnpaid, m.svc.onUnpaid)

@@ -57,6 +57,29 @@ func (f funds) standing(total int64) paymentStatus {
 // owe is how an order begins.
 func (o *order) owe() {
 	o.Payment, o.Captured, o.Refunded, o.CalledOff, o.Returned, o.Fulfillment, o.Returning = unpaid, nothing(o.Total), nothing(o.Total), nothing(o.Total), nothing(o.Total), unfulfilled, noReturn
+	o.Given = nothing(o.Total)
+}
+
+// settled says that nothing was left to pay at some time.
+func (o order) settled() bool {
+	return o.Status == paid || o.Status == shipped || o.Status == delivered
+}
+
+// given is what went back of a settled order beyond what it costs less: a refund by a free amount.
+func (o order) given() money.Amount {
+	if !o.settled() {
+		return o.Given
+	}
+	return amountIn(o.Currency, max(o.Given.Minor, min(o.Refunded.Minor, o.due().Minor-(o.Captured.Minor-o.Refunded.Minor))))
+}
+
+// refundable is the most that can go back for units: what was paid for the order, less all that
+// went back, or is about to.
+func (o order) refundable() money.Amount {
+	if !o.settled() {
+		return nothing(o.Total)
+	}
+	return amountIn(o.Currency, max(0, o.due().Minor-o.given().Minor))
 }
 
 // covered says that nothing is left to pay.

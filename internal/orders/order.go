@@ -74,6 +74,9 @@ type order struct {
 	// Returned is what of the total is not to be paid any more: its units came back.
 	Returned  money.Amount
 	Returning returnStatus
+	// Given is what went back beyond what the order costs less for it: nobody pays it anew, and
+	// it is not taken out of what goes back for units.
+	Given     money.Amount
 	HeldFor   string // why it cannot be sent; empty: it can
 	Hold      string // why somebody has to look at it before it is sent; empty: nobody has to
 	Version   int64

@@ -27,6 +27,8 @@ const (
 	parcelException parcelStatus = "exception"
 	parcelDelivered parcelStatus = "delivered"
 	parcelReturned  parcelStatus = "returned"
+	// parcelArrivedBack is what somebody says of it, and no shipment tells.
+	parcelArrivedBack parcelStatus = "arrived_back"
 )
 
 // givenBack says that what was in the shipment can go into another one.
@@ -119,6 +121,10 @@ func onItsWay(o order) event.Event {
 // could not be bought.
 const labelFailed = "label_failed"
 
+// leftAfterCancel is why an order waits for somebody of which something is on its way that was
+// called off before anybody heard that it had left: the buyer has, or gets, what was paid back.
+const leftAfterCancel = "left_after_cancel"
+
 // giveUp calls off what cannot be sent: of the order what is in no other shipment.
 func (s *service) giveUp(ctx context.Context, tx *db.Tx, o order) error {
 	if o.consigned() == 0 {
@@ -151,7 +157,7 @@ func (s *service) follow(ctx context.Context, tx *db.Tx, latest map[uuid.UUID]re
 	if err != nil {
 		return nil, nil, err
 	}
-	held, err := s.store.unsendable(ctx, tx, ids)
+	held, err := s.store.waiting(ctx, tx, ids)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -174,7 +180,7 @@ func (s *service) follow(ctx context.Context, tx *db.Tx, latest map[uuid.UUID]re
 		if went {
 			moved = append(moved, *o)
 		}
-		if waited == "" && o.HeldFor != "" {
+		if waited == "" && o.HeldFor == labelFailed {
 			stuck = append(stuck, *o)
 		}
 	}

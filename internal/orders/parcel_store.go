@@ -57,10 +57,10 @@ func (store) count(ctx context.Context, tx *db.Tx, orders []string) error {
 	if _, err := tx.Exec(ctx, db.Keep+`
 		with told as (
 			-- a parcel that was given up and is used all the same may have more than is left of the order
-			select l.order_id, l.position, least(l.quantity - l.cancelled, coalesce(sum(p.quantity) filter (where s.status not in ('failed', 'voided')), 0)) consigned,
-			       least(l.quantity - l.cancelled, coalesce(sum(p.quantity) filter (where s.status in ('shipped', 'exception', 'delivered', 'returned')), 0)) shipped,
-			       least(l.quantity - l.cancelled, coalesce(sum(p.quantity) filter (where s.status = 'delivered'), 0)) delivered,
-			       least(l.quantity - l.cancelled, coalesce(sum(p.quantity) filter (where s.status = 'returned'), 0)) returned
+			select l.order_id, l.position, least(l.quantity - l.cancelled, coalesce(sum(p.quantity) filter (where s.back_at is null and s.status not in ('failed', 'voided')), 0)) consigned,
+			       least(l.quantity - l.cancelled, coalesce(sum(p.quantity) filter (where s.back_at is null and s.status in ('shipped', 'exception', 'delivered', 'returned')), 0)) shipped,
+			       least(l.quantity - l.cancelled, coalesce(sum(p.quantity) filter (where s.back_at is null and s.status = 'delivered'), 0)) delivered,
+			       least(l.quantity - l.cancelled, coalesce(sum(p.quantity) filter (where s.back_at is null and s.status = 'returned'), 0)) returned
 			from orders.line l left join orders.shipment_line p on p.order_id = l.order_id and p.position = l.position
 			     left join orders.shipment s on s.order_id = p.order_id and s.shipment_id = p.shipment_id
 			where l.order_id = any((select $1)::uuid[]) group by l.order_id, l.position, l.quantity, l.cancelled
@@ -82,18 +82,40 @@ func (s store) these(ctx context.Context, tx *db.Tx, ids []string) ([]order, err
 	return s.withLines(ctx, tx, rows)
 }
 
-// unsendable says of which of the orders something is left that a shipment has failed to send.
-func (store) unsendable(ctx context.Context, tx *db.Tx, orders []string) (map[uuid.UUID]string, error) {
-	var ids []uuid.UUID
-	if err := tx.Select(ctx, &ids, db.Keep+`
-		select o.id from orders.orders o where o.id = any((select $1)::uuid[]) and o.status = 'paid'
-		and exists (select from orders.shipment s where s.order_id = o.id and s.direction = 'outbound' and s.status = 'failed')
-		and exists (select from orders.line l where l.order_id = o.id and l.quantity - l.cancelled > l.consigned)`, db.Array(orders)); err != nil {
-		return nil, fmt.Errorf("find what cannot be sent: %w", err)
+// waiting says which of the orders wait for somebody, and why: a parcel has left of what was called
+// off, or came back, or could not be sent. The first news of a parcel that has left says that it
+// was called off; later news of it leave that to who has looked at it.
+func (store) waiting(ctx context.Context, tx *db.Tx, orders []string) (map[uuid.UUID]string, error) {
+	var rows []struct {
+		ID  uuid.UUID `db:"id"`
+		Why string    `db:"why"`
 	}
-	held := make(map[uuid.UUID]string, len(ids))
-	for _, id := range ids {
-		held[id] = labelFailed
+	if err := tx.Select(ctx, &rows, db.Keep+`
+		with sent as (
+			select s.order_id, s.shipment_id from orders.shipment s
+			where s.order_id = any((select $1)::uuid[]) and s.direction = 'outbound' and s.back_at is null and s.status in ('shipped', 'exception', 'delivered', 'returned')
+		), strayed as (
+			select o.id from orders.orders o join sent s on s.order_id = o.id
+			where not exists (select from orders.timeline t where t.order_id = o.id and t.shipment_id = s.shipment_id and t.shipment_status in ('shipped', 'exception', 'delivered', 'returned'))
+			and (o.status = 'cancelled' or exists (
+				select from orders.shipment_line mine join orders.line l on l.order_id = o.id and l.position = mine.position
+				where mine.order_id = o.id and mine.shipment_id = s.shipment_id and l.cancelled > 0 and l.quantity - l.cancelled <
+					(select sum(p.quantity) from orders.shipment_line p join sent on sent.order_id = p.order_id and sent.shipment_id = p.shipment_id where p.order_id = o.id and p.position = l.position)))
+		)
+		select o.id, case
+			when o.id in (select id from strayed) or o.held_for = $2 and exists (select from sent where sent.order_id = o.id) then $2
+			when exists (select from orders.shipment s where s.order_id = o.id and s.back_at is not null) then $3
+			else $4 end why
+		from orders.orders o where o.id = any((select $1)::uuid[]) and (
+			o.id in (select id from strayed) or o.held_for = $2 and exists (select from sent where sent.order_id = o.id)
+			or o.status = 'paid'
+			and exists (select from orders.shipment s where s.order_id = o.id and s.direction = 'outbound' and (s.status = 'failed' or s.back_at is not null))
+			and exists (select from orders.line l where l.order_id = o.id and l.quantity - l.cancelled > l.consigned))`, db.Array(orders), leftAfterCancel, parcelBack, labelFailed); err != nil {
+		return nil, fmt.Errorf("find what waits for somebody: %w", err)
+	}
+	held := make(map[uuid.UUID]string, len(rows))
+	for _, r := range rows {
+		held[r.ID] = r.Why
 	}
 	return held, nil
 }
@@ -127,9 +149,9 @@ func (store) saveJourney(ctx context.Context, tx *db.Tx, steps []journeyStep, ac
 			update orders.orders o set status = n.status, fulfillment_status = n.fulfillment, held_for = nullif(n.held, ''), version = n.version, updated_at = $8
 			from (select distinct on (id) * from steps order by id, version desc) n where o.id = n.id
 		)
-		insert into orders.timeline (order_id, version, status, fulfillment_status, shipment_id, shipment_status, actor, at)
-		select id, version, status, case when changed then fulfillment end, shipment, told, $9, $8 from steps`,
-		db.Array(orders), db.Array(versions), db.Array(states), db.Array(progress), db.Array(changed), db.Array(shipments), db.Array(told), tx.Now, actor, db.Array(held)); err != nil {
+		insert into orders.timeline (order_id, version, status, fulfillment_status, shipment_id, shipment_status, reason, actor, at)
+		select id, version, status, case when changed then fulfillment end, shipment, told, case when held = $11 then held end, $9, $8 from steps`,
+		db.Array(orders), db.Array(versions), db.Array(states), db.Array(progress), db.Array(changed), db.Array(shipments), db.Array(told), tx.Now, actor, db.Array(held), leftAfterCancel); err != nil {
 		return fmt.Errorf("save how far orders are: %w", err)
 	}
 	return nil

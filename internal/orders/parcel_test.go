@@ -133,6 +133,112 @@ var _ = Describe("an order on its way to the door", Label("db"), func() {
 		))
 	})
 
+	returns := func(o order, parcel uuid.UUID, scrap ...ordersapi.ConsignedItem) (after order, err error) {
+		err = svc.db.InTx(ctx, func(tx *db.Tx) error {
+			after, err = svc.takeParcelBack(ctx, tx, o.ID, parcel, scrap)
+			return err
+		})
+		return after, err
+	}
+
+	It("is sent again, or called off, when a parcel is back that could not be handed over", func() {
+		o := settled(ctx, svc, 3)
+		parcel := clock.NewID()
+		Expect(packed(ctx, svc, o, parcel, 3)).Error().NotTo(HaveOccurred())
+		_, err := returns(o, parcel)
+		Expect(code(err)).To(Equal("parcel_not_back"), "it has not left")
+		tells(ctx, svc, o, parcel, parcelShipped, 3)
+		tells(ctx, svc, o, parcel, parcelReturned, 4)
+		stands(o, shipped, fullyShipped, progress{Consigned: 3, Shipped: 3, Returned: 3})
+		_, err = returns(o, clock.NewID())
+		Expect(code(err)).To(Equal("not_found"))
+		_, err = returns(o, parcel, ordersapi.ConsignedItem{SKU: "MUG", Quantity: 4})
+		Expect(code(err)).To(Equal("validation_failed"))
+		Expect(returns(o, parcel, ordersapi.ConsignedItem{SKU: "MUG", Quantity: 1})).To(HaveField("HeldFor", parcelBack))
+		stands(o, paid, unfulfilled, progress{})
+		before := reread(ctx, svc, o)
+		Expect(returns(o, parcel)).To(HaveField("Version", before.Version), "it came back once")
+		tells(ctx, svc, o, parcel, parcelDelivered, 5)
+		stands(o, paid, unfulfilled, progress{})
+		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error {
+			_, err := svc.cancelItems(ctx, tx, o.ID, "", "the buyer has moved", []ordersapi.ConsignedItem{{Line: 1, Quantity: 1}})
+			return err
+		})).To(Succeed())
+		again := clock.NewID()
+		Expect(packed(ctx, svc, o, again, 2)).Error().NotTo(HaveOccurred())
+		tells(ctx, svc, o, again, parcelDelivered, 3)
+		stands(o, delivered, fullyDelivered, progress{Cancelled: 1, Consigned: 2, Shipped: 2, Delivered: 2})
+		Expect(reread(ctx, svc, o)).To(HaveField("HeldFor", ""))
+		Expect(topics(ctx, svc)).To(ContainElements("order.shipped 5", "order.parcel_back 7", "order.items_cancelled 9", "order.delivered 11"))
+		j, err := (&Module{svc}).Journey(ctx, o.Number)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(j.Shipments).To(HaveExactElements(HaveField("Status", "arrived_back"), HaveField("Status", "delivered")))
+		Expect(j.Steps).To(ContainElement(And(HaveField("Status", "paid"), HaveField("FulfillmentStatus", "unfulfilled"), HaveField("ShipmentStatus", "arrived_back"))))
+	})
+
+	It("is called off as a whole when all of it is back", func() {
+		o := settled(ctx, svc, 2)
+		parcel := clock.NewID()
+		Expect(packed(ctx, svc, o, parcel, 2)).Error().NotTo(HaveOccurred())
+		tells(ctx, svc, o, parcel, parcelException, 3)
+		Expect(returns(o, parcel)).To(HaveField("Status", paid))
+		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error { _, err := svc.cancel(ctx, tx, o.ID, "", ""); return err })).To(Succeed())
+		stands(o, cancelled, unfulfilled, progress{})
+	})
+
+	It("does not come back twice: with the parcel, and with a return", func() {
+		o := settled(ctx, svc, 2)
+		parcel := clock.NewID()
+		Expect(packed(ctx, svc, o, parcel, 2)).Error().NotTo(HaveOccurred())
+		tells(ctx, svc, o, parcel, parcelShipped, 3)
+		r, err := sends(ctx, svc, o, 1, "")
+		Expect(err).NotTo(HaveOccurred())
+		_, err = returns(o, parcel)
+		Expect(code(err)).To(Equal("parcel_in_return"))
+		stands(o, shipped, fullyShipped, progress{Consigned: 2, Shipped: 2})
+		Expect(stepped(ctx, svc, r, rmaCancelled)).Error().NotTo(HaveOccurred())
+		Expect(returns(o, parcel)).To(HaveField("Status", paid))
+		_, err = sends(ctx, svc, o, 1, "")
+		Expect(code(err)).To(Equal("not_returnable"))
+	})
+
+	It("says that it has left when that is heard after it was called off, until somebody has looked at it", func() {
+		o := settled(ctx, svc, 2)
+		parcel := clock.NewID()
+		Expect(packed(ctx, svc, o, parcel, 2)).Error().NotTo(HaveOccurred())
+		tells(ctx, svc, o, parcel, parcelLabelled, 2)
+		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error { _, err := svc.cancel(ctx, tx, o.ID, "", ""); return err })).To(Succeed())
+		tells(ctx, svc, o, parcel, parcelLabelled, 4) // the carrier does not take its label back
+		Expect(reread(ctx, svc, o)).To(HaveField("HeldFor", ""))
+		tells(ctx, svc, o, parcel, parcelShipped, 5)
+		stands(o, cancelled, fullyShipped, progress{Consigned: 2, Shipped: 2})
+		Expect(reread(ctx, svc, o)).To(HaveField("HeldFor", leftAfterCancel))
+		steps, err := svc.timeline(ctx, o.ID, "")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(steps[len(steps)-1]).To(And(HaveField("Status", "cancelled"), HaveField("Told", HaveValue(Equal("shipped"))), HaveField("Reason", HaveValue(Equal(leftAfterCancel)))))
+		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error { _, err := svc.letGo(ctx, tx, o.ID, "the buyer pays for it"); return err })).To(Succeed())
+		tells(ctx, svc, o, parcel, parcelDelivered, 6)
+		Expect(reread(ctx, svc, o)).To(HaveField("HeldFor", ""))
+	})
+
+	It("says the same of a part of it", func() {
+		o := settled(ctx, svc, 2)
+		parcel, rest := clock.NewID(), clock.NewID()
+		Expect(packed(ctx, svc, o, parcel, 1)).Error().NotTo(HaveOccurred())
+		tells(ctx, svc, o, parcel, parcelVoided, 2)
+		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error {
+			_, err := svc.cancelItems(ctx, tx, o.ID, "", "", []ordersapi.ConsignedItem{{Line: 1, Quantity: 1}})
+			return err
+		})).To(Succeed())
+		Expect(packed(ctx, svc, o, rest, 1)).Error().NotTo(HaveOccurred())
+		tells(ctx, svc, o, rest, parcelShipped, 2)
+		Expect(reread(ctx, svc, o)).To(HaveField("HeldFor", ""))
+		tells(ctx, svc, o, parcel, parcelShipped, 3)
+		Expect(reread(ctx, svc, o)).To(HaveField("HeldFor", leftAfterCancel))
+		Expect(returns(o, parcel)).To(HaveField("HeldFor", ""))
+		stands(o, shipped, fullyShipped, progress{Cancelled: 1, Consigned: 1, Shipped: 1})
+	})
+
 	It("ends alike in whatever order its shipments tell what became of them", func() {
 		o := settled(ctx, svc, 2)
 		parcel := clock.NewID()

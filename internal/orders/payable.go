@@ -31,9 +31,10 @@ func (store) payable(ctx context.Context, tx *db.Tx, id uuid.UUID, ticket string
 	case err != nil:
 		return p, false, fmt.Errorf("find what to pay: %w", err)
 	}
-	closed := status(r.Status) == failed || status(r.Status) == cancelled
+	at := status(r.Status)
+	closed := at == failed || at == cancelled
 	return ordersapi.Payable{
-		OrderID: id.String(), CustomerID: r.CustomerID, Total: money.Amount{Minor: r.Total, Currency: money.Currency(r.Currency)}, Closed: closed,
+		OrderID: id.String(), CustomerID: r.CustomerID, Total: money.Amount{Minor: r.Total, Currency: money.Currency(r.Currency)}, Closed: closed, Settled: !closed && at != created && at != confirmed,
 		Ticketed: r.Ticket != nil, Opened: order{Ticket: r.Ticket}.opensTo(ticket),
 	}, true, nil
 }

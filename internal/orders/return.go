@@ -18,6 +18,10 @@ var (
 	errShippingRefunded = fault.New(fault.Conflict, "nothing_to_refund", "Nothing of the order's shipping is left to be refunded.")
 )
 
+// refundedBefore is why less goes back for a return than its units cost: the rest of what was paid
+// has gone back before.
+const refundedBefore = "refunded_before"
+
 // rmaStatus says how a return stands.
 type rmaStatus string
 
@@ -51,7 +55,8 @@ type rma struct {
 	Lines     []rmaLine
 	Answer    string
 	Shipment  *ordersapi.ShipmentView // that brings it
-	Refund    money.Amount            // all that goes back
+	Asked     money.Amount            // what the units and the shipping cost, less the fee
+	Refund    money.Amount            // what of it goes back: no more than is left of what was paid
 	Fee       money.Amount
 	Shipping  money.Amount // of the refund
 	Version   int64
@@ -118,7 +123,7 @@ func (r *rma) news(o order) event.Event {
 	case rmaCancelled:
 		return ordersapi.ReturnCancelled{Return: f}
 	case rmaReceived:
-		return ordersapi.ReturnReceived{Return: f, Refund: r.Refund.Decimal(), Fee: r.Fee.Decimal(), ShippingRefund: r.Shipping.Decimal(), Due: o.due().Decimal()}
+		return ordersapi.ReturnReceived{Return: f, Refund: r.Refund.Decimal(), Asked: r.Asked.Decimal(), Fee: r.Fee.Decimal(), ShippingRefund: r.Shipping.Decimal(), Due: o.refundable().Decimal()}
 	case rmaClosed:
 	}
 	return nil
@@ -159,6 +164,9 @@ func presentReturn(r rma) ordersapi.ReturnView {
 		ID: r.ID.String(), OrderID: r.OrderID.String(), OrderNumber: r.Number, CustomerID: r.Customer, Status: string(r.Status), Lines: []ordersapi.ReturnLineView{}, Answer: r.Answer,
 		RestockingFee: percent(r.FeePoints), Refund: r.Refund.Decimal(), Fee: r.Fee.Decimal(), ShippingRefund: r.Shipping.Decimal(), Currency: string(r.Refund.Currency), Shipment: r.Shipment,
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, Version: r.Version,
+	}
+	if v.Asked = r.Asked.Decimal(); r.Refund != r.Asked {
+		v.ShortBecause = refundedBefore
 	}
 	for _, l := range r.Lines {
 		v.Lines = append(v.Lines, ordersapi.ReturnLineView{

@@ -93,7 +93,7 @@ func (s *service) requestReturn(ctx context.Context, tx *db.Tx, order uuid.UUID,
 	}
 	r := rma{
 		ID: clock.NewID(), OrderID: o.ID, Number: o.Number, Customer: o.CustomerID, Status: rmaRequested, FeePoints: p.Points, Lines: list,
-		Refund: nothing(o.Total), Fee: nothing(o.Total), Shipping: nothing(o.Total), Version: 1, CreatedAt: tx.Now, UpdatedAt: tx.Now,
+		Asked: nothing(o.Total), Refund: nothing(o.Total), Fee: nothing(o.Total), Shipping: nothing(o.Total), Version: 1, CreatedAt: tx.Now, UpdatedAt: tx.Now,
 	}
 	if err := s.store.insertReturn(ctx, tx, r); err != nil {
 		return rma{}, err
@@ -230,7 +230,10 @@ func (s *service) receiveReturn(ctx context.Context, tx *db.Tx, id uuid.UUID, ma
 			}
 		}
 		var err error
-		if o.Returned, err = o.Returned.Add(r.Refund); err != nil {
+		r.Asked = r.Refund
+		o.Given = o.given()
+		r.Refund.Minor = min(r.Asked.Minor, o.refundable().Minor)
+		if o.Returned, err = o.Returned.Add(r.Asked); err != nil {
 			return false, fmt.Errorf("add up what came back of order %s: %w", o.ID, err)
 		}
 		return true, s.store.takeBack(ctx, tx, *o, *r)

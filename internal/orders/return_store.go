@@ -25,7 +25,8 @@ type rmaRow struct {
 	Status    string    `db:"status"`
 	FeePoints int64     `db:"fee_points"`
 	Answer    *string   `db:"answer"`
-	Refund    int64     `db:"refund_minor"`
+	Asked     int64     `db:"refund_minor"`
+	Refund    int64     `db:"paid_minor"`
 	Fee       int64     `db:"fee_minor"`
 	Shipping  int64     `db:"shipping_minor"`
 	Version   int64     `db:"version"`
@@ -50,7 +51,7 @@ type rmaLineRow struct {
 }
 
 const selectReturns = `
-	select r.id, r.order_id, o.number, o.customer_id, o.currency, r.status, r.fee_points, r.answer, r.refund_minor, r.fee_minor, r.shipping_minor, r.version, r.created_at, r.updated_at,
+	select r.id, r.order_id, o.number, o.customer_id, o.currency, r.status, r.fee_points, r.answer, r.refund_minor, coalesce(r.paid_minor, r.refund_minor) paid_minor, r.fee_minor, r.shipping_minor, r.version, r.created_at, r.updated_at,
 	(select json_build_object('id', r.shipment_id, 'direction', 'return', 'status', coalesce(s.status, 'created'), 'carrier', coalesce(s.carrier, ''), 'trackingNumber', coalesce(s.tracking_number, ''),
 		'units', (select sum(l.quantity) from orders.return_line l where l.return_id = r.id))
 	 from (select) one left join orders.shipment s on s.order_id = r.order_id and s.shipment_id = r.shipment_id where r.shipment_id is not null) shipment,
@@ -63,7 +64,7 @@ func (r rmaRow) domain() (rma, error) {
 	in := func(minor int64) money.Amount { return amountIn(money.Currency(r.Currency), minor) }
 	back := rma{
 		ID: r.ID, OrderID: r.OrderID, Number: r.Number, Customer: r.Customer, Status: rmaStatus(r.Status), FeePoints: r.FeePoints, Answer: text(r.Answer),
-		Refund: in(r.Refund), Fee: in(r.Fee), Shipping: in(r.Shipping), Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		Asked: in(r.Asked), Refund: in(r.Refund), Fee: in(r.Fee), Shipping: in(r.Shipping), Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 	if r.Shipment != nil {
 		back.Shipment = &ordersapi.ShipmentView{}
@@ -173,7 +174,7 @@ func (store) sentUnits(ctx context.Context, tx *db.Tx, order uuid.UUID) ([]sentU
 	if err := tx.Select(ctx, &rows, `
 		select l.position, l.quantity, case when s.status = 'delivered' then s.updated_at end delivered
 		from orders.shipment s join orders.shipment_line l using (order_id, shipment_id)
-		where s.order_id = $1 and s.direction = 'outbound' and s.status in ('shipped', 'exception', 'delivered') order by l.position, s.shipment_id`, order); err != nil {
+		where s.order_id = $1 and s.direction = 'outbound' and s.back_at is null and s.status in ('shipped', 'exception', 'delivered') order by l.position, s.shipment_id`, order); err != nil {
 		return nil, fmt.Errorf("read what was sent: %w", err)
 	}
 	list := make([]sentUnits, len(rows))
@@ -220,12 +221,12 @@ func (store) saveReturn(ctx context.Context, tx *db.Tx, r rma) error {
 	}
 	if _, err := tx.Exec(ctx, `
 		with r as (
-			update orders.return set status = $2, answer = $3, refund_minor = $4, fee_minor = $5, shipping_minor = $6, version = $7, updated_at = $8 where id = $1
+			update orders.return set status = $2, answer = $3, refund_minor = $4, fee_minor = $5, shipping_minor = $6, version = $7, updated_at = $8, paid_minor = $10 where id = $1
 		)
 		update orders.return_line l set received = n.received, restocked = n.restocked, refund_minor = n.refund_minor, fee_minor = n.fee_minor
 		from json_to_recordset($9::json) n(position smallint, received bigint, restocked bigint, refund_minor bigint, fee_minor bigint)
 		where l.return_id = $1 and l.position = n.position and (l.received, l.restocked, l.refund_minor, l.fee_minor) is distinct from (n.received, n.restocked, n.refund_minor, n.fee_minor)`,
-		r.ID, string(r.Status), orNull(r.Answer), r.Refund.Minor, r.Fee.Minor, r.Shipping.Minor, r.Version, r.UpdatedAt, lines); err != nil {
+		r.ID, string(r.Status), orNull(r.Answer), r.Asked.Minor, r.Fee.Minor, r.Shipping.Minor, r.Version, r.UpdatedAt, lines, r.Refund.Minor); err != nil {
 		return fmt.Errorf("save return: %w", err)
 	}
 	return nil
@@ -252,11 +253,11 @@ func (store) takeBack(ctx context.Context, tx *db.Tx, o order, r rma) error {
 	}
 	if _, err := tx.Exec(ctx, `
 		with o as (
-			update orders.orders set returned_minor = $2 where id = $1
+			update orders.orders set returned_minor = $2, given_minor = $4 where id = $1
 		)
 		update orders.line l set taken_back = l.taken_back + n.received
 		from json_to_recordset($3::json) n(position smallint, received bigint) where l.order_id = $1 and l.position = n.position and n.received > 0`,
-		o.ID, o.Returned.Minor, lines); err != nil {
+		o.ID, o.Returned.Minor, lines, o.Given.Minor); err != nil {
 		return fmt.Errorf("take goods back: %w", err)
 	}
 	return nil
@@ -281,7 +282,7 @@ func (store) closeReturns(ctx context.Context, tx *db.Tx, orders []string) error
 		with closed as (
 			update orders.return r set status = 'closed', version = r.version + 1, updated_at = $2 from orders.orders o
 			where o.id = any((select $1)::uuid[]) and r.order_id = o.id and r.status = 'received'
-			and o.captured_minor - o.refunded_minor <= o.total_minor - o.cancelled_minor - o.returned_minor
+			and o.captured_minor - o.refunded_minor <= greatest(0, o.total_minor - o.cancelled_minor - o.returned_minor - o.given_minor)
 			returning r.id, r.order_id
 		), steps as (
 			select id, order_id, row_number() over (partition by order_id order by id) n from closed

@@ -2,6 +2,7 @@ package orders
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -241,6 +242,61 @@ var _ = Describe("what comes back of an order", Label("db"), func() {
 		Expect(sends(ctx, svc, o, 2, "")).To(HaveField("Status", rmaRequested))
 		_, err = sends(ctx, svc, o, 1, "c-2")
 		Expect(code(err)).To(Equal("not_found"), "it is somebody else's")
+	})
+
+	It("is paid back in full after something was given back for nothing, up to what was paid", func() {
+		o := settled(ctx, svc, 2)
+		arrives(ctx, svc, o, 2)
+		paysBack(ctx, svc, o, "5.00") // for a scratch
+		back := func() rma {
+			GinkgoHelper()
+			r, err := sends(ctx, svc, o, 1, "")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(stepped(ctx, svc, r, rmaApproved)).Error().NotTo(HaveOccurred())
+			r, err = comes(ctx, svc, r, nil, false)
+			Expect(err).NotTo(HaveOccurred())
+			return r
+		}
+		due := func() string {
+			GinkgoHelper()
+			facts := recorded(ctx, svc)
+			var f struct{ Due string }
+			Expect(json.Unmarshal(facts[len(facts)-1].Data, &f)).To(Succeed())
+			return f.Due
+		}
+		can, err := svc.handleReturnable(ctx, &byID{ID: o.ID.String()})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(can.Refundable).To(Equal("20.00"))
+		first := back()
+		Expect(presentReturn(first)).To(And(HaveField("Status", "received"), HaveField("Asked", "12.50"), HaveField("Refund", "12.50"), HaveField("ShortBecause", "")))
+		Expect(due()).To(Equal("7.50"), "what payments may keep")
+		can, err = svc.handleReturnable(ctx, &byID{ID: o.ID.String()})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(can.Refundable).To(Equal("7.50"), "before it is heard that the first was paid back")
+		second := back()
+		Expect(presentReturn(second)).To(And(HaveField("Asked", "12.50"), HaveField("Refund", "7.50"), HaveField("ShortBecause", "refunded_before")))
+		Expect(due()).To(Equal("0.00"))
+		Expect(presentReturn(second)).To(HaveField("Status", "received"))
+	})
+
+	It("is no more than was bought, also when a parcel that was given up was used all the same", func() {
+		o := settled(ctx, svc, 2)
+		up := clock.NewID()
+		Expect(packed(ctx, svc, o, up, 1)).Error().NotTo(HaveOccurred())
+		tells(ctx, svc, o, up, parcelVoided, 2)
+		arrives(ctx, svc, o, 2)
+		tells(ctx, svc, o, up, parcelDelivered, 3)
+		can, err := svc.handleReturnable(ctx, &byID{ID: o.ID.String()})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(can.Lines).To(HaveExactElements(And(HaveField("Quantity", int64(2)), HaveField("Value", "25.00"))))
+		_, err = sends(ctx, svc, o, 3, "")
+		Expect(code(err)).To(Equal("not_returnable"))
+		r, err := sends(ctx, svc, o, 2, "")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(stepped(ctx, svc, r, rmaApproved)).Error().NotTo(HaveOccurred())
+		Expect(comes(ctx, svc, r, nil, false)).To(HaveField("Refund", eur(2500)))
+		_, err = sends(ctx, svc, o, 1, "")
+		Expect(code(err)).To(Equal("not_returnable"))
 	})
 
 	It("comes back once, however many ask for it at the same moment", func() {

@@ -27,7 +27,7 @@ func (u atBuyer) over(at time.Time) bool { return u.Until != nil && !at.Before(*
 // withBuyer is what of each line can still come back, by its position. Which of the units it is
 // that come back nobody knows: it is those whose time ends first, of those whose time was not up
 // when it was asked for.
-func withBuyer(sent []sentUnits, all []rma, window time.Duration) map[int][]atBuyer {
+func withBuyer(lines []line, sent []sentUnits, all []rma, window time.Duration) map[int][]atBuyer {
 	left := map[int][]atBuyer{}
 	for _, u := range sent {
 		a := atBuyer{Quantity: u.Quantity}
@@ -45,6 +45,19 @@ func withBuyer(sent []sentUnits, all []rma, window time.Duration) map[int][]atBu
 				return a.Until.Compare(*b.Until)
 			}
 		})
+	}
+	for position, units := range left {
+		var n int64
+		for _, u := range units {
+			n += u.Quantity
+		}
+		// A parcel that was given up and used all the same has brought more than was bought: those
+		// whose time ends first are not of the order.
+		more := max(0, n-lines[position-1].open())
+		for i := range units {
+			none := min(units[i].Quantity, more)
+			units[i].Quantity, more = units[i].Quantity-none, more-none
+		}
 	}
 	for _, r := range all {
 		for _, l := range r.Lines {
@@ -82,7 +95,7 @@ type returnable struct {
 
 // returnables are what can come back of each line of an order.
 func returnables(o order, p returnPolicy, sent []sentUnits, all []rma, now time.Time) []returnable {
-	left := withBuyer(sent, all, p.window())
+	left := withBuyer(o.Lines, sent, all, p.window())
 	list := make([]returnable, len(o.Lines))
 	for i, l := range o.Lines {
 		for _, u := range left[i+1] {
@@ -99,7 +112,7 @@ func returnables(o order, p returnPolicy, sent []sentUnits, all []rma, now time.
 }
 
 func presentReturnable(o order, p returnPolicy, list []returnable, dealt map[int][]ordersapi.UnitShare) (ordersapi.ReturnableView, error) {
-	v := ordersapi.ReturnableView{Lines: []ordersapi.ReturnableLineView{}, RestockingFee: percent(p.Points), Reasons: rmaReasons}
+	v := ordersapi.ReturnableView{Lines: []ordersapi.ReturnableLineView{}, RestockingFee: percent(p.Points), Refundable: o.refundable().Decimal(), Reasons: rmaReasons}
 	for i, l := range o.Lines {
 		worth, fee, err := worthBack(sharesOfLine(dealt, i+1, l), o.Currency, l.TakenBack, list[i].Buyer, p.Points)
 		if err != nil {

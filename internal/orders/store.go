@@ -58,11 +58,12 @@ type row struct {
 	Returned    int64   `db:"returned_minor"`
 	Returning   string  `db:"return_status"`
 	Hold        *string `db:"hold"`
+	Given       int64   `db:"given_minor"`
 }
 
 const orderColumns = `id, number, customer_id, status, reason, currency, total_minor, email, shipping_address, metadata, version, created_at, updated_at,
 	subtotal_minor, discount_minor, shipping_minor, tax_minor, tax_included, shipping_method_id, shipping_name, shipping_discount_minor, shipping_tax_minor, shipping_total_minor,
-	billing_address, cart_id, ticket, payment_status, captured_minor, refunded_minor, fulfillment_status, cancelled_minor, held_for, returned_minor, return_status, hold`
+	billing_address, cart_id, ticket, payment_status, captured_minor, refunded_minor, fulfillment_status, cancelled_minor, held_for, returned_minor, return_status, hold, given_minor`
 
 func (r row) domain() (order, error) {
 	currency := money.Currency(r.Currency)
@@ -73,6 +74,7 @@ func (r row) domain() (order, error) {
 		Payment: paymentStatus(r.Payment), Captured: money.Amount{Minor: r.Captured, Currency: currency}, Refunded: money.Amount{Minor: r.Refunded, Currency: currency},
 		Fulfillment: fulfillmentStatus(r.Fulfillment), CalledOff: money.Amount{Minor: r.CalledOff, Currency: currency}, HeldFor: text(r.HeldFor), Hold: text(r.Hold),
 		Returned: money.Amount{Minor: r.Returned, Currency: currency}, Returning: returnStatus(r.Returning),
+		Given: money.Amount{Minor: r.Given, Currency: currency},
 	}
 	if err := json.Unmarshal(r.Metadata, &o.Metadata); err != nil {
 		return order{}, fmt.Errorf("metadata of order %s: %w", r.ID, err)

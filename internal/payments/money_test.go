@@ -323,8 +323,14 @@ var _ = Describe("what a charge becomes", func() {
 		c.payment.Captured = eur(1<<63 - 1)
 		_, err := c.absorb(provider.Object{Reference: "ch_1", Phase: provider.Succeeded, Amount: eur(5), Captured: eur(5)})
 		Expect(err).To(MatchError(money.ErrOverflow))
-		_, err = dueOf(eur(5), []charge{{payment: payment{Captured: eur(5)}}})
+		_, err = dueOf(eur(5), []charge{{payment: payment{Captured: eur(5)}}}, true)
 		Expect(err).To(MatchError(errPaid))
+	})
+
+	It("is to be paid anew when it went back before all was paid, and not afterwards", func() {
+		part := charge{payment: payment{Captured: eur(400), Refunded: eur(300), Refunding: eur(100), Disputed: eur(0)}}
+		Expect(dueOf(eur(1000), []charge{part}, false)).To(Equal(eur(1000)))
+		Expect(dueOf(eur(1000), []charge{part}, true)).To(Equal(eur(600)))
 	})
 })
 

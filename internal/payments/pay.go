@@ -153,7 +153,7 @@ func (s *service) beginIn(ctx context.Context, tx *db.Tx, w wish) (begun, error)
 		a, err := s.store.account(ctx, tx, c.attempt.AccountID)
 		return begun{charge: c, with: a}, err
 	}
-	due, err := dueOf(b.Total, before)
+	due, err := dueOf(b.Total, before, owed.Settled)
 	if err != nil {
 		return begun{}, err
 	}
@@ -188,12 +188,19 @@ func (s *service) beginIn(ctx context.Context, tx *db.Tx, w wish) (begun, error)
 	return begun{charge: c, with: a, fresh: true}, s.events.Publish(ctx, tx, paymentCreated(c.payment))
 }
 
-// dueOf is what is still to pay for an order.
-func dueOf(total money.Amount, payments []charge) (money.Amount, error) {
+// dueOf is what is still to pay for an order. What was given back of one that is not settled yet
+// is to be paid anew; of one that was, it is the shop's to give.
+func dueOf(total money.Amount, payments []charge, settled bool) (money.Amount, error) {
 	due := total
 	for _, c := range payments {
-		var err error
-		if due, err = due.Sub(c.payment.Captured); err != nil {
+		paid, err := c.payment.Captured, error(nil)
+		if !settled {
+			paid, err = c.payment.refundable()
+		}
+		if err != nil {
+			return due, err
+		}
+		if due, err = due.Sub(paid); err != nil {
 			return due, err
 		}
 	}

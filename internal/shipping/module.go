@@ -204,11 +204,11 @@ func (m *Module) mountShipments(api *httpx.API) {
 	}, m.svc.handleVoid)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/shipments/{id}/ship", ID: "shipShipment", Summary: "Note that a parcel has left", Permission: write,
-		Description: "Of parcels that the shop brings itself. A parcel never moves back: what was seen of it later counts more.", Refusals: []*fault.Error{errNotShippable},
+		Description: "Of parcels that the shop brings itself: of those of carriers these say it, for 60 days. A parcel never moves back: what was seen of it later counts more.", Refusals: []*fault.Error{errNotShippable, errCarrierTells},
 	}, m.svc.handleShip)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/shipments/{id}/deliver", ID: "deliverShipment", Summary: "Note that a parcel has arrived", Permission: write,
-		Description: "Of parcels that the shop brings itself.", Refusals: []*fault.Error{errNotShippable},
+		Description: "Of parcels that the shop brings itself: of those of carriers these say it, for 60 days.", Refusals: []*fault.Error{errNotShippable, errCarrierTells},
 	}, m.svc.handleDeliver)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodGet, Path: "/v1/track/{token}", ID: "trackShipment", Summary: "Ask where a parcel is", Permission: httpx.Public,

@@ -20,6 +20,7 @@ var (
 	errNoAddress    = fault.New(fault.Conflict, "no_address", "The order does not say where it goes.")
 	errNotVoidable  = fault.New(fault.Conflict, "shipment_not_voidable", "The parcel has left.")
 	errNotShippable = fault.New(fault.Conflict, "shipment_not_shippable", "The parcel has no label, or its label was given back.")
+	errCarrierTells = fault.New(fault.Conflict, "carrier_tells", "The carrier says how far its parcel is. By hand it can be said of parcels that the shop brings itself, and of those that are older than 60 days.")
 	// The refusals of the orders.
 	errNothingToShip     = fault.New(fault.Conflict, "nothing_to_ship", "That is not left to ship: it was not ordered, was cancelled, or is in a parcel already.")
 	errOrderHeld         = fault.New(fault.Conflict, "order_held", "The order is held back until somebody has looked at it: POST /v1/orders/{id}/release.")
@@ -166,8 +167,12 @@ func (s *shipment) see(told carrier.Tracking) {
 	s.Tracking = carrier.Merge(s.Tracking, told)
 }
 
-// moves has the shop itself say how far a parcel is that it brings.
+// moves has the shop itself say how far a parcel is that it brings. How far one is that a carrier
+// brings the carrier says, until it is not asked any more.
 func (s *shipment) moves(to carrier.Status, at time.Time) error {
+	if s.Carrier != inhouseName && at.Sub(s.CreatedAt) <= trackedFor {
+		return errCarrierTells.With("carrier", s.TakenBy)
+	}
 	if s.Label != labelBought {
 		return errNotShippable.With("shipmentStatus", string(s.status()))
 	}

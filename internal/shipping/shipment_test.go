@@ -385,6 +385,16 @@ var _ = Describe("a shipment", Label("db"), func() {
 		})
 	})
 
+	It("is said by hand to be on its way when no carrier says it", func() {
+		now := clock.System()
+		ours, theirs := shipment{Label: labelBought, Carrier: inhouseName, CreatedAt: now}, shipment{Label: labelBought, Carrier: "easypost", TakenBy: "USPS", CreatedAt: now}
+		Expect(ours.moves(carrier.InTransit, now)).To(Succeed())
+		Expect(theirs.moves(carrier.InTransit, now)).To(MatchError(errCarrierTells))
+		Expect(theirs.status()).To(Equal(labelled))
+		Expect(theirs.moves(carrier.Delivered, now.Add(trackedFor+1))).To(Succeed(), "nobody asks the carrier any more")
+		Expect(theirs.status()).To(Equal(delivered))
+	})
+
 	It("stands as its label and its parcel say, whatever was first", func() {
 		p := shipment{Label: labelVoided}
 		p.see(carrier.Tracking{Events: []carrier.Event{{Status: carrier.InTransit, At: clock.System()}}})

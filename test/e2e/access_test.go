@@ -16,16 +16,17 @@ import (
 // bodies that every operation with one accepts, by operation. An operation that is
 // missing here fails the specs that ask all of them.
 var bodies = map[string]any{
-	"createProduct": mug,
-	"updateProduct": object{"name": "Red mug"},
-	"createOrder":   basket(item{SKU: "MUG", Quantity: 1}),
-	"cancelOrder":   object{"reason": "changed my mind"},
-	"holdOrder":     object{"reason": "the buyer is called first"},
-	"releaseOrder":  object{"reason": "the buyer was called"},
-	"editOrder":     object{"shippingAddress": toLisbon},
-	"setStock":      object{"onHand": 12},
-	"adjustStock":   object{"delta": 1, "reason": "found one"},
-	"createHold":    object{"items": []item{{SKU: "MUG", Quantity: 1}}},
+	"createProduct":  mug,
+	"updateProduct":  object{"name": "Red mug"},
+	"createOrder":    basket(item{SKU: "MUG", Quantity: 1}),
+	"cancelOrder":    object{"reason": "changed my mind"},
+	"holdOrder":      object{"reason": "the buyer is called first"},
+	"releaseOrder":   object{"reason": "the buyer was called"},
+	"takeParcelBack": object{"shipmentId": "019cec11-3a52-7c0e-9d14-6b8f0e27a5c3"},
+	"editOrder":      object{"shippingAddress": toLisbon},
+	"setStock":       object{"onHand": 12},
+	"adjustStock":    object{"delta": 1, "reason": "found one"},
+	"createHold":     object{"items": []item{{SKU: "MUG", Quantity: 1}}},
 
 	"createReturn":      object{"lines": []object{{"line": 1, "quantity": 1, "reason": "unwanted"}}},
 	"rejectReturn":      object{"answer": "worn"},

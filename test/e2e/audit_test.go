@@ -86,6 +86,11 @@ func (s *shop) subject(o *operation, p product) (id string) {
 		placed := s.paid()
 		s.hands(placed)
 		return placed.ID
+	case o.ID == "takeParcelBack":
+		placed := s.paid()
+		Expect(s.post("/v1/shipments/"+s.ships(placed).ID+"/ship", nil)).To(answer(200))
+		Eventually(func() string { return as[object](s.get("/v1/orders/" + placed.ID))["status"].(string) }).Should(Equal("shipped"))
+		return placed.ID
 	case o.ID == "receiveReturn", o.ID == "createReturnLabel":
 		return s.back("approved")
 	case strings.HasPrefix(o.Path, "/v1/returns/"):
@@ -149,6 +154,8 @@ func (s *shop) request(o *operation, p product) any {
 	case "createShipment", "createShippingLabel":
 		Expect(s.put("/v1/shipping/settings", object{"sender": toPorto})).To(answer(200))
 		return object{"orderId": s.paid().ID}
+	case "takeParcelBack":
+		return object{"shipmentId": as[struct{ Data []struct{ ID string } }](s.get("/v1/shipments?limit=1")).Data[0].ID} // the newest
 	case "createProvider":
 		return provider()
 	case "createCustomer":

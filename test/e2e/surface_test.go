@@ -148,7 +148,7 @@ var _ = Describe("the OpenAPI document", func() {
 		Expect(calls).To(ContainElements(
 			"GET /health", "GET /livez", "GET /readyz",
 			"POST /v1/products", "GET /v1/products", "GET /v1/products/{id}", "PATCH /v1/products/{id}", "DELETE /v1/products/{id}",
-			"POST /v1/orders", "GET /v1/orders", "GET /v1/orders/{id}", "GET /v1/orders/{id}/timeline", "POST /v1/orders/{id}/cancel", "POST /v1/orders/{id}/edits",
+			"POST /v1/orders", "GET /v1/orders", "GET /v1/orders/{id}", "GET /v1/orders/{id}/timeline", "POST /v1/orders/{id}/cancel", "POST /v1/orders/{id}/edits", "POST /v1/orders/{id}/parcels-back",
 			"GET /v1/inventory", "GET /v1/inventory/{sku}", "PUT /v1/inventory/{sku}", "POST /v1/inventory/{sku}/adjustments", "GET /v1/inventory/{sku}/movements",
 			"POST /v1/campaigns", "GET /v1/campaigns", "GET /v1/campaigns/{id}", "PATCH /v1/campaigns/{id}", "POST /v1/campaigns/{id}/cancel",
 			"POST /v1/campaigns/{id}/join", "GET /v1/campaigns/{id}/participants", "GET /v1/campaigns/{id}/events",

@@ -186,8 +186,11 @@ const mostTries = 20
 
 // pay answers with the code of the refusal, or nothing.
 func (m *model) pay(how string) string {
-	_, captured, _ := m.sums()
+	_, captured, refunded := m.sums()
 	due := m.due() - captured
+	if m.Status == "confirmed" { // what went back is to be paid anew
+		due += refunded
+	}
 	switch {
 	case m.ended():
 		return "order_not_payable"

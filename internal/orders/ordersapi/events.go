@@ -122,14 +122,23 @@ func (OrderDelivered) EventType() string { return "order.delivered" }
 type ItemsCancelled struct {
 	Order
 	Cancelled []CancelledItem `json:"cancelled"`
-	Amount    string          `json:"amount"` // what these cost, decimal
-	Due       string          `json:"due"`    // what the rest of the order costs, decimal
-	Reason    string          `json:"reason"` // empty when the shopper called it off: it may be about themselves
+	// CalledOff are all units of these SKUs that were called off of the order so far: the most
+	// counts, however often and in whatever order it is told.
+	CalledOff []CalledOff `json:"calledOff,omitempty"`
+	Amount    string      `json:"amount"` // what these cost, decimal
+	Due       string      `json:"due"`    // what the rest of the order costs, decimal
+	Reason    string      `json:"reason"` // empty when the shopper called it off: it may be about themselves
 }
 
 // CancelledItem is a quantity of a line that was called off.
 type CancelledItem struct {
 	Line     int    `json:"line"` // position in the order, from 1
+	SKU      string `json:"sku"`
+	Quantity int64  `json:"quantity"`
+}
+
+// CalledOff is how much of a SKU was called off of an order.
+type CalledOff struct {
 	SKU      string `json:"sku"`
 	Quantity int64  `json:"quantity"`
 }
@@ -146,3 +155,22 @@ type OrderEdited struct {
 
 // EventType is the topic.
 func (OrderEdited) EventType() string { return "order.edited" }
+
+// ParcelBack says that a parcel which could not be handed over is back: what was in it is to be
+// sent again, or called off.
+type ParcelBack struct {
+	Order
+	ShipmentID string         `json:"shipmentId"`
+	Contents   []UnpackedItem `json:"contents"`
+}
+
+// UnpackedItem is a quantity of a line that came back unsold.
+type UnpackedItem struct {
+	Line      int    `json:"line"` // position in the order, from 1
+	SKU       string `json:"sku"`
+	Quantity  int64  `json:"quantity"`
+	Restocked int64  `json:"restocked"` // of these, what can be sold again
+}
+
+// EventType is the topic.
+func (ParcelBack) EventType() string { return "order.parcel_back" }

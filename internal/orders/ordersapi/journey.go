@@ -25,7 +25,7 @@ type StepView struct {
 	PaymentStatus     string          `json:"paymentStatus,omitempty" doc:"Of steps that changed it"`
 	FulfillmentStatus string          `json:"fulfillmentStatus,omitempty" doc:"Of steps that changed it"`
 	ShipmentID        string          `json:"shipmentId,omitempty" format:"uuid" doc:"Of steps that a shipment made"`
-	ShipmentStatus    string          `json:"shipmentStatus,omitempty" enum:"created,labelled,failed,voided,shipped,exception,delivered,returned" doc:"What the shipment told"`
+	ShipmentStatus    string          `json:"shipmentStatus,omitempty" enum:"created,labelled,failed,voided,shipped,exception,delivered,returned,arrived_back" doc:"What the shipment told; arrived_back: somebody has unpacked what could not be handed over"`
 	Cancelled         []CancelledItem `json:"cancelled,omitempty" doc:"Of steps that called off a part"`
 	ReturnID          string          `json:"returnId,omitempty" format:"uuid" doc:"Of steps that a return made"`
 	ReturnStatus      string          `json:"returnStatus,omitempty" enum:"requested,approved,rejected,received,closed,cancelled" doc:"What became of the return"`

@@ -59,10 +59,11 @@ func (ReturnCancelled) EventType() string { return "return.cancelled" }
 // ReturnReceived says what came back, and what goes back for it. The amounts are decimal.
 type ReturnReceived struct {
 	Return
-	Refund         string `json:"refund"`         // all that goes back: less the fee, with shipping
-	Fee            string `json:"fee"`            // that the shop keeps for its trouble
-	ShippingRefund string `json:"shippingRefund"` // of the refund
-	Due            string `json:"due"`            // what the order costs now
+	Refund         string `json:"refund"`          // all that goes back: less the fee, with shipping
+	Asked          string `json:"asked,omitempty"` // what the refund were if as much of what was paid had not gone back before
+	Fee            string `json:"fee"`             // that the shop keeps for its trouble
+	ShippingRefund string `json:"shippingRefund"`  // of the refund
+	Due            string `json:"due"`             // what the order costs now
 }
 
 // EventType is the topic.
@@ -79,6 +80,8 @@ type ReturnView struct {
 	Answer         string           `json:"answer,omitempty" personal:"true" doc:"Why it was rejected"`
 	RestockingFee  string           `json:"restockingFee" doc:"Percent of what the goods cost that the shop keeps, as it was when the return was asked for" example:"10.00"`
 	Refund         string           `json:"refund" doc:"What goes back: for the goods less the fee, and for shipping; 0 before they are here" example:"22.50"`
+	Asked          string           `json:"asked" doc:"What the goods cost less the fee, and shipping; refund is less when not as much is left of what was paid" example:"22.50"`
+	ShortBecause   string           `json:"shortBecause,omitempty" enum:"refunded_before" doc:"Why less is refunded than was asked: what was paid has gone back before"`
 	Fee            string           `json:"fee" doc:"What the shop keeps" example:"2.50"`
 	ShippingRefund string           `json:"shippingRefund" doc:"Of the refund" example:"0.00"`
 	Currency       string           `json:"currency" example:"EUR"`
@@ -110,6 +113,7 @@ type ReturnLineView struct {
 type ReturnableView struct {
 	Lines         []ReturnableLineView `json:"lines"`
 	RestockingFee string               `json:"restockingFee" doc:"Percent of what the goods cost that the shop keeps" example:"10.00"`
+	Refundable    string               `json:"refundable" doc:"The most that can go back: what was paid for the order, less what went back. Returns that are worth more are refunded up to it" example:"22.50"`
 	Reasons       []string             `json:"reasons" doc:"What a return can be asked for with"`
 }
 

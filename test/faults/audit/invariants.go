@@ -100,9 +100,13 @@ func Settled() []Invariant {
 				else true end`},
 		{Name: "what has left of an order has left the stock", sql: `
 			with sent as (
-				select tenant_id, order_id, sku, sum(shipped) units from orders.line group by tenant_id, order_id, sku having sum(shipped) > 0
+				select tenant_id, order_id, sku, sum(units) units from (
+					select tenant_id, order_id, sku, shipped units from orders.line
+					union all -- what came back and cannot be sold again has left all the same
+					select tenant_id, order_id, l.sku, p.quantity - p.restocked from orders.shipment_line p join orders.line l using (tenant_id, order_id, position) where p.restocked is not null
+				) u group by tenant_id, order_id, sku having sum(units) > 0
 			), gone as (
-				select tenant_id, order_id, sku, sum(-on_hand_delta) units from inventory.movement where kind = 'shipped' group by tenant_id, order_id, sku
+				select tenant_id, order_id, sku, sum(-on_hand_delta) units from inventory.movement where kind in ('shipped', 'came_back') group by tenant_id, order_id, sku having sum(-on_hand_delta) <> 0
 			)
 			select format('order %s, %s: %s units have left, %s were taken out of the stock', order_id, sku, s.units, g.units)
 			from sent s full join gone g using (tenant_id, order_id, sku) where s.units is distinct from g.units`},
