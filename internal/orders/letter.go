@@ -62,10 +62,13 @@ func (s *service) tellShort(ctx context.Context, tx *db.Tx, failed []order, may 
 	return nil
 }
 
+// registered tells customers who have a record from guests, who have any other name.
+func registered(buyer string) bool { return uuid.Validate(buyer) == nil }
+
 // addressOf is where to write to a buyer: what the order says, or else what a customer has shown
 // to be theirs; empty when there is nothing.
 func (s *service) addressOf(ctx context.Context, tx *db.Tx, o order, may map[string]bool) (string, error) {
-	if guest := uuid.Validate(o.CustomerID) != nil; guest {
+	if !registered(o.CustomerID) {
 		return o.Email, nil
 	}
 	// Whose the order became in this moment was not looked up: they may be about to be erased.
@@ -109,7 +112,7 @@ func (store) buyersOf(ctx context.Context, tx *db.Tx, orders []string) (buyers [
 		return nil, fmt.Errorf("look for who bought: %w", err)
 	}
 	for _, c := range list {
-		if uuid.Validate(c) == nil {
+		if registered(c) {
 			buyers = append(buyers, c)
 		}
 	}
