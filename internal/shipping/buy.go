@@ -214,6 +214,9 @@ func (s *shipment) consignment(key uuid.UUID, a account) carrier.Consignment {
 	p := carrier.Consignment{
 		Reference: key.String(), From: carrierAddress(s.Sender), To: carrierAddress(*s.Recipient), Parcel: s.Size, Return: s.Direction == shippingapi.Return, Format: carrier.Format(a.Format),
 	}
+	if p.Return {
+		p.Contents = carrier.ReturnedGoods
+	}
 	return p
 }
 
@@ -354,6 +357,9 @@ func (s *service) retry(ctx context.Context, tx *db.Tx, id uuid.UUID) (shipment,
 	seen, err := s.store.findShipment(ctx, tx, id)
 	if err != nil {
 		return shipment{}, err
+	}
+	if seen.Direction == shippingapi.Return {
+		return shipment{}, errNotFailed.Saying("A return gets another label: POST /v1/returns/%s/label.", seen.ReturnID)
 	}
 	if seen.Label != labelRefused {
 		return shipment{}, errNotFailed.With("shipmentStatus", string(seen.status()))
