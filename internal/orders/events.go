@@ -50,12 +50,23 @@ func (s *service) onReserved(ctx context.Context, tx *db.Tx, batch []event.Recei
 	return s.events.Publish(ctx, tx, facts...)
 }
 
-// onInsufficient fails the orders that cannot be held.
+// onInsufficient fails the orders that cannot be held, and tells who bought.
 func (s *service) onInsufficient(ctx context.Context, tx *db.Tx, batch []event.Received[inventoryapi.Insufficient]) error {
-	_, err := advance(ctx, tx, s, batch, created, failed, outOfStock,
+	ids := make([]string, len(batch))
+	for i, r := range batch {
+		ids[i] = r.Fact.OrderID
+	}
+	may, err := s.notErased(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
+	moved, err := advance(ctx, tx, s, batch, created, failed, outOfStock,
 		func(e inventoryapi.Insufficient) string { return e.OrderID },
 		func(o order) event.Event { return ordersapi.OrderFailed{Order: fact(o), Reason: outOfStock} })
-	return err
+	if err != nil {
+		return err
+	}
+	return s.tellShort(ctx, tx, moved, may)
 }
 
 // advance moves orders to their next status, in three statements however many there

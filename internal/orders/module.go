@@ -34,7 +34,7 @@ type Module struct{ svc *service }
 // them.
 func New(k app.Kit, offers Offers, unpaidFor time.Duration, refundUnshippable bool, holdAbove []money.Amount) *Module {
 	return &Module{&service{
-		db: k.DB, events: k.Events, offers: offers, numbers: newNumbers(k.DB, k.Clock), daily: newDaily(k.DB, k.Clock), deadline: newDeadline(k.Timers, unpaidFor),
+		db: k.DB, events: k.Events, mail: k.Mail, offers: offers, numbers: newNumbers(k.DB, k.Clock), daily: newDaily(k.DB, k.Clock), deadline: newDeadline(k.Timers, unpaidFor),
 		refundUnshippable: refundUnshippable, holdAbove: holdAbove,
 	}}
 }

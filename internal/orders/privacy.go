@@ -223,6 +223,9 @@ func (s *service) onErased(ctx context.Context, tx *db.Tx, batch []event.Receive
 	if err := erasure.Heed(ctx, tx, ids); err != nil {
 		return err
 	}
+	if err := s.takeBack(ctx, tx, ids); err != nil {
+		return err
+	}
 	if err := s.store.forget(ctx, tx, ids); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 type service struct {
 	db         *db.DB
 	events     *event.Log
+	mail       postbox
 	customers  Customers // nil: they are elsewhere
 	offers     Offers
 	surcharges []Surcharges

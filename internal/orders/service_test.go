@@ -22,6 +22,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/eventschema"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
+	"github.com/fusioncommerce/fusion/internal/platform/mail"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 	"github.com/fusioncommerce/fusion/internal/platform/timer"
@@ -55,7 +56,9 @@ func replica(offers Offers) *service {
 	log := event.NewLog()
 	log.Check = contract().Check
 	d := testkit.Open(testkit.Shared().App)
-	return &service{db: d, events: log, offers: offers, numbers: newNumbers(d, clock.System), daily: newDaily(d, clock.System), deadline: newDeadline(timer.New(d, testkit.Log()), time.Hour)}
+	post, err := mail.New(d, testkit.Vault(), testkit.Log(), mail.Options{})
+	Expect(err).NotTo(HaveOccurred())
+	return &service{db: d, events: log, mail: post, offers: offers, numbers: newNumbers(d, clock.System), daily: newDaily(d, clock.System), deadline: newDeadline(timer.New(d, testkit.Log()), time.Hour)}
 }
 
 // recorded lists the facts of a merchant, in the order of the log.

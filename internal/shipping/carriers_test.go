@@ -132,6 +132,39 @@ var _ = Describe("a label that is bought from a carrier", Label("db"), func() {
 		})
 	}
 
+	for _, provider := range []string{easypost.Name, shippo.Name} {
+		It("brings back what a buyer returns, from the buyer to the shop: "+provider, func() {
+			a := hires(provider, false)
+			at := "/v1/returns/" + clock.NewID().String() + "/label"
+			Expect(s.Post(at, object{"parcel": box, "carrier": "dhl"}).JSON()).To(HaveKeyWithValue("code", "carrier_not_configured"))
+			p := done(s.Post(at, object{"parcel": box, "carrier": provider}))
+			Expect(p).To(And(HaveKeyWithValue("status", "created"), HaveKeyWithValue("direction", "return")))
+			Expect(s.Post(at, object{"parcel": box, "carrier": provider}).JSON()).To(HaveKeyWithValue("code", "return_has_label"))
+			p = becomes(p, "labelled")
+			Expect(sim.Labels()).To(HaveLen(1))
+			Expect(p).To(And(HaveKeyWithValue("trackingNumber", sim.Labels()[0].TrackingNumber), HaveKeyWithValue("sender", HaveKeyWithValue("city", "Lisboa")), HaveKeyWithValue("recipient", HaveKeyWithValue("city", "Porto"))))
+			pdf := s.Get(fmt.Sprintf("/v1/shipments/%s/label.pdf", p["id"]))
+			Expect(pdf.Status).To(Equal(200), "%s", pdf.Raw)
+			Expect(string(pdf.Raw)).To(HavePrefix("%PDF-"))
+			n := carrier.Notice{ID: "evt_1", Type: "tracker.updated", TrackingNumber: p["trackingNumber"].(string), Tracking: &carrier.Tracking{Events: []carrier.Event{{Status: carrier.Delivered, At: clock.System()}}}}
+			Expect(m.svc.receive(testkit.As(s.Tenant), uuid.MustParse(a["id"].(string)), n)).To(Succeed())
+			becomes(p, "delivered")
+			Expect(told(p)).To(Equal([]string{"shipment.created", "shipping.label.created", "shipment.delivered"}))
+		})
+	}
+
+	It("of a return that cannot be had is asked for anew, and takes nothing of the order again", func() {
+		hires(shippo.Name, false)
+		at := "/v1/returns/" + clock.NewID().String() + "/label"
+		p := becomes(done(s.Post(at, object{"carrier": shippo.Name})), "failed") // Shippo wants to know the sides
+		left := d.left
+		r := s.Post(fmt.Sprintf("/v1/shipments/%s/retry", p["id"]), nil)
+		Expect(r.Status).To(Equal(http.StatusConflict))
+		Expect(r.JSON()).To(And(HaveKeyWithValue("code", "shipment_not_failed"), HaveKeyWithValue("detail", ContainSubstring(at))))
+		Expect(d.left).To(Equal(left))
+		becomes(done(s.Post(at, object{"parcel": box, "carrier": shippo.Name})), "labelled")
+	})
+
 	It("is one of those that were offered, and no other; who refuses hides nobody's offers", func() {
 		hires(easypost.Name, false)
 		hires(shippo.Name, false)

@@ -55,6 +55,9 @@ func (s *shipment) consignment(key uuid.UUID, a account) carrier.Consignment {
 	p := carrier.Consignment{
 		Reference: key.String(), From: carrierAddress(s.Sender), To: carrierAddress(*s.Recipient), Parcel: s.Size, Return: s.Direction == shippingapi.Return, Format: carrier.Format(a.Format),
 	}
+	if p.Return {
+		p.Contents = carrier.ReturnedGoods
+	}
 	return p
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
 )
 
 var errNotFailed = fault.New(fault.Conflict, "shipment_not_failed", "The shipment has not failed.")
@@ -19,6 +20,9 @@ func (s *service) retry(ctx context.Context, tx *db.Tx, id uuid.UUID) (shipment,
 	seen, err := s.store.findShipment(ctx, tx, id)
 	if err != nil {
 		return shipment{}, err
+	}
+	if seen.Direction == shippingapi.Return {
+		return shipment{}, errNotFailed.Saying("A return gets another label: POST /v1/returns/%s/label.", seen.ReturnID)
 	}
 	if seen.Label != labelRefused {
 		return shipment{}, errNotFailed.With("shipmentStatus", string(seen.status()))

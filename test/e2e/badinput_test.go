@@ -47,7 +47,7 @@ var forms = []form{
 	{"rejectReturn", []string{"/answer"}, []string{"/answer"}, nil},
 	{"receiveReturn", []string{"/lines/0/quantity"}, []string{"/lines/0/sku"}, []string{"/lines/0/quantity"}},
 	{"putReturnPolicy", []string{"/windowDays"}, []string{"/restockingFee"}, []string{"/windowDays"}},
-	{"createReturnLabel", nil, nil, []string{"/parcel/grams", "/parcel/length"}},
+	{"createReturnLabel", nil, []string{"/service", "/carrier"}, []string{"/parcel/grams", "/parcel/length"}},
 	{"findCarrierRates", []string{"/orderId"}, []string{"/orderId"}, []string{"/parcel/grams", "/parcel/length"}},
 	{"createShippingLabel", []string{"/orderId"}, []string{"/orderId"}, nil},
 	{"createCarrierAccount", []string{"/provider"}, []string{"/provider", "/name", "/secretKey"}, nil},

@@ -157,7 +157,16 @@ var _ = Describe("what a buyer sends back", func() {
 		Expect(other.post("/v1/returns/"+id+"/label", nil)).To(refuse(404, "not_found"))
 
 		Expect(s.post("/v1/returns/"+id+"/approve", nil)).To(answer(200))
+		paper := "/v1/returns/" + id + "/label.pdf"
+		Expect(ana.get(paper)).To(refuse(404, "not_found"), "there is none yet")
 		Expect(s.post("/v1/returns/"+id+"/label", nil)).To(answer(201))
+		for _, who := range []*shop{s, ana} {
+			Expect(string(who.get(paper).body)).To(HavePrefix("%PDF-"))
+		}
+		for _, who := range []*shop{ben, other} {
+			Expect(who.get(paper)).To(refuse(404, "not_found"))
+		}
+		Expect(s.visitor().get(paper)).NotTo(answer(200))
 		Expect(ana.post("/v1/returns/"+id+"/cancel", nil)).To(answer(200))
 		Expect(ana.post("/v1/returns/"+id+"/cancel", nil)).To(answer(200))
 		Eventually(returned(s, id)).Should(HaveField("Shipment", HaveValue(HaveField("Status", "voided"))))

@@ -33,6 +33,7 @@ func (l modelLine) left() int64 { return l.open() - l.Packed }
 // captured by somebody.
 type charge struct {
 	ByHand                   bool
+	Try                      int // to pay, that it was begun with last
 	Held, Captured, Refunded int64
 }
 
@@ -137,7 +138,8 @@ func (m *model) fulfillmentStatus() string {
 }
 
 // pays has an order be paid when nothing is left to pay, and gives back what is too much: of what
-// was captured last, or else of the first that has it.
+// was captured last, or else of the charge that was begun first. A payment that is tried again is
+// another charge.
 func (m *model) pays(last ...int) {
 	if s := m.paymentStatus(); m.Status == "confirmed" && (s == "paid" || s == "overpaid") {
 		m.Status = "paid"
@@ -147,9 +149,12 @@ func (m *model) pays(last ...int) {
 	if m.Status == "cancelled" {
 		excess = captured - refunded
 	}
+	first := make([]int, len(m.Charges))
 	for i := range m.Charges {
-		last = append(last, i)
+		first[i] = i
 	}
+	slices.SortFunc(first, func(a, b int) int { return m.Charges[a].Try - m.Charges[b].Try })
+	last = append(last, first...)
 	for _, i := range last {
 		c := &m.Charges[i]
 		if m.Status == "cancelled" {
@@ -208,6 +213,7 @@ func (m *model) pay(how string) string {
 		m.Charges = append(m.Charges, charge{ByHand: how == holdCard})
 		at = len(m.Charges) - 1
 	}
+	m.Charges[at].Try = m.Tries
 	switch how {
 	case holdCard:
 		m.Charges[at].Held = due

@@ -102,6 +102,14 @@ var kinds = map[string]kind{
 		},
 		button: "Choose a new password", path: "/forgot-password",
 	},
+	"order-short": {
+		subject: "Your order {{.Data.order}} at {{.Shop}} was cancelled",
+		body: []string{
+			"We are sorry: {{.Shop}} does not have enough in stock of what you ordered. Your order {{.Data.order}} was therefore cancelled, all of it.",
+			"{{with .Data.refund}}What you paid for it goes back to you: {{.}}.{{else}}You have paid nothing for it. If a payment is still under way, all of it goes back to you.{{end}}",
+		},
+		button: "Back to the shop", path: "/", needs: []string{"order"},
+	},
 	"claim-orders": {
 		subject: "Add your earlier orders to your account",
 		body: []string{

@@ -361,6 +361,8 @@ var _ = Describe("mail", func() {
 		Entry(nil, "account-locked", map[string]string{"until": "14:30 UTC"}, "for a while, until 14:30 UTC."),
 		Entry(nil, "claim-orders", map[string]string{"token": token, "orders": "2"}, "/claim-orders#token="+token),
 		Entry(nil, "claim-orders", map[string]string{"token": token, "orders": "1"}, "1 order was placed at Spec shop"),
+		Entry("with what goes back", "order-short", map[string]string{"order": "1017", "refund": "25.00 EUR"}, "goes back to you: 25.00 EUR."),
+		Entry("of an unpaid one", "order-short", map[string]string{"order": "1017"}, "You have paid nothing for it."),
 	)
 	It("is not taken without what its words need", func() {
 		o := outbox(mail.Options{Dir: GinkgoT().TempDir()})

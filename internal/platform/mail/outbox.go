@@ -151,6 +151,9 @@ func (o *Outbox) open(tenant uuid.UUID, sealed []byte) (m Message, err error) {
 	return m, nil
 }
 
+// Deliverable tells whether mail can be sent to an address that somebody has typed.
+func Deliverable(address string) bool { return isAddress(address) }
+
 // isAddress takes an address alone, without a name or a comment. What stands in headers and
 // in the words of the protocol holds no line break and no control character.
 func isAddress(s string) bool {
