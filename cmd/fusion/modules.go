@@ -47,7 +47,9 @@ func modules(k app.Kit, other elsewhere, cfg config.Config) []app.Module {
 		other = products
 	}
 	stock, prices := inventory.New(k), pricing.New(k, other)
-	placed := orders.New(k, other, cfg.Orders.UnpaidFor, cfg.Orders.OnLabelFailure == "refund", amounts(cfg.Orders.HoldAbove))
+	placed := orders.New(k, other, orders.Rules{
+		UnpaidFor: cfg.Orders.UnpaidFor, OverdueAfter: cfg.Orders.OverdueAfter, RefundUnshippable: cfg.Orders.OnLabelFailure == "refund", HoldAbove: amounts(cfg.Orders.HoldAbove),
+	})
 	ways := shipping.New(k, other, placed, carriers(k, cfg)...)
 	return []app.Module{
 		identity.New(k),

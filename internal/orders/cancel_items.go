@@ -154,7 +154,7 @@ func (s *service) settleRest(ctx context.Context, tx *db.Tx, o order) (order, er
 		enough = ids
 	}
 	if len(enough) > 0 {
-		settled, err := s.store.advance(ctx, tx, enough, confirmed, paid, "")
+		settled, err := s.becomePaid(ctx, tx, enough)
 		if err != nil {
 			return order{}, err
 		}

@@ -39,7 +39,7 @@ func (s *service) onReserved(ctx context.Context, tx *db.Tx, batch []event.Recei
 	if len(due) == 0 {
 		return nil
 	}
-	settled, err := s.store.advance(ctx, tx, due, confirmed, paid, "")
+	settled, err := s.becomePaid(ctx, tx, due)
 	if err != nil {
 		return err
 	}
@@ -48,6 +48,16 @@ func (s *service) onReserved(ctx context.Context, tx *db.Tx, batch []event.Recei
 		facts[i] = event.Because(causes[o.ID.String()], ordersapi.OrderPaid{Order: fact(o)})
 	}
 	return s.events.Publish(ctx, tx, facts...)
+}
+
+// becomePaid moves those of the orders on that are confirmed, and sees to it that somebody packs
+// them.
+func (s *service) becomePaid(ctx context.Context, tx *db.Tx, orders []string) ([]order, error) {
+	settled, err := s.store.advance(ctx, tx, orders, confirmed, paid, "")
+	if err != nil || len(settled) == 0 {
+		return nil, err
+	}
+	return settled, s.packing.see(ctx, tx)
 }
 
 // onInsufficient fails the orders that cannot be held, and tells who bought.

@@ -120,12 +120,12 @@ func (s store) hold(ctx context.Context, tx *db.Tx, ids []string, hold, reason s
 	var rows []row
 	if err := tx.Select(ctx, &rows, `
 		with moved as (
-			update orders.orders set hold = nullif($2, ''), held_for = case when $2 = '' and held_for = $7 then null else held_for end, version = version + 1, updated_at = $3 where id = any((select $1)::uuid[]) returning *
+			update orders.orders set hold = nullif($2, ''), held_for = case when $2 = '' and held_for = any($7) then null else held_for end, version = version + 1, updated_at = $3 where id = any((select $1)::uuid[]) returning *
 		), steps as (
 			insert into orders.timeline (order_id, version, status, hold, reason, actor, at)
 			select id, version, status, coalesce(hold, $6), $4, $5, updated_at from moved
 		)
-		select `+orderColumns+` from moved order by id`, db.Array(ids), hold, tx.Now, orNull(reason), id.Actor, released, leftAfterCancel); err != nil {
+		select `+orderColumns+` from moved order by id`, db.Array(ids), hold, tx.Now, orNull(reason), id.Actor, released, db.Array([]string{leftAfterCancel, overdue})); err != nil {
 		return nil, fmt.Errorf("hold orders back: %w", err)
 	}
 	return s.withLines(ctx, tx, rows)

@@ -144,6 +144,7 @@ type listInput struct {
 	httpx.Page
 	Status     string    `query:"status" enum:"created,confirmed,paid,shipped,delivered,failed,cancelled,refunded"`
 	Payment    string    `query:"paymentStatus" enum:"unpaid,authorized,partially_paid,paid,overpaid,partially_refunded,refunded,disputed"`
+	HeldFor    string    `query:"heldFor" enum:"label_failed,parcel_back,left_after_cancel,overdue,staff,amount" doc:"Why it waits for somebody"`
 	CustomerID string    `query:"customerId" personal:"false" maxLength:"64"`
 	Number     int64     `query:"number" minimum:"1" doc:"The number that people call the order by"`
 	From       time.Time `query:"createdAt[gte]" doc:"Created at this time or later"`
@@ -173,7 +174,7 @@ func (s *service) listFor(ctx context.Context, in *listInput, only string) (http
 		}
 		in.CustomerID = only
 	}
-	f := filter{Status: in.Status, Payment: in.Payment, CustomerID: in.CustomerID, Number: in.Number, Sort: in.Sort, Limit: in.Limit + 1}
+	f := filter{Status: in.Status, Payment: in.Payment, HeldFor: in.HeldFor, CustomerID: in.CustomerID, Number: in.Number, Sort: in.Sort, Limit: in.Limit + 1}
 	if !in.From.IsZero() {
 		f.From = &in.From
 	}

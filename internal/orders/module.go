@@ -28,14 +28,26 @@ type Offers interface {
 // Module is the orders.
 type Module struct{ svc *service }
 
-// New makes the orders. An order that was a cart and that nobody has paid for unpaidFor is
-// cancelled; none is when it is zero. refundUnshippable calls off what cannot be sent, instead of
-// leaving it to somebody. Orders that cost more than holdAbove wait until somebody has looked at
-// them.
-func New(k app.Kit, offers Offers, unpaidFor time.Duration, refundUnshippable bool, holdAbove []money.Amount) *Module {
+// Rules are what becomes of orders by themselves.
+type Rules struct {
+	// UnpaidFor is how long an order that was a cart may be unpaid before it is cancelled; 0: for
+	// ever.
+	UnpaidFor time.Duration
+	// OverdueAfter is how long an order that is paid may wait to be packed before it says that it
+	// does; 0: for ever.
+	OverdueAfter time.Duration
+	// RefundUnshippable calls off what cannot be sent, instead of leaving it to somebody.
+	RefundUnshippable bool
+	// HoldAbove has orders that cost more wait until somebody has looked at them.
+	HoldAbove []money.Amount
+}
+
+// New makes the orders.
+func New(k app.Kit, offers Offers, r Rules) *Module {
 	return &Module{&service{
-		db: k.DB, events: k.Events, mail: k.Mail, offers: offers, numbers: newNumbers(k.DB, k.Clock), daily: newDaily(k.DB, k.Clock), deadline: newDeadline(k.Timers, unpaidFor),
-		refundUnshippable: refundUnshippable, holdAbove: holdAbove,
+		db: k.DB, events: k.Events, mail: k.Mail, offers: offers, numbers: newNumbers(k.DB, k.Clock), daily: newDaily(k.DB, k.Clock),
+		paying: newDeadline(k.Timers, sweepUnpaid, r.UnpaidFor), packing: newDeadline(k.Timers, sweepOverdue, r.OverdueAfter),
+		refundUnshippable: r.RefundUnshippable, holdAbove: r.HoldAbove,
 	}}
 }
 
@@ -101,7 +113,8 @@ func (m *Module) Mount(on app.Mount) {
 	m.mountParcels(api)
 	m.listenToPayments(on.Bus)
 	m.listenToShipping(on.Bus)
-	m.svc.deadline.timers.On(sweepUnpaid, m.svc.onUnpaid)
+	m.svc.paying.timers.On(sweepUnpaid, m.svc.onUnpaid)
+	m.svc.packing.timers.On(sweepOverdue, m.svc.onOverdue)
 	event.OnBatch(on.Bus, "orders.confirm-reserved", m.svc.onReserved)
 	event.OnBatch(on.Bus, "orders.fail-insufficient", m.svc.onInsufficient)
 	event.OnBatch(on.Bus, "orders.forget-customer", m.svc.onErased)

@@ -149,7 +149,7 @@ func heed[T any](s *service, of func(T) paymentsapi.Payment) func(context.Contex
 			return err
 		}
 		if slices.ContainsFunc(slices.Collect(maps.Values(latest)), heard.undone) {
-			if err := s.deadline.see(ctx, tx); err != nil {
+			if err := s.paying.see(ctx, tx); err != nil {
 				return err
 			}
 		}
@@ -163,7 +163,7 @@ func heed[T any](s *service, of func(T) paymentsapi.Payment) func(context.Contex
 		if err != nil || len(due) == 0 {
 			return err
 		}
-		settled, err := s.store.advance(ctx, tx, due, confirmed, paid, "")
+		settled, err := s.becomePaid(ctx, tx, due)
 		if err != nil {
 			return err
 		}

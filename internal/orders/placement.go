@@ -36,7 +36,7 @@ func (m *Module) Place(ctx context.Context, tx *db.Tx, p ordersapi.Placement, ow
 	if err := m.svc.store.insertPlacement(ctx, tx, o, p); err != nil {
 		return ordersapi.OrderView{}, err
 	}
-	if err := m.svc.deadline.see(ctx, tx); err != nil {
+	if err := m.svc.paying.see(ctx, tx); err != nil {
 		return ordersapi.OrderView{}, err
 	}
 	tx.AfterCommit(func() { m.svc.daily.accepted(ctx) })

@@ -27,7 +27,8 @@ type service struct {
 	surcharges []Surcharges
 	numbers    *numbers
 	daily      *daily
-	deadline   *deadline
+	paying     *deadline
+	packing    *deadline
 	// refundUnshippable calls off what cannot be sent, instead of leaving it to somebody.
 	refundUnshippable bool
 	// holdAbove are the totals above which somebody looks at an order before it is sent.

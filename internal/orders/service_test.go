@@ -58,7 +58,8 @@ func replica(offers Offers) *service {
 	d := testkit.Open(testkit.Shared().App)
 	post, err := mail.New(d, testkit.Vault(), testkit.Log(), mail.Options{})
 	Expect(err).NotTo(HaveOccurred())
-	return &service{db: d, events: log, mail: post, offers: offers, numbers: newNumbers(d, clock.System), daily: newDaily(d, clock.System), deadline: newDeadline(timer.New(d, testkit.Log()), time.Hour)}
+	timers := timer.New(d, testkit.Log())
+	return &service{db: d, events: log, mail: post, offers: offers, numbers: newNumbers(d, clock.System), daily: newDaily(d, clock.System), paying: newDeadline(timers, sweepUnpaid, time.Hour), packing: newDeadline(timers, sweepOverdue, 72*time.Hour)}
 }
 
 // recorded lists the facts of a merchant, in the order of the log.

@@ -290,6 +290,7 @@ func (s store) advance(ctx context.Context, tx *db.Tx, ids []string, from, to st
 type filter struct {
 	Status      string
 	Payment     string
+	HeldFor     string
 	CustomerID  string
 	Number      int64      // 0: any
 	From, Until *time.Time // creation: from, inclusive; until, exclusive
@@ -317,6 +318,9 @@ func (s store) list(ctx context.Context, tx *db.Tx, f filter) ([]order, error) {
 	}
 	if f.Payment != "" {
 		where(`payment_status = $%d`, f.Payment)
+	}
+	if f.HeldFor != "" {
+		where(`(held_for is not null or hold is not null) and coalesce(hold, held_for) = $%d`, f.HeldFor)
 	}
 	if f.CustomerID != "" {
 		where(`customer_id = $%d`, f.CustomerID)

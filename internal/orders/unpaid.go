@@ -3,77 +3,27 @@ package orders
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
-	"github.com/fusioncommerce/fusion/internal/platform/timer"
 )
 
-const (
-	// leftUnpaid is why an order is cancelled that nobody paid.
-	leftUnpaid = "unpaid"
-	// sweepEvery is how many orders share a timer: those of one shop and this time.
-	sweepEvery = 15 * time.Minute
-	// sweepSize is how many orders one transaction cancels.
-	sweepSize = 500
-)
+// leftUnpaid is why an order is cancelled that nobody paid.
+const leftUnpaid = "unpaid"
 
 // sweepUnpaid is the timer after which orders of a quarter of an hour have been unpaid for long
 // enough. There is one for all of a shop.
 const sweepUnpaid = "orders.sweep-unpaid"
 
-// deadline is how long buyers have to pay, with the timers that see to it: one a shop and
-// quarter of an hour, because one an order would be a statement more for each.
-type deadline struct {
-	after  time.Duration // 0: there is none
-	timers *timer.Timers
-
-	mu   sync.Mutex
-	seen map[uuid.UUID]time.Time // the last quarter of an hour that was seen to
-}
-
-func newDeadline(timers *timer.Timers, after time.Duration) *deadline {
-	return &deadline{after: after, timers: timers, seen: map[uuid.UUID]time.Time{}}
-}
-
-// see makes sure that somebody looks whether what is unpaid now still is when its time is up.
-func (d *deadline) see(ctx context.Context, tx *db.Tx) error {
-	if d.after == 0 {
-		return nil
-	}
-	id, err := identity.From(ctx)
-	if err != nil {
-		return err
-	}
-	quarter := tx.Now.Truncate(sweepEvery)
-	d.mu.Lock()
-	known := d.seen[id.Tenant].Equal(quarter)
-	d.mu.Unlock()
-	if known {
-		return nil
-	}
-	due := quarter.Add(sweepEvery + d.after)
-	d.timers.Set(tx, sweepUnpaid, due.Format(time.RFC3339), due)
-	tx.AfterCommit(func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.seen[id.Tenant] = quarter
-	})
-	return nil
-}
-
 // onUnpaid cancels the orders that nobody has paid in time. When there are many it comes again.
 func (s *service) onUnpaid(ctx context.Context, tx *db.Tx, subject string) error {
-	if s.deadline.after == 0 { // somebody has done away with it since
+	if s.paying.after == 0 { // somebody has done away with it since
 		return nil
 	}
-	found, off, err := s.store.cancelUnpaid(ctx, tx, tx.Now.Add(-s.deadline.after))
+	found, off, err := s.store.cancelUnpaid(ctx, tx, tx.Now.Add(-s.paying.after))
 	if err != nil {
 		return err
 	}
@@ -81,11 +31,8 @@ func (s *service) onUnpaid(ctx context.Context, tx *db.Tx, subject string) error
 	for i, o := range off {
 		facts[i] = ordersapi.OrderCancelled{Order: fact(o), Reason: leftUnpaid}
 	}
-	if err := s.events.Publish(ctx, tx, facts...); err != nil || found < sweepSize {
-		return err
-	}
-	s.deadline.timers.Set(tx, sweepUnpaid, subject, tx.Now)
-	return nil
+	s.paying.again(tx, subject, found)
+	return s.events.Publish(ctx, tx, facts...)
 }
 
 // waiting says of an order o that a payment of it is going on, or came to nothing after $1 only:

@@ -202,7 +202,7 @@ var _ = Describe("an order that nobody pays", Label("db"), func() {
 		Expect(svc.db.InTx(ctx, func(tx *db.Tx) error {
 			return why(tx.Exec(ctx, `delete from platform.timer where kind = $1`, sweepUnpaid))
 		})).To(Succeed())
-		svc.deadline = newDeadline(svc.deadline.timers, svc.deadline.after)
+		svc.paying = newDeadline(svc.paying.timers, sweepUnpaid, svc.paying.after)
 		payment := clock.NewID().String()
 		tells(id, payment, "processing", "0.00", 1)
 		Expect(timers()).To(BeEmpty())
@@ -211,7 +211,7 @@ var _ = Describe("an order that nobody pays", Label("db"), func() {
 	})
 
 	It("is nobody's business where the installation says so", func() {
-		svc.deadline = newDeadline(svc.deadline.timers, 0)
+		svc.paying = newDeadline(svc.paying.timers, sweepUnpaid, 0)
 		id := placed(1000 * time.Hour)
 		Expect(timers()).To(BeEmpty())
 		swept()

@@ -56,7 +56,7 @@ func (p *program) start() {
 		Vault: testkit.Vault(), Tokens: token.Options{Algorithm: token.EdDSA}, Gateway: httpx.Gateway{},
 	}, func(k app.Kit) []app.Module {
 		products := catalog.New(k)
-		p.orders = orders.New(k, products, unpaidFor, false, nil)
+		p.orders = orders.New(k, products, orders.Rules{UnpaidFor: unpaidFor})
 		return []app.Module{products, inventory.New(k), p.orders, shipping.New(k, products, p.orders), payments.New(k, p.orders, inhouse.Test(k.DB))}
 	})
 	Expect(err).NotTo(HaveOccurred())

@@ -42,7 +42,7 @@ type OrderView struct {
 	Captured          string            `json:"captured" doc:"What was paid" example:"29.90"`
 	Refunded          string            `json:"refunded" doc:"What of that went back" example:"0.00"`
 	FulfillmentStatus string            `json:"fulfillmentStatus" enum:"unfulfilled,partially_shipped,shipped,partially_delivered,delivered" doc:"How far it is on its way; what was cancelled is not waited for"`
-	HeldFor           string            `json:"heldFor,omitempty" enum:"label_failed,parcel_back,left_after_cancel,staff,amount" doc:"Why it waits for somebody: no label could be bought for it, staff holds it back, or it is worth more than orders.hold_above"`
+	HeldFor           string            `json:"heldFor,omitempty" enum:"label_failed,parcel_back,left_after_cancel,overdue,staff,amount" doc:"Why it waits for somebody: no label could be bought for it, nobody has packed it since it was paid (orders.overdue_after), staff holds it back, or it is worth more than orders.hold_above"`
 	Email             string            `json:"email,omitempty" personal:"true"`
 	ShippingAddress   *Address          `json:"shippingAddress,omitempty" personal:"true"`
 	BillingAddress    *Address          `json:"billingAddress,omitempty" personal:"true"`

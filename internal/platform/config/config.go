@@ -193,6 +193,7 @@ type Checkout struct {
 // Orders is what becomes of orders.
 type Orders struct {
 	UnpaidFor      time.Duration `key:"unpaid_for" default:"1h" min:"5m" max:"720h" zero:"never" doc:"How long an order that was a cart keeps its stock while nobody pays it, before it is cancelled"`
+	OverdueAfter   time.Duration `key:"overdue_after" default:"72h" min:"1h" max:"2160h" zero:"never" doc:"How long an order that is paid may wait to be packed before it says so (heldFor: overdue)"`
 	OnLabelFailure string        `key:"on_label_failure" default:"hold" oneof:"hold|refund" doc:"What becomes of an order when no label can be bought for it: hold leaves it to staff, refund cancels what cannot be sent and gives the money back"`
 	HoldAbove      []string      `key:"hold_above" default:"" is:"amount" empty:"none" doc:"Orders that cost more than this wait until staff has looked at them (POST /v1/orders/{id}/release) before they are sent, one amount for each currency"`
 }

@@ -1,0 +1,2 @@
+drop index orders.orders_waiting;
+drop index orders.orders_unpacked;
