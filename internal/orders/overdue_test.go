@@ -123,5 +123,4 @@ var _ = Describe("an order that is paid and that nobody packs", Label("db"), fun
 		swept()
 		Expect(heldFor(o)).To(BeEmpty())
 	})
-
 })

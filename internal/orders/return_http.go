@@ -42,7 +42,7 @@ func (m *Module) mountReturns(api *httpx.API) {
 		Method: http.MethodPost, Path: "/v1/returns/{id}/approve", ID: "approveReturn", Summary: "Agree to take something back", Permission: write, Refusals: []*fault.Error{errReturnState},
 	}, m.svc.handleApprove)
 	httpx.Handle(api, httpx.Route{
-		Method: http.MethodPost, Path: "/v1/returns/{id}/reject", ID: "rejectReturn", Summary: "Refuse to take something back", Permission: write, Refusals: []*fault.Error{errReturnState},
+		Method: http.MethodPost, Path: "/v1/returns/{id}/reject", ID: "rejectReturn", Summary: "Refuse to take something back", Permission: write, Refusals: []*fault.Error{errReturnState, erasure.ErrErased},
 	}, m.svc.handleReject)
 	httpx.Handle(api, httpx.Route{
 		Method: http.MethodPost, Path: "/v1/returns/{id}/receive", ID: "receiveReturn", Summary: "Note what came back", Permission: write,
@@ -194,13 +194,14 @@ func (s *service) moveReturn(ctx context.Context, in *changeReturnInput, only st
 				return ordersapi.ReturnView{}, err
 			}
 		}
-		r, err := s.changeReturn(ctx, tx, id, only, in.IfMatch, func(_ *order, r *rma) (bool, error) {
+		r, err := s.changeReturn(ctx, tx, id, only, in.IfMatch, func(o *order, r *rma) (bool, error) {
 			changed, err := r.move(to, tx.Now)
-			if changed && answer != "" {
-				r.Answer = answer
-				audit.Because(ctx, answer)
+			if err != nil || !changed || answer == "" {
+				return changed, err
 			}
-			return changed, err
+			r.Answer = answer
+			audit.Because(ctx, answer)
+			return true, allowed(ctx, tx, o.CustomerID) // nothing more is written about who was erased
 		})
 		return presentReturn(r), err
 	})

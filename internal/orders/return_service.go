@@ -83,6 +83,11 @@ func (s *service) requestReturn(ctx context.Context, tx *db.Tx, order uuid.UUID,
 	if err != nil {
 		return rma{}, err
 	}
+	if slices.ContainsFunc(wants, func(w sentBack) bool { return w.Note != "" }) { // nothing more is written about who was erased
+		if err := allowed(ctx, tx, o.CustomerID); err != nil {
+			return rma{}, err
+		}
+	}
 	p, all, can, err := s.returnables(ctx, tx, o)
 	if err != nil {
 		return rma{}, err

@@ -400,6 +400,11 @@ var _ = Describe("what comes back of an order", Label("db"), func() {
 		var after rma
 		Expect(svc.db.Read(ctx, func(tx *db.Tx) (err error) { after, err = svc.store.findReturn(ctx, tx, r.ID, ""); return err })).To(Succeed())
 		Expect(after.Lines).To(HaveExactElements(And(HaveField("Note", ""), HaveField("Reason", "unwanted"), HaveField("Quantity", int64(1)))))
+		_, err = sends(ctx, svc, o, 1, "")
+		Expect(code(err)).To(Equal("customer_erased"), "nor does the shop write more of them")
+		_, err = svc.moveReturn(ctx, &changeReturnInput{ID: r.ID.String()}, "", rmaRejected, "Ana has worn it")
+		Expect(code(err)).To(Equal("customer_erased"))
+		Expect(svc.moveReturn(ctx, &changeReturnInput{ID: r.ID.String()}, "", rmaApproved, "")).To(HaveField("Status", "approved"))
 	})
 
 	It("is nobody else's", func() {
