@@ -22,7 +22,7 @@ var bodies = map[string]any{
 	"cancelOrder":    object{"reason": "changed my mind"},
 	"holdOrder":      object{"reason": "the buyer is called first"},
 	"releaseOrder":   object{"reason": "the buyer was called"},
-	"takeParcelBack": object{"shipmentId": "019cec11-3a52-7c0e-9d14-6b8f0e27a5c3"},
+	"takeParcelBack": object{"shipmentId": "019cec11-3a52-7c0e-9d14-6b8f0e27a5c3", "scrap": []object{{"sku": "MUG", "quantity": 1}}},
 	"editOrder":      object{"shippingAddress": toLisbon},
 	"setStock":       object{"onHand": 12},
 	"adjustStock":    object{"delta": 1, "reason": "found one"},
