@@ -31,7 +31,7 @@ var forms = []form{
 	{"cancelOrder", nil, []string{"/reason"}, nil},
 	{"holdOrder", []string{"/reason"}, []string{"/reason"}, nil},
 	{"releaseOrder", []string{"/reason"}, []string{"/reason"}, nil},
-	{"takeParcelBack", []string{"/shipmentId"}, []string{"/scrap/0/sku"}, []string{"/scrap/0/quantity"}},
+	{"takeParcelBack", []string{"/shipmentId"}, []string{"/shipmentId"}, []string{"/scrap/0/quantity"}},
 	{"editOrder", []string{"/shippingAddress"}, []string{"/shippingAddress/city", "/shippingAddress/country", "/reason"}, nil},
 	{"setStock", []string{"/onHand"}, nil, []string{"/onHand", "/lowStockThreshold"}},
 	{"adjustStock", []string{"/delta", "/reason"}, []string{"/reason"}, []string{"/delta"}},

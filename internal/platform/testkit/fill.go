@@ -45,7 +45,7 @@ func Fill(super *sql.DB, table string, tenant uuid.UUID) {
 
 // told are the values of columns that must go with others.
 var told = map[string]string{
-	"identity.account.kind": "'customer'", "identity.address.country": "'PT'", "groupbuy.campaign.price_minor": "0", "groupbuy.campaign.end_time": "now() + interval '1 hour'",
+	"identity.account.kind": "'customer'", "identity.address.country": "'PT'", "catalog.variant.hs_code": "'691200'", "catalog.variant.origin": "'PT'", "groupbuy.campaign.price_minor": "0", "groupbuy.campaign.end_time": "now() + interval '1 hour'",
 	"checkout.cart.status": "'placed'", "inventory.reservation_line.shipped": "0", "orders.orders.shipping_total_minor": "0", "orders.line.cancelled": "0", "orders.orders.returned_minor": "0", "shipping.settings.paper": "'A6'", "pricing.tax_rate.country": "'PT'", "pricing.tax_rate.valid_until": "now() + interval '1 hour'", "pricing.discount.ends_at": "now() + interval '1 hour'", "pricing.code.code": "'SPRING'",
 }
 
