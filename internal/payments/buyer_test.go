@@ -9,8 +9,10 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/fusioncommerce/fusion/internal/payments/provider"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/identity"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 )
@@ -70,6 +72,21 @@ var _ = Describe("a buyer", Label("db"), func() {
 			})).To(Succeed())
 			Expect(begins(buyer, order, testName, "pm_card_visa").Captured).To(Equal("25.00"))
 		})
+	})
+
+	It("is told that there is no account when it was removed in this moment, and so is the provider", func() {
+		gone := clock.NewID()
+		Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error {
+			b, _, err := c.svc.store.lockPayable(c.ctx, tx, payable{OrderID: clock.NewID(), CustomerID: ana, Total: eur(2500)})
+			if err != nil {
+				return err
+			}
+			return c.svc.store.begin(c.ctx, tx, drafted(b, account{ID: gone, Provider: testName}, eur(2500), wish{}, tx.Now))
+		})).To(MatchError(errNoAccount))
+		Expect(c.svc.db.InTx(c.ctx, func(tx *db.Tx) error {
+			_, err := c.svc.store.insertNotice(c.ctx, tx, gone, provider.Notice{ID: "evt_1", Type: "x"})
+			return err
+		})).To(MatchError(httpx.ErrNotFound))
 	})
 
 	Describe("who has chosen to pay by bank transfer", func() {

@@ -14,6 +14,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/payments/provider"
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 )
 
@@ -165,6 +166,9 @@ func (store) insertNotice(ctx context.Context, tx *db.Tx, account uuid.UUID, n p
 		insert into payments.notice (account_id, id, type, reference, warning, received_at, handled_at)
 		values ($1, $2, $3, $4, $5, $6::timestamptz, case when $4::text is null then $6::timestamptz end) on conflict do nothing`,
 		account, n.ID, n.Type, orNull(n.Reference), orNull(n.Warning), tx.Now)
+	if db.Violates(err, "notice_tenant_id_account_id_fkey") { // somebody has removed the account in this moment
+		return false, httpx.ErrNotFound
+	}
 	if err != nil {
 		return false, fmt.Errorf("keep webhook: %w", err)
 	}

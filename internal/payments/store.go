@@ -306,7 +306,7 @@ func (store) versionOf(ctx context.Context, tx *db.Tx, account uuid.UUID, refere
 // begin writes a new payment with its first attempt.
 func (store) begin(ctx context.Context, tx *db.Tx, c charge) error {
 	p, a := c.payment, c.attempt
-	if _, err := tx.Exec(ctx, db.Keep+`
+	_, err := tx.Exec(ctx, db.Keep+`
 		with p as (
 			insert into payments.payment (id, order_id, account_id, provider, customer_id, currency, amount_minor, manual, status, attempt_id, version, created_at, updated_at)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
@@ -314,7 +314,11 @@ func (store) begin(ctx context.Context, tx *db.Tx, c charge) error {
 		insert into payments.attempt (id, payment_id, account_id, state, method, return_url, amount_minor, created_at, updated_at)
 		values ($10, $1, $3, $13, $14, $15, $16, $12, $12)`,
 		p.ID, p.OrderID, p.AccountID, p.Provider, p.CustomerID, string(p.Amount.Currency), p.Amount.Minor, p.Manual, p.Status, a.ID, p.Version, p.CreatedAt,
-		string(a.State), orNull(a.Method), orNull(a.ReturnURL), a.Amount.Minor); err != nil {
+		string(a.State), orNull(a.Method), orNull(a.ReturnURL), a.Amount.Minor)
+	if db.Violates(err, "payment_tenant_id_account_id_fkey") { // somebody has removed the account in this moment
+		return errNoAccount
+	}
+	if err != nil {
 		return fmt.Errorf("insert payment: %w", err)
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/clock"
+	"github.com/fusioncommerce/fusion/internal/platform/httpx"
 	"github.com/fusioncommerce/fusion/internal/platform/outbound"
 	"github.com/fusioncommerce/fusion/internal/platform/testkit"
 	"github.com/fusioncommerce/fusion/internal/shipping/carrier"
@@ -238,6 +239,11 @@ var _ = Describe("a label that is bought from a carrier", Label("db"), func() {
 			ahead.Store(int64(offersLast))
 			Expect(takes(0).JSON()).To(HaveKeyWithValue("code", "rate_outdated"))
 		})
+	})
+
+	It("is told of by nobody once its account is removed", func() {
+		ctx := testkit.As(s.Tenant)
+		Expect(m.svc.receive(ctx, clock.NewID(), carrier.Notice{ID: "evt_1", Type: "tracker.updated", TrackingNumber: "1", Tracking: &carrier.Tracking{Status: carrier.InTransit}})).To(MatchError(httpx.ErrNotFound))
 	})
 
 	It("is not bought with an account that was turned off meanwhile", func() {

@@ -136,6 +136,9 @@ func (store) insertNotice(ctx context.Context, tx *db.Tx, account uuid.UUID, n c
 		insert into shipping.notice (account_id, id, type, reference, taken_by, tracking_number, tracking, void, received_at, handled_at)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9::timestamptz, case when $7::jsonb is null and $8 = '' then $9::timestamptz end) on conflict do nothing`,
 		account, db.Text(n.ID), db.Text(n.Type), db.Text(n.Reference), db.Text(n.Carrier), db.Text(n.TrackingNumber), tracking, string(n.Void), tx.Now)
+	if db.Violates(err, "notice_tenant_id_account_id_fkey") { // somebody has removed the account in this moment
+		return false, httpx.ErrNotFound
+	}
 	if err != nil {
 		return false, fmt.Errorf("keep webhook: %w", err)
 	}
