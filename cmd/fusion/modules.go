@@ -15,6 +15,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/identity/identityclient"
 	"github.com/fusioncommerce/fusion/internal/inventory"
 	"github.com/fusioncommerce/fusion/internal/orders"
+	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/payments"
 	"github.com/fusioncommerce/fusion/internal/payments/inhouse"
 	"github.com/fusioncommerce/fusion/internal/payments/provider"
@@ -47,7 +48,7 @@ func modules(k app.Kit, other elsewhere, cfg config.Config) []app.Module {
 		other = products
 	}
 	stock, prices := inventory.New(k), pricing.New(k, other)
-	placed := orders.New(k, other, orders.Rules{
+	placed := orders.New(k, other, ordersapi.Rules{
 		UnpaidFor: cfg.Orders.UnpaidFor, OverdueAfter: cfg.Orders.OverdueAfter, RefundUnshippable: cfg.Orders.OnLabelFailure == "refund", HoldAbove: amounts(cfg.Orders.HoldAbove),
 	})
 	ways := shipping.New(k, other, placed, carriers(k, cfg)...)

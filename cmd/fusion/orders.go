@@ -32,7 +32,7 @@ func (p *program) showOrder(ctx context.Context, cmd *cli.Command) error {
 		return usageError("fusion orders show takes the number of an order, such as 1001")
 	}
 	return p.asOwner(ctx, cmd, func(ctx context.Context, pool *db.DB) error {
-		placed := orders.New(app.Kit{DB: pool, Events: event.NewLog(), Clock: clock.System}, nil, orders.Rules{})
+		placed := orders.New(app.Kit{DB: pool, Events: event.NewLog(), Clock: clock.System}, nil, ordersapi.Rules{})
 		j, err := placed.Journey(ctx, number)
 		if errors.Is(err, httpx.ErrNotFound) {
 			return fmt.Errorf("there is no order %d", number)

@@ -7,15 +7,14 @@ package orders
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/fusioncommerce/fusion/internal/catalog/catalogapi"
+	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
 	"github.com/fusioncommerce/fusion/internal/platform/erasure"
 	"github.com/fusioncommerce/fusion/internal/platform/event"
 	"github.com/fusioncommerce/fusion/internal/platform/fault"
 	"github.com/fusioncommerce/fusion/internal/platform/httpx"
-	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/platform/tenant"
 )
 
@@ -28,22 +27,8 @@ type Offers interface {
 // Module is the orders.
 type Module struct{ svc *service }
 
-// Rules are what becomes of orders by themselves.
-type Rules struct {
-	// UnpaidFor is how long an order that was a cart may be unpaid before it is cancelled; 0: for
-	// ever.
-	UnpaidFor time.Duration
-	// OverdueAfter is how long an order that is paid may wait to be packed before it says that it
-	// does; 0: for ever.
-	OverdueAfter time.Duration
-	// RefundUnshippable calls off what cannot be sent, instead of leaving it to somebody.
-	RefundUnshippable bool
-	// HoldAbove has orders that cost more wait until somebody has looked at them.
-	HoldAbove []money.Amount
-}
-
 // New makes the orders.
-func New(k app.Kit, offers Offers, r Rules) *Module {
+func New(k app.Kit, offers Offers, r ordersapi.Rules) *Module {
 	return &Module{&service{
 		db: k.DB, events: k.Events, mail: k.Mail, offers: offers, numbers: newNumbers(k.DB, k.Clock), daily: newDaily(k.DB, k.Clock),
 		paying: newDeadline(k.Timers, sweepUnpaid, r.UnpaidFor), packing: newDeadline(k.Timers, sweepOverdue, r.OverdueAfter),

@@ -247,6 +247,7 @@ var _ = Describe("a migration", Ordered, func() {
 				Expect(without).NotTo(Equal(before), "%s does something", named(module, version))
 				_, err = runner.Up(ctx)
 				Expect(err).NotTo(HaveOccurred(), named(module, version))
+				Expect(runner.Close()).To(Succeed(), "there are more migrations than connections")
 				Expect(s.Schema(ctx)).To(Equal(before), "up after down of %s", named(module, version))
 				Expect(s.Fusion(ctx, "migrate", "down", module, "--yes")).To(Succeed(), named(module, version))
 				Expect(s.Schema(ctx)).To(Equal(without), "down again of %s", named(module, version))
@@ -258,7 +259,7 @@ var _ = Describe("a migration", Ordered, func() {
 		Expect(s.Schema(ctx)).To(Equal(whole))
 		t.row("migrations taken back and applied again, each alone", alone)
 		t.report()
-	}, SpecTimeout(sized(2*time.Minute, 10*time.Minute)))
+	}, SpecTimeout(sized(4*time.Minute, 10*time.Minute)))
 })
 
 // fingerprints of the rows of all schemas but a module's own.

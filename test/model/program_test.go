@@ -13,6 +13,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/catalog"
 	"github.com/fusioncommerce/fusion/internal/inventory"
 	"github.com/fusioncommerce/fusion/internal/orders"
+	"github.com/fusioncommerce/fusion/internal/orders/ordersapi"
 	"github.com/fusioncommerce/fusion/internal/payments"
 	"github.com/fusioncommerce/fusion/internal/payments/inhouse"
 	"github.com/fusioncommerce/fusion/internal/platform/app"
@@ -56,7 +57,7 @@ func (p *program) start() {
 		Vault: testkit.Vault(), Tokens: token.Options{Algorithm: token.EdDSA}, Gateway: httpx.Gateway{},
 	}, func(k app.Kit) []app.Module {
 		products := catalog.New(k)
-		p.orders = orders.New(k, products, orders.Rules{UnpaidFor: unpaidFor})
+		p.orders = orders.New(k, products, ordersapi.Rules{UnpaidFor: unpaidFor})
 		return []app.Module{products, inventory.New(k), p.orders, shipping.New(k, products, p.orders), payments.New(k, p.orders, inhouse.Test(k.DB))}
 	})
 	Expect(err).NotTo(HaveOccurred())

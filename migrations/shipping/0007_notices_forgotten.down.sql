@@ -1,2 +1,0 @@
--- What was forgotten does not come back.
-select 1;
