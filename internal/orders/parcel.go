@@ -46,6 +46,7 @@ type report struct {
 	status            parcelStatus
 	carrier, tracking string
 	version           int64
+	undecided         bool // it has failed, and nobody knows whether its label is sold
 }
 
 func reportOf(s shippingapi.Shipment, status parcelStatus) (r report, err error) {
@@ -56,6 +57,7 @@ func reportOf(s shippingapi.Shipment, status parcelStatus) (r report, err error)
 		return r, fmt.Errorf("id of a shipment: %w", err)
 	}
 	r.inbound, r.status, r.carrier, r.tracking, r.version = s.Direction == shippingapi.Return, status, s.Carrier, s.TrackingNumber, s.Version
+	r.undecided = s.FailureCode == shippingapi.OutcomeUnknown
 	return r, nil
 }
 
@@ -135,8 +137,8 @@ func (s *service) giveUp(ctx context.Context, tx *db.Tx, o order) error {
 	return err
 }
 
-// follow returns the orders that the news has moved, and those of which something cannot be sent
-// since.
+// follow returns the orders that the news has moved, and those of which it is certain since that
+// something cannot be sent.
 func (s *service) follow(ctx context.Context, tx *db.Tx, latest map[uuid.UUID]report) (moved, stuck []order, err error) {
 	actor, err := identity.From(ctx)
 	if err != nil {
@@ -180,7 +182,7 @@ func (s *service) follow(ctx context.Context, tx *db.Tx, latest map[uuid.UUID]re
 		if went {
 			moved = append(moved, *o)
 		}
-		if waited == "" && o.HeldFor == labelFailed {
+		if waited == "" && o.HeldFor == labelFailed && !slices.ContainsFunc(news, func(n report) bool { return n.order == o.ID && n.undecided }) {
 			stuck = append(stuck, *o)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -57,10 +58,11 @@ func packed(ctx context.Context, svc *service, o order, parcel uuid.UUID, n int6
 }
 
 // tells lets a shipment say what became of it.
-func tells(ctx context.Context, svc *service, o order, parcel uuid.UUID, status parcelStatus, version int64) {
+func tells(ctx context.Context, svc *service, o order, parcel uuid.UUID, status parcelStatus, version int64, failure ...string) {
 	GinkgoHelper()
 	batch := []event.Received[shippingapi.ShipmentCreated]{{ID: clock.NewID(), Fact: shippingapi.ShipmentCreated{Shipment: shippingapi.Shipment{
 		ShipmentID: parcel.String(), OrderID: o.ID.String(), Direction: shippingapi.Outbound, Carrier: "USPS", TrackingNumber: "94001", Version: version,
+		FailureCode: strings.Join(failure, ""),
 	}}}}
 	hear := follow(svc, status, func(e shippingapi.ShipmentCreated) shippingapi.Shipment { return e.Shipment })
 	Expect(svc.db.InTx(ctx, func(tx *db.Tx) error { return hear(ctx, tx, batch) })).To(Succeed())
@@ -352,6 +354,15 @@ var _ = Describe("an order on its way to the door", Label("db"), func() {
 			tells(ctx, svc, o, parcel, parcelFailed, 2)
 			Expect(reread(ctx, svc, o)).To(And(HaveField("Status", cancelled), HaveField("Reason", labelFailed), HaveField("HeldFor", "")))
 			Expect(topics(ctx, svc)).To(HaveExactElements(HavePrefix("order.created"), HavePrefix("order.confirmed"), HavePrefix("order.paid"), HavePrefix("order.cancelled")))
+		})
+
+		It("waits for somebody when nobody knows whether its label is sold, however the shop wants it", func() {
+			svc.refundUnshippable = true
+			o := settled(ctx, svc, 2)
+			parcel := clock.NewID()
+			Expect(packed(ctx, svc, o, parcel, 2)).Error().NotTo(HaveOccurred())
+			tells(ctx, svc, o, parcel, parcelFailed, 2, shippingapi.OutcomeUnknown)
+			Expect(reread(ctx, svc, o)).To(And(HaveField("Status", paid), HaveField("HeldFor", labelFailed)))
 		})
 
 		It("is called off in part when the rest is on its way", func() {

@@ -11,6 +11,7 @@ import (
 	"github.com/fusioncommerce/fusion/internal/platform/db"
 	"github.com/fusioncommerce/fusion/internal/platform/money"
 	"github.com/fusioncommerce/fusion/internal/shipping/carrier"
+	"github.com/fusioncommerce/fusion/internal/shipping/shippingapi"
 )
 
 // Errands of shipments; their subjects are the shipments' ids.
@@ -28,7 +29,7 @@ const (
 	codeNoAddress   = "no_address"
 	codeVoidRefused = "void_rejected"
 	codeDisabled    = "account_disabled"
-	codeUndecided   = "outcome_unknown" // somebody has to look at the carrier's whether it was sold
+	codeUndecided   = shippingapi.OutcomeUnknown // somebody has to look at the carrier's whether it was sold
 	codeGivenBack   = "label_given_back"
 )
 
@@ -112,6 +113,8 @@ func (s *service) buy(ctx context.Context, subject string, n int) (time.Duration
 			return pause(n), nil
 		case s.now().Sub(*b.purchase.AskedAt) < s.settling:
 			return pause(n), nil
+		case s.now().Sub(b.purchase.CreatedAt) > undecidedFor: // it never sells it, and never says why
+			return 0, s.refused(ctx, b, &carrier.Declined{Code: codeUnavailable})
 		case b.shipment.Label == labelVoiding:
 			return 0, s.refused(ctx, b, &carrier.Declined{Code: codeUnavailable})
 		}
@@ -268,6 +271,9 @@ func (s *service) refused(ctx context.Context, b buying, no *carrier.Declined) e
 			}
 		case labelVoiding:
 			now.Label = labelVoided
+			if no.Code == codeUndecided { // it may be sold all the same
+				now.Failure = no
+			}
 		case labelBought, labelRefused, labelVoided:
 			return nil
 		}

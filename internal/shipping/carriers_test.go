@@ -275,6 +275,32 @@ var _ = Describe("a label that is bought from a carrier", Label("db"), func() {
 		Expect(becomes(p, "failed")).To(HaveKeyWithValue("failureCode", "outcome_unknown"))
 	})
 
+	It("that is given up while nobody knows whether it is sold says so in the end", func() {
+		a := hires(easypost.Name, true)
+		sim.Break(carriersim.Fault{Kind: carriersim.Drop, Call: "POST /v2/shipments/{id}/buy", Times: 1})
+		p := sends(nil)
+		Eventually(func() int { return len(sim.Labels()) }, testkit.Patience).Should(Equal(1))
+		done(s.Call(http.MethodPatch, fmt.Sprintf("/v1/shipping/carriers/%s", a["id"]), object{"secretKey": "EZTKnobody"}))
+		done(s.Post(fmt.Sprintf("/v1/shipments/%s/void", p["id"]), nil))
+		ahead.Store(int64(undecidedFor + time.Minute))
+		Expect(m.svc.buy(testkit.As(s.Tenant), p["id"].(string), 1)).To(BeZero())
+		Expect(read(p)).To(And(HaveKeyWithValue("status", "voided"), HaveKeyWithValue("failureCode", "outcome_unknown")))
+	})
+
+	It("is not asked for for ever of a carrier that never sells it", func() {
+		hires(shippo.Name, true)
+		m.svc.settling = 0
+		sim.Break(carriersim.Fault{Kind: carriersim.Offline, Call: "POST /transactions"})
+		p := sends(nil)
+		Eventually(func() int { return sim.Faults()[0].Met }, testkit.Patience).Should(BeNumerically(">", 0))
+		ahead.Store(int64(undecidedFor + time.Minute))
+		Eventually(func() object {
+			_, err := m.svc.buy(testkit.As(s.Tenant), p["id"].(string), 1)
+			Expect(err).NotTo(HaveOccurred())
+			return read(p)
+		}, testkit.Patience).Should(And(HaveKeyWithValue("status", "failed"), HaveKeyWithValue("failureCode", "carrier_unavailable")))
+	})
+
 	It("is kept when its carrier does not say for a month whether it takes it back", func() {
 		a := hires(easypost.Name, true)
 		p := becomes(sends(nil), "labelled")

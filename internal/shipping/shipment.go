@@ -198,6 +198,9 @@ func (s *shipment) fact() shippingapi.Shipment {
 	if s.ReturnID != nil {
 		f.ReturnID = s.ReturnID.String()
 	}
+	if s.status() == failed && s.Failure != nil {
+		f.FailureCode = s.Failure.Code
+	}
 	for _, i := range s.Items {
 		f.Items = append(f.Items, shippingapi.Item{Line: i.Line, SKU: i.SKU, Quantity: i.Quantity})
 	}

@@ -32,9 +32,13 @@ type Shipment struct {
 	Service        string `json:"service"`
 	TrackingNumber string `json:"trackingNumber"`
 	LabelURL       string `json:"labelUrl"`
+	FailureCode    string `json:"failureCode,omitempty"` // of one that has failed
 	TrackingURL    string `json:"trackingUrl"`
 	Version        int64  `json:"version"`
 }
+
+// OutcomeUnknown is the failure of a shipment whose label may be sold: somebody has to look.
+const OutcomeUnknown = "outcome_unknown"
 
 // EventKey is the shipment: its facts are handled in order.
 func (s Shipment) EventKey() string { return s.ShipmentID }
